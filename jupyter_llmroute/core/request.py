@@ -1,0 +1,54 @@
+"""What the user asks for: the question, what lies around it, and what they pinned."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from jupyter_llmroute.core.task import Task
+from jupyter_llmroute.core.values import Value
+
+
+class CellRef(Value):
+    """A cell that was run before the question."""
+
+    number: int
+    """Its execution count: the `3` of `In[3]`."""
+    source: str
+    output: str = ""
+    """The text that its result was shown as; empty when it had none."""
+
+
+class Turn(Value):
+    """An earlier question of this session and its answer."""
+
+    number: int
+    """Execution count of the cell that asked."""
+    question: str
+    answer: str
+
+
+class Sampling(Value):
+    """How the model is to write; `None` leaves a choice to the server."""
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int | None = Field(None, gt=0)
+    """Upper limit of the answer's length in tokens."""
+    seed: int | None = None
+
+
+class Request(Value):
+    """One question, as the user wrote it."""
+
+    question: str
+    """Reaches the model character for character."""
+    cells: tuple[CellRef, ...] = ()
+    """Earlier cells, oldest first."""
+    turns: tuple[Turn, ...] = ()
+    """Earlier questions and answers, oldest first."""
+    task: Task | None = None
+    """The task where the user names it; `None` lets the classifier decide."""
+    model: str | None = None
+    """Only this model, by its id or a unique part of it; `None` lets the router choose."""
+    service: str | None = None
+    """Only this server, by its name; `None` allows all."""
+    sampling: Sampling = Sampling()

@@ -1,0 +1,292 @@
+"""`Settings` and its parts.
+
+One order of sources: defaults < settings file < environment (`LLMROUTE_…`) < arguments.
+
+The file is YAML, named `llmroute.yaml` or `local-llm-router.yaml`; `LLMROUTE_SETTINGS` names another one. A file
+that lies beside a notebook or in a project came with that project: it may point at servers and models, but what
+opens the network (`security`) or names a program's input (`embedded.model_path`) is the user's own to say.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from jupyter_llmroute.core.errors import SettingsError
+from jupyter_llmroute.core.task import Task
+from jupyter_llmroute.core.values import Value
+
+FILE_NAMES = ("llmroute.yaml", "local-llm-router.yaml")
+"""Names that are looked for, in this order, in each folder."""
+
+MAX_FILE_BYTES = 1 << 20
+"""A settings file above 1 MiB is refused unread."""
+
+NOT_YET_IN_EFFECT = {
+    "serena": None,
+    "context": {"compaction_threshold", "compaction_target", "preserve_recent_messages",
+                "preserve_recent_tool_calls", "max_tool_output_tokens"},
+    "security": {"audit_enabled", "audit_log_path", "log_queries", "log_responses", "verify_checksums"},
+}  # fmt: skip
+"""Keys that existing files hold and that load without effect; `None` stands for the whole section."""
+
+ONLY_THE_USER = {"security": ("allow_external", "allowed_hosts", "allowed_cidrs"), "embedded": ("model_path",)}
+"""Keys that a file found beside a notebook or in a project may not set."""
+
+
+class SettingsWarning(UserWarning):
+    """A key of the settings file that has no effect."""
+
+
+class ServiceSettings(Value):
+    """One known server."""
+
+    enabled: bool = Field(True, description="look for this server and use it")
+    endpoint: str | None = Field(None, description="its base URL; unset: the server's own default port on this machine")
+    priority: int = Field(5, description="lower is preferred where two servers are otherwise equal")
+    timeout: int = Field(30_000, gt=0, description="milliseconds of silence within an answer before it counts as dead")
+    max_retries: int = Field(3, ge=0, description="other servers tried after this one failed")
+    api_style: str | None = Field(None, description="dialect: `llamacpp`, `ollama` or `openai`; unset: found by asking")
+    api_key: SecretStr | None = Field(None, description="sent to this endpoint alone, never in a scan")
+
+
+class CustomEndpoint(ServiceSettings):
+    """A server of the user's own, with its own paths where they differ."""
+
+    name: str
+    endpoint: str
+    priority: int = 0
+    models_path: str | None = Field(None, description="path of the model list, from the endpoint")
+    chat_path: str | None = Field(None, description="path of chat completions, from the endpoint")
+    health_path: str | None = Field(None, description="path that answers 200 when the server is well")
+
+
+def _known_services() -> dict[str, ServiceSettings]:
+    return {name: ServiceSettings(priority=rank) for rank, name in enumerate(("ollama", "lmstudio", "jan"), start=1)}
+
+
+class Services(Value):
+    """Known servers by name, and custom ones."""
+
+    model_config = {"extra": "allow"}
+    __pydantic_extra__: dict[str, ServiceSettings]
+
+    custom_endpoints: tuple[CustomEndpoint, ...] = ()
+
+    @property
+    def by_name(self) -> dict[str, ServiceSettings]:
+        """Settings of each known server; those that the user does not mention have their defaults."""
+        return _known_services() | (self.__pydantic_extra__ or {})
+
+
+class TaskRouting(Value):
+    """The user's own order of models for one task."""
+
+    primary_models: tuple[str, ...] = Field((), description="tried first, in this order")
+    fallback_models: tuple[str, ...] = Field((), description="tried next, in this order")
+    min_context: int = Field(8192, gt=0, description="models with a smaller served window are taken last (tokens)")
+    require_serena: bool = Field(False, description="answer only with code intelligence")
+
+
+def _default_task_routing() -> dict[Task, TaskRouting]:
+    return {
+        Task.CODING: TaskRouting(),
+        Task.REASONING: TaskRouting(min_context=16384),
+        Task.ANALYSIS: TaskRouting(min_context=16384, require_serena=True),
+        Task.DOCUMENTATION: TaskRouting(),
+    }
+
+
+class EmbeddedSettings(Value):
+    """The built-in llama.cpp server."""
+
+    enabled: bool = Field(True, description="offer the embedded server's models")
+    model_path: Path | None = Field(None, description="a GGUF file, or a folder of them; unset: the demonstration model")
+    context_window: int = Field(8192, ge=512, description="tokens served; never more than the model was trained for")
+    threads: int | None = Field(None, ge=1, description="unset: one less than the cores")
+    idle_timeout_s: float = Field(900, gt=0, description="seconds without a question after which the server stops")
+
+    @field_validator("model_path")
+    @classmethod
+    def _expand(cls, path: Path | None) -> Path | None:
+        return path and Path(os.path.expandvars(path)).expanduser()
+
+
+class ContextSettings(Value):
+    """What of the notebook goes along with a question."""
+
+    max_cells: int = Field(8, ge=0, description="earlier cells that go along, newest first")
+    max_cell_chars: int = Field(4000, gt=0, description="a longer cell or output is cut in its middle, with a mark")
+    max_turns: int = Field(3, ge=0, description="earlier questions and answers that go along, newest first")
+    reserve_tokens: int = Field(1024, gt=0, description="tokens of the window kept free for the answer")
+
+
+class Limits(Value):
+    """Time limits, in seconds, and how many servers may be tried for one question."""
+
+    connect_s: float = Field(5, gt=0, description="seconds to connect")
+    first_token_s: float = Field(600, gt=0, description="seconds from sending to the first token, loading included")
+    total_s: float = Field(1800, gt=0, description="seconds for one question, all attempts together")
+    attempts: int = Field(4, ge=1, description="models tried for one question")
+    scan_s: float = Field(1.5, gt=0, description="seconds to wait for each server when looking for them")
+    rescan_s: float = Field(30, ge=0, description="seconds that a look around stays valid")
+
+
+class SecuritySettings(Value):
+    """What may be reached."""
+
+    allow_external: bool = Field(False, description="allow addresses outside the lists below")
+    allowed_hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "host.docker.internal"),
+        description="names and addresses that configured servers may have; CIDRs too",
+    )
+    allowed_cidrs: tuple[str, ...] = Field(
+        ("192.168.0.0/16", "10.0.0.0/8", "172.16.0.0/12"), description="networks that configured servers may be in"
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, as it holds for one router."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="LLMROUTE_", env_nested_delimiter="__", env_ignore_empty=True
+    )
+
+    version: str | int | float | None = Field(None, description="of the file's format; read and kept")
+    environment: str | None = Field(None, description="`air-gapped` refuses to combine with `security.allow_external`")
+    services: Services = Services()
+    task_routing: dict[Task, TaskRouting] = Field(default_factory=_default_task_routing)
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    context: ContextSettings = ContextSettings()
+    limits: Limits = Limits()
+    security: SecuritySettings = SecuritySettings()
+
+    @field_validator("task_routing", mode="before")
+    @classmethod
+    def _keep_defaults_of_unnamed(cls, given: Any) -> Any:
+        """Lay what the user says of a task over that task's defaults."""
+        if not isinstance(given, Mapping):
+            return given
+        merged: dict[Any, Any] = {task.value: routing.model_dump() for task, routing in _default_task_routing().items()}
+        for task, routing in given.items():
+            laid = routing.model_dump() if isinstance(routing, TaskRouting) else routing
+            merged[str(task)] = merged.get(str(task), {}) | laid if isinstance(laid, Mapping) else laid
+        return merged
+
+    @model_validator(mode="after")
+    def _air_gap_is_closed(self) -> Settings:
+        if self.environment == "air-gapped" and self.security.allow_external:
+            raise ValueError("environment 'air-gapped' and security.allow_external true contradict each other")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the environment before the arguments: `load` passes the file's content as arguments."""
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, *, project: Path | None = None, own: Iterable[Path] = ()) -> Settings:
+        """Read the settings of a user who works in the folder `project`.
+
+        Parameters
+        ----------
+        project
+            The notebook's folder; it and the root of its project are looked through. `None` looks at neither.
+        own
+            The user's own configuration folders, looked through first.
+
+        Raises
+        ------
+        SettingsError
+            A file or a variable does not read; the message names the key and the file.
+        """
+        path, is_own = _find(project, own)
+        try:
+            return cls(**(_read(path, is_own) if path else {}))
+        except ValidationError as error:
+            raise SettingsError(_explain(error, path)) from error
+
+
+def _find(project: Path | None, own: Iterable[Path]) -> tuple[Path | None, bool]:
+    if named := os.environ.get("LLMROUTE_SETTINGS"):
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise SettingsError(f"LLMROUTE_SETTINGS names {named!r}, and there is no such file: mend or unset it.")
+        return path, True
+    folders = [(folder, True) for folder in own]
+    if project:
+        folders += [(project, False), (_project_root(project), False)]
+    for folder, is_own in folders:
+        for name in FILE_NAMES:
+            if (path := folder / name).is_file():
+                return path, is_own
+    return None, True
+
+
+def _project_root(folder: Path) -> Path:
+    """The nearest folder upwards that holds `.git` or `pyproject.toml`; `folder` itself when none does."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / ".git").exists() or (candidate / "pyproject.toml").exists():
+            return candidate
+    return folder
+
+
+def _read(path: Path, is_own: bool) -> dict[str, Any]:
+    import yaml
+
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise SettingsError(f"The settings file {str(path)!r} has {size} bytes; a settings file has at most 1 MiB.")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file {str(path)!r} is not YAML in UTF-8: {error}") from error
+    if not isinstance(data, dict):
+        raise SettingsError(f"The settings file {str(path)!r} holds a {type(data).__name__}, not keys and values.")
+    if not is_own:
+        _refuse_what_only_the_user_may_say(data, path)
+    return _without_ineffective(data, path)
+
+
+def _refuse_what_only_the_user_may_say(data: dict[str, Any], path: Path) -> None:
+    for section, keys in ONLY_THE_USER.items():
+        for key in keys:
+            if isinstance(data.get(section), dict) and key in data[section]:
+                raise SettingsError(
+                    f"{str(path)!r} came with the project and sets {section}.{key}, which only you may set: "
+                    f"move it to your own settings file, or name this file in LLMROUTE_SETTINGS if you trust it."
+                )
+
+
+def _without_ineffective(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for section, content in data.items():
+        ineffective = NOT_YET_IN_EFFECT.get(section, set())
+        found = {section} if ineffective is None else ineffective & set(content if isinstance(content, dict) else ())
+        if found:
+            names = ", ".join(sorted(found if ineffective is None else {f"{section}.{key}" for key in found}))
+            warnings.warn(f"{path.name}: {names}: read, and without effect yet", SettingsWarning, stacklevel=2)
+        if ineffective is not None:
+            kept[section] = {k: v for k, v in content.items() if k not in found} if found else content
+    return kept
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    where = f"the settings file {str(path)!r} or a variable LLMROUTE_…" if path else "a variable LLMROUTE_…"
+    lines = [f"A setting does not read, in {where}:"]
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "settings"
+        lines.append(f"  {key}: {problem['msg']}, not {problem['input']!r}")
+    return "\n".join(lines)

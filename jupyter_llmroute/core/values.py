@@ -1,0 +1,15 @@
+"""The base of every value that stages hand on."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Value(BaseModel):
+    """A frozen value of ours: equal by content, and an unknown field is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Answered(BaseModel):
+    """A value read from a server's answer: what we do not know there is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
