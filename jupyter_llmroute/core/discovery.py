@@ -1,0 +1,150 @@
+"""Where servers may be, what they are, what they hold, and whether they are well.
+
+A server is identified by what it says, never by its port. Looking costs a server a few GET requests that load no
+model and wake no generation; a key goes only to the endpoint that it was set for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import httpx
+
+from jupyter_llmroute.core.endpoint import Endpoint, Health
+from jupyter_llmroute.core.errors import AuthenticationNeeded, LLMRouteError, ModelLoading, PeerError, Unreachable
+from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.providers import Provider
+from jupyter_llmroute.core.settings import CustomEndpoint, ServiceSettings, Settings
+from jupyter_llmroute.core.values import Value
+
+UNMARKED = "openai"
+"""The dialect of a server that lists models and bears no other mark."""
+
+
+class Place(Value):
+    """An address to look at."""
+
+    base_url: str
+    settings: ServiceSettings
+    name: str | None = None
+    """What the user calls it; `None`: it is named after what it turns out to be."""
+    configured: bool = False
+    """Whether the user named the address: then it is shown even when nothing answers."""
+
+
+def places(settings: Settings, providers: Mapping[str, Provider]) -> list[Place]:
+    """Return every address to look at, each once: custom ones, configured ones, and default ports."""
+    by_name = settings.services.by_name
+    found = [
+        Place(base_url=custom.endpoint, settings=custom, name=custom.name, configured=True)
+        for custom in settings.services.custom_endpoints
+        if custom.enabled
+    ]
+    found += [
+        Place(base_url=service.endpoint, settings=service, name=name, configured=True)
+        for name, service in by_name.items()
+        if service.endpoint and service.enabled
+    ]
+    disabled = {name for name, service in by_name.items() if not service.enabled}
+    moved = {name for name, service in by_name.items() if service.endpoint}
+    found += [
+        Place(base_url=url, settings=by_name.get(name, ServiceSettings()))
+        for name, provider in providers.items()
+        if name not in disabled | moved
+        for url in provider.default_urls
+    ]
+    return list({_key(place.base_url): place for place in reversed(found)}.values())[::-1]
+
+
+async def discover(settings: Settings, providers: Mapping[str, Provider], client: httpx.AsyncClient) -> list[Endpoint]:
+    """Look at every place at once.
+
+    Returns
+    -------
+    list of Endpoint
+        In the order of the places. A default port where nothing answers is left out; a configured address is
+        there whatever happens, with its health and the reason.
+    """
+    looks = (_look(place, providers, client, settings.limits.scan_s) for place in places(settings, providers))
+    return _with_unique_names(endpoint for endpoint in await asyncio.gather(*looks) if endpoint)
+
+
+async def _look(
+    place: Place, providers: Mapping[str, Provider], client: httpx.AsyncClient, timeout_s: float
+) -> Endpoint | None:
+    key = place.settings.api_key.get_secret_value() if place.settings.api_key else None
+    probe = Probe(client, place.base_url, timeout_s=timeout_s, api_key=key)
+    try:
+        provider = await _recognise(place, probe, providers)
+    except LLMRouteError as error:
+        return (
+            _endpoint(place, place.settings.api_style or UNMARKED, Health.DOWN, str(error))
+            if place.configured
+            else None
+        )
+    if provider is None:
+        detail = "something answers there, and it is no model server that is known"
+        return _endpoint(place, place.settings.api_style or UNMARKED, Health.DOWN, detail) if place.configured else None
+    endpoint = _endpoint(place, provider.name, Health.WELL)
+    try:
+        models = await provider.models(probe, endpoint)
+    except PeerError as error:
+        return endpoint.model_copy(update={"health": _health_of(error), "detail": str(error)})
+    return endpoint.model_copy(update={"models": models, "detail": "" if models else "it serves no model yet"})
+
+
+async def _recognise(place: Place, probe: Probe, providers: Mapping[str, Provider]) -> Provider | None:
+    """Ask each dialect, the most telling first; the unmarked one is what remains."""
+    if style := place.settings.api_style:
+        await probe.get("/")  # is anybody there?
+        if style not in providers:
+            raise Unreachable(f"api_style {style!r} is no known dialect: choose one of {', '.join(sorted(providers))}.")
+        return providers[style]
+    for name, provider in providers.items():
+        if name != UNMARKED and await provider.recognise(probe):
+            return provider
+    if UNMARKED in providers and await providers[UNMARKED].recognise(probe):
+        return providers[UNMARKED]
+    # 401 and 403 mean "here, and wants a key"; which dialect it is shows once it has one.
+    wants_key = (await probe.get("/v1/models")).status in (401, 403)
+    return providers.get(UNMARKED) if wants_key else None
+
+
+def _health_of(error: PeerError) -> Health:
+    match error:
+        case AuthenticationNeeded():
+            return Health.WANTS_KEY
+        case ModelLoading():
+            return Health.LOADING
+        case _:
+            return Health.DOWN
+
+
+def _endpoint(place: Place, provider: str, health: Health, detail: str = "") -> Endpoint:
+    custom = place.settings if isinstance(place.settings, CustomEndpoint) else None
+    return Endpoint(
+        name=place.name or provider,
+        provider=provider,
+        base_url=place.base_url.rstrip("/"),
+        health=health,
+        detail=detail,
+        priority=place.settings.priority,
+        api_key=place.settings.api_key,
+        stall_s=place.settings.timeout / 1000,
+        models_path=custom and custom.models_path,
+        chat_path=custom and custom.chat_path,
+    )
+
+
+def _with_unique_names(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+    """Tell two servers of one name apart by a number."""
+    named: list[Endpoint] = []
+    for endpoint in endpoints:
+        same = sum(other.name.partition("-")[0] == endpoint.name for other in named)
+        named.append(endpoint.model_copy(update={"name": f"{endpoint.name}-{same + 1}"}) if same else endpoint)
+    return named
+
+
+def _key(base_url: str) -> str:
+    return base_url.rstrip("/").lower().replace("://localhost", "://127.0.0.1")

@@ -1,0 +1,68 @@
+"""A server that may answer, as it was last seen, with the models that it serves."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from jupyter_llmroute.core.values import Value
+
+
+class Health(StrEnum):
+    """How a server was when last asked."""
+
+    WELL = "well"
+    LOADING = "loading"
+    """Alive, and reading a model."""
+    WANTS_KEY = "wants a key"
+    DOWN = "down"
+
+
+class ServedModel(Value):
+    """One model on one server, as that server describes it; `None` is what it does not tell."""
+
+    id: str
+    """What requests must name it."""
+    context_window: int | None = None
+    """Served window in tokens, prompt and answer together. This is the one that counts."""
+    trained_window: int | None = None
+    """Window in tokens that the model was trained for: an upper bound only."""
+    size_bytes: int | None = None
+    parameters: int | None = None
+    quantisation: str | None = None
+    loaded: bool | None = None
+    """Whether it is in memory now."""
+    chat: bool = True
+    """Whether it answers chats; embedding models do not."""
+    remote: str | None = None
+    """The sign that it runs on somebody else's machine, in words; `None` where there is no such sign."""
+
+
+class Endpoint(Value):
+    """One server."""
+
+    name: str
+    """What the user calls it."""
+    provider: str
+    """The dialect it speaks: a name of the `jupyter_llmroute.providers_v1` entry points."""
+    base_url: str
+    health: Health = Health.WELL
+    detail: str = ""
+    """What stands in the way, and the remedy; empty when nothing does."""
+    priority: int = 5
+    """Lower is preferred where all else is equal."""
+    models: tuple[ServedModel, ...] = ()
+    api_key: SecretStr | None = None
+    stall_s: float = 30.0
+    """Seconds of silence within an answer after which it counts as dead."""
+    models_path: str | None = None
+    """Where a custom endpoint keeps its model list; `None`: where the dialect has it."""
+    chat_path: str | None = None
+    """Where a custom endpoint takes chats; `None`: where the dialect has it."""
+
+    @property
+    def host(self) -> str:
+        """The host of `base_url`, without port and brackets; empty when the server has no address yet."""
+        return urlsplit(self.base_url).hostname or ""

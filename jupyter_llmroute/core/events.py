@@ -1,0 +1,100 @@
+"""What happens while a question is answered, in the order in which it happens.
+
+Routed, then for each attempt AttemptStarted and its deltas; AttemptFailed where it failed; Completed at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jupyter_llmroute.core.classifier import Classification
+from jupyter_llmroute.core.selector import Route
+from jupyter_llmroute.core.values import Value
+
+
+class Attempt(Value):
+    """One server that was asked, and how it failed."""
+
+    number: int
+    """1 for the first."""
+    service: str
+    model: str
+    error: str
+
+
+class Usage(Value):
+    """Tokens as the server counted them; `None` is what it did not tell."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Those of the prompt that the server did not have to read again."""
+    completion_tokens: int | None = None
+
+
+class Routed(Value):
+    """The decision was taken."""
+
+    kind: Literal["routed"] = "routed"
+    classification: Classification
+    route: Route
+    context: tuple[str, ...] = ()
+    """References of what was gathered to go along."""
+
+
+class AttemptStarted(Value):
+    """A server is being asked."""
+
+    kind: Literal["attempt_started"] = "attempt_started"
+    number: int
+    service: str
+    model: str
+    reasons: tuple[str, ...]
+    prompt_tokens: int
+    """Estimated."""
+    context: tuple[str, ...] = ()
+    """References of what goes along to this model."""
+    left_out: tuple[str, ...] = ()
+    """References of what did not fit its window."""
+
+
+class ReasoningDelta(Value):
+    """Some more of what the model thinks before it answers."""
+
+    kind: Literal["reasoning_delta"] = "reasoning_delta"
+    text: str
+
+
+class TextDelta(Value):
+    """Some more of the answer."""
+
+    kind: Literal["text_delta"] = "text_delta"
+    text: str
+
+
+class AttemptFailed(Value):
+    """The server that was asked failed; another attempt follows, or an exception ends the stream."""
+
+    kind: Literal["attempt_failed"] = "attempt_failed"
+    attempt: Attempt
+
+
+class Completed(Value):
+    """The answer is whole."""
+
+    kind: Literal["completed"] = "completed"
+    service: str
+    model: str
+    """The one that was asked."""
+    answered_by: str | None
+    """The name that the server gave itself in the answer; `None` where it gave none."""
+    finish_reason: str
+    """`"stop"`, `"length"` or another word of the server's."""
+    usage: Usage
+    time_to_first_token_s: float
+    elapsed_s: float
+    """From sending to the last token, in seconds."""
+    tokens_per_second: float | None
+    """Generated tokens after the first, by the time they took; `None` when that cannot be told."""
+
+
+Event = Routed | AttemptStarted | ReasoningDelta | TextDelta | AttemptFailed | Completed

@@ -1,0 +1,44 @@
+"""Newline-delimited JSON: bytes in, lines out, no I/O."""
+
+from __future__ import annotations
+
+MAX_LINE_BYTES = 16 << 20
+"""No honest line is larger than 16 MiB; a server that sends one is cut off."""
+
+
+class LineTooLong(ValueError):
+    """The server sent a line of more than `MAX_LINE_BYTES` bytes."""
+
+
+class LineDecoder:
+    """Takes the stream in pieces of any size; what comes out does not depend on where it was cut."""
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes; return the non-empty lines that they complete.
+
+        Raises
+        ------
+        LineTooLong
+            The memory for one line is bounded.
+        """
+        *lines, rest = data.split(b"\n")  # only LF: JSON may hold the other line ends of Unicode in its strings
+        complete: list[bytes] = []
+        for line in lines:
+            complete.append(b"".join((*self._rest, line)))
+            self._rest.clear()
+            self._rest_bytes = 0
+        self._rest.append(rest)
+        self._rest_bytes += len(rest)
+        if self._rest_bytes > MAX_LINE_BYTES:
+            raise LineTooLong(f"one line has more than {MAX_LINE_BYTES} bytes")
+        return [line for line in complete if line.strip()]
+
+    def close(self) -> list[bytes]:
+        """End the stream; return the line that was left open, if there is one."""
+        line = b"".join(self._rest)
+        self._rest.clear()
+        return [line] if line.strip() else []

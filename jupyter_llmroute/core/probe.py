@@ -1,0 +1,80 @@
+"""One look at one server: a few GET requests, each sent once, whoever asks for it.
+
+Only paths that load no model and wake no generation may be asked for here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, NamedTuple
+
+import httpx
+
+from jupyter_llmroute.core.transport import peer_errors
+
+MAX_ANSWER_BYTES = 8 << 20
+"""A model list larger than 8 MiB is none."""
+
+
+class Answer(NamedTuple):
+    """What a server said to a GET request."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; `None` where it is not: a single-page app answers 200 with HTML to everything."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+class Probe:
+    """Asks one base URL; answers are kept, so that several dialects can look at the same one."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, base_url: str, *, timeout_s: float, api_key: str | None = None
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._client = client
+        self._timeout_s = timeout_s
+        self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._answers: dict[str, asyncio.Task[Answer]] = {}
+
+    async def get(self, path: str) -> Answer:
+        """Return the answer to `GET path`; from the second time on, the same one.
+
+        Raises
+        ------
+        PeerError
+            There was no answer in time. The first such error is the last request: who does not answer one path
+            within the limit is not asked for another.
+        """
+        if path not in self._answers:
+            self._answers[path] = asyncio.ensure_future(self._get(path))
+        return await asyncio.shield(self._answers[path])
+
+    async def _get(self, path: str) -> Answer:
+        with peer_errors(self.base_url):
+            try:
+                async with (
+                    asyncio.timeout(self._timeout_s),
+                    self._client.stream("GET", self.base_url + path, headers=self._headers) as response,
+                ):
+                    body = b""
+                    async for piece in response.aiter_bytes():
+                        body += piece
+                        if len(body) > MAX_ANSWER_BYTES:
+                            break
+                    return Answer(response.status_code, response.headers, body)
+            except TimeoutError as error:
+                raise httpx.ReadTimeout("no answer") from error

@@ -1,0 +1,43 @@
+"""The layout of what is sent: stable material first, new material last.
+
+The question is a message of its own, character for character; what was gathered stands in the system message.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens
+from jupyter_llmroute.core.values import Value
+
+INSTRUCTIONS = (
+    "You help a person who works in a Jupyter notebook. Answer in Markdown. "
+    "Put code into fenced blocks that name their language."
+)
+"""The same bytes in every prompt, so that a server's prompt cache begins to match here."""
+
+CELLS_HEADING = "Cells that were run earlier in this notebook, oldest first:"
+
+
+class Message(Value):
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+def lay_out(context: Context) -> tuple[Message, ...]:
+    """Return the messages of a context: instructions and cells, earlier turns, the question last."""
+    system = "\n\n".join(
+        (INSTRUCTIONS, CELLS_HEADING, *(i.text for i in context.items)) if context.items else (INSTRUCTIONS,)
+    )
+    messages = [Message(role="system", content=system)]
+    for turn in context.request.turns:
+        messages += [Message(role="user", content=turn.question), Message(role="assistant", content=turn.answer)]
+    return (*messages, Message(role="user", content=context.request.question))
+
+
+def estimate_prompt(messages: tuple[Message, ...], family: str = "") -> int:
+    """Estimate the prompt tokens of a chat, its template included."""
+    return sum(estimate_tokens(message.content, family) + TOKENS_PER_MESSAGE for message in messages)

@@ -1,0 +1,85 @@
+"""Dialects: how to recognise a server, list its models, and chat with it.
+
+A provider is found by the entry points of `jupyter_llmroute.providers_v1`, the built-in ones too; a third party adds
+one by naming a class there. One that does not load is named in a warning and does not stop the others.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import httpx
+
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.prompt import Message
+from jupyter_llmroute.core.request import Sampling
+from jupyter_llmroute.core.values import Value
+
+GROUP = "jupyter_llmroute.providers_v1"
+
+
+class Chat(Value):
+    """What is sent to a model."""
+
+    model: ServedModel
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    prompt_tokens: int
+    """Estimated."""
+
+
+class Chunk(Value):
+    """One piece of an answer, as it arrived; a field that is not set says nothing."""
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    answered_by: str | None = None
+    usage: Usage | None = None
+
+
+class Provider(Protocol):
+    """One dialect."""
+
+    name: str
+    default_urls: tuple[str, ...]
+    """Where such servers listen unless they are told otherwise."""
+
+    async def recognise(self, probe: Probe) -> bool:
+        """Whether the server behind `probe` says that it is one of this kind; its port says nothing."""
+
+    async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
+        """Return what the server serves, chat models and others.
+
+        Raises
+        ------
+        PeerError
+            The list cannot be had; `AuthenticationNeeded` where a key is wanted, `ModelLoading` while it loads.
+        """
+
+    def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncIterator[Chunk]:
+        """Send a chat and give its answer as it comes. Closing the iterator ends the server's work.
+
+        Raises
+        ------
+        PeerError
+            As the server, or the connection to it, failed; before or after the first chunk.
+        """
+
+
+def load_providers() -> dict[str, Provider]:
+    """Return every installed dialect by its name."""
+    providers: dict[str, Provider] = {}
+    for entry in entry_points(group=GROUP):
+        try:
+            provider = entry.load()()
+        except Exception as error:  # a third party's code: whatever it raises must not stop the rest
+            warnings.warn(f"The provider {entry.name!r} ({entry.value}) does not load: {error!r}", stacklevel=2)
+            continue
+        providers[entry.name] = provider
+    return providers

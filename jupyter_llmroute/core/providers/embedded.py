@@ -1,0 +1,86 @@
+"""The embedded llama.cpp server: its models are GGUF files, and a server starts when one of them is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import httpx
+
+from jupyter_llmroute.core.embedded import EmbeddedBackend, Header, find_models, is_installed
+from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
+from jupyter_llmroute.core.errors import ModelNotFound, UserError
+from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.providers import Chat, Chunk
+from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
+from jupyter_llmroute.core.settings import EmbeddedSettings
+
+
+class Embedded:
+    """A provider without an address: the servers it starts have one.
+
+    It holds the processes it asked for until `close`; they also end by themselves, when nobody holds them or when
+    they are idle.
+    """
+
+    name = "embedded"
+    default_urls: tuple[str, ...] = ()
+
+    def __init__(self, settings: EmbeddedSettings) -> None:
+        self._settings = settings
+        self._backend = EmbeddedBackend(settings)
+        self._dialect = LlamaCpp()
+
+    async def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the embedded server as one endpoint, with what is in its way; none when it is switched off."""
+        if not self._settings.enabled:
+            return ()
+        endpoint = Endpoint(name=self.name, provider=self.name, base_url="", priority=9)
+        if not is_installed():
+            detail = 'not installed: pip install "jupyter-llmroute[embedded]"'
+            return (endpoint.model_copy(update={"health": Health.DOWN, "detail": detail}),)
+        try:
+            headers, running = await asyncio.to_thread(lambda: (find_models(self._settings), self._backend.running()))
+        except UserError as error:
+            return (endpoint.model_copy(update={"health": Health.DOWN, "detail": str(error)}),)
+        in_memory = {process.path for process in running}
+        models = tuple(self._served(header, header.path in in_memory) for header in headers)
+        detail = "" if models else "no model yet: jupyter-llmroute embedded fetch, or set embedded.model_path"
+        return (endpoint.model_copy(update={"models": models, "detail": detail}),)
+
+    def _served(self, header: Header, loaded: bool) -> ServedModel:
+        window = self._settings.context_window
+        return ServedModel(
+            id=header.name,
+            context_window=min(window, header.trained_window or window),
+            trained_window=header.trained_window,
+            size_bytes=header.size_bytes,
+            parameters=header.parameters,
+            quantisation=header.quantisation,
+            loaded=loaded,
+        )
+
+    async def recognise(self, probe: Probe) -> bool:
+        """Whether a server found by its address is the embedded one: it never is, it has a key."""
+        return False
+
+    async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
+        """Return the models of an endpoint that `endpoints` gave."""
+        return endpoint.models
+
+    async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncIterator[Chunk]:
+        """Start the model's server if need be, and ask it."""
+        headers = await asyncio.to_thread(find_models, self._settings)
+        header = next((header for header in headers if header.name == chat.model.id), None)
+        if header is None:
+            raise ModelNotFound(f"The file of {chat.model.id!r} is gone: see jupyter-llmroute embedded status.")
+        running = await self._backend.ensure(header)
+        started = endpoint.model_copy(update={"base_url": running.url, "api_key": running.key})
+        async with contextlib.aclosing(self._dialect.chat(client, started, chat)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def close(self) -> None:
+        """Let go of the servers; those that nobody else holds end soon."""
+        self._backend.close()

@@ -1,0 +1,115 @@
+"""A server's words and status, turned into our errors. One table for all dialects.
+
+The shapes of the bodies are those that servers really send: `{"error": "text"}`, `{"error": {"message", "type",
+"code"}}`, `{"object": "error", "message"}`, `{"detail": …}`, plain text, nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from jupyter_llmroute.core.errors import (
+    AuthenticationNeeded,
+    BadRequest,
+    ContextOverflow,
+    ModelLoading,
+    ModelNotFound,
+    OutOfMemory,
+    PeerError,
+    ServerBusy,
+    ServerFailure,
+)
+
+SHOWN_CHARS = 300
+"""How much of a server's own words goes into a message."""
+
+BY_WORDS: tuple[tuple[re.Pattern[str], type[PeerError]], ...] = tuple(
+    (re.compile(words, re.IGNORECASE), kind)
+    for words, kind in (
+        # llama.cpp, llama-cpp-python, vLLM, Ollama, SGLang, LM Studio
+        (r"exceeds? the available context size|maximum context length|longer than the (model's )?context length"
+         r"|context length is only|context_length_exceeded|initial prompt is greater than the context length"
+         r"|context size has been exceeded", ContextOverflow),
+        # Ollama and llama.cpp, from the runner below them
+        (r"out of memory|cudaMalloc failed|failed to allocate|not enough memory|requires more system memory",
+         OutOfMemory),
+        (r"loading model|model_loading|is loading", ModelLoading),
+        (r"model '?\"?[^'\"]*'?\"? (was )?not found|model .* does not exist|try pulling it first|not_found_error"
+         r"|No running session found for model", ModelNotFound),
+        (r"server busy|maximum pending requests|server is busy", ServerBusy),
+    )
+)  # fmt: skip
+"""Where only words tell. Asked before the status, because several servers put any failure under 400 or 500."""
+
+BY_STATUS: dict[int, type[PeerError]] = {
+    401: AuthenticationNeeded,
+    403: AuthenticationNeeded,
+    404: ModelNotFound,
+    429: ServerBusy,
+    503: ServerBusy,
+}
+
+
+REMEDIES: dict[type[PeerError], str] = {
+    AuthenticationNeeded: "set its api_key in the settings",
+    ModelLoading: "ask again in a moment",
+    ModelNotFound: "see %llm_services for what it serves",
+    ServerBusy: "ask again in a moment",
+    ContextOverflow: "send less, or serve the model with a larger window",
+    OutOfMemory: "choose a smaller model, or a smaller window",
+    BadRequest: "mend the option that it names",
+}
+"""What the user can do about each."""
+
+
+def failure(who: str, status: int, body: bytes | str) -> PeerError:
+    """Return the error that a server's answer stands for.
+
+    Parameters
+    ----------
+    who
+        The server and model, for the message.
+    status
+        The HTTP status; 200 for an error item within a stream.
+    body
+        What came with it.
+    """
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    said, details = _read(text)
+    kind = _kind(status, f"{said} {details.get('type', '')} {details.get('code', '')}")
+    said = said[:SHOWN_CHARS].rstrip(" .") or "no reason given"
+    message = f"{who}: {said} (HTTP {status})" + (f"; {REMEDIES[kind]}." if kind in REMEDIES else ".")
+    if kind is ContextOverflow:
+        return ContextOverflow(
+            message, prompt_tokens=_number(details.get("n_prompt_tokens")), context_window=_number(details.get("n_ctx"))
+        )
+    return kind(message)
+
+
+def _kind(status: int, said: str) -> type[PeerError]:
+    for words, kind in BY_WORDS:
+        if words.search(said):
+            return kind
+    if kind_of_status := BY_STATUS.get(status):
+        return kind_of_status
+    return BadRequest if 400 <= status < 500 else ServerFailure
+
+
+def _read(text: str) -> tuple[str, dict[str, Any]]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return " ".join(text.split()), {}
+    details = body
+    for key in ("error", "detail"):
+        if isinstance(body, dict) and body.get(key):
+            details = body[key]
+    if isinstance(details, dict):
+        return str(details.get("message") or details.get("msg") or details), details
+    return str(details), {}
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

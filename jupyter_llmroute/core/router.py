@@ -1,0 +1,184 @@
+"""The router: the one file that knows every stage."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from jupyter_llmroute.core.catalog import Catalog
+from jupyter_llmroute.core.classifier import classify
+from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, gather
+from jupyter_llmroute.core.discovery import discover
+from jupyter_llmroute.core.endpoint import Endpoint
+from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
+from jupyter_llmroute.core.events import AttemptFailed, Event, Routed
+from jupyter_llmroute.core.executor import execute
+from jupyter_llmroute.core.policy import Policy
+from jupyter_llmroute.core.providers import Provider, load_providers
+from jupyter_llmroute.core.providers.embedded import Embedded
+from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.selector import RejectionReason, Route, Snapshot, select
+from jupyter_llmroute.core.settings import Settings
+from jupyter_llmroute.core.transport import open_client
+
+
+class Router:
+    """Answers requests by the model that suits each; an async context manager.
+
+    Parameters
+    ----------
+    settings
+        Everything that can be set.
+    providers
+        Dialects by name. Default: the installed ones.
+    sources
+        Where context comes from. Default: the cells of the request.
+    transport
+        What carries the requests to servers; a test puts `httpx.MockTransport` here. Default: the network.
+
+    Examples
+    --------
+    >>> async def ask(question: str) -> str:
+    ...     async with Router(Settings.load()) as router:
+    ...         events = router.stream(Request(question=question))
+    ...         return "".join([event.text async for event in events if event.kind == "text_delta"])
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        providers: Mapping[str, Provider] | None = None,
+        sources: Sequence[ContextSource] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.settings = settings
+        self.policy = Policy.from_settings(settings.security)
+        self.sources = (CellsSource(settings.context),) if sources is None else sources
+        self.embedded = Embedded(settings.embedded)
+        self.providers = {**(load_providers() if providers is None else providers), self.embedded.name: self.embedded}
+        self._client = open_client(self.policy, connect_s=settings.limits.connect_s, transport=transport)
+        self._endpoints: tuple[Endpoint, ...] | None = None
+        self._seen_at = 0.0
+        self._looking: asyncio.Task[tuple[Endpoint, ...]] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Return the router itself; nothing is looked for before it is needed."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections, and give up the hold on embedded servers."""
+        if self._looking:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
+        self.embedded.close()
+        await self._client.aclose()
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """Answer a request; closing the iterator stops the server's work.
+
+        Yields
+        ------
+        Event
+            Routed first, Completed last.
+
+        Raises
+        ------
+        UnknownModel, UnknownService
+            What the request pins is nowhere.
+        RouteFailed
+            Nobody could answer.
+        PeerError
+            The server failed after the first visible token.
+        """
+        context, routed = await self._decide(request)
+        yield routed
+        if not routed.route.candidates:
+            raise self._nobody(request, routed.route)
+        answers = execute(
+            routed.route,
+            context,
+            self.providers,
+            self._client,
+            self.settings.limits,
+            self.settings.context.reserve_tokens,
+        )
+        async with contextlib.aclosing(answers) as events:
+            async for event in events:
+                if isinstance(event, AttemptFailed):
+                    self._endpoints = None  # what was seen is no longer true
+                yield event
+
+    async def decide(self, request: Request) -> Routed:
+        """Return the decision that `stream` would take, and ask nobody."""
+        return (await self._decide(request))[1]
+
+    async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
+        """Return the servers as last seen, looking for them when that is too long ago.
+
+        Parameters
+        ----------
+        refresh
+            Look now, whenever the last look was.
+        """
+        stale = time.monotonic() - self._seen_at > self.settings.limits.rescan_s
+        if (refresh or stale or self._endpoints is None) and self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        # What was seen a while ago is good enough to begin with: the new look goes on beside the answer.
+        if self._looking and (refresh or self._endpoints is None):
+            return await asyncio.shield(self._looking)
+        return self._endpoints or ()
+
+    async def _look(self) -> tuple[Endpoint, ...]:
+        try:
+            found, built_in = await asyncio.gather(
+                discover(self.settings, self.providers, self._client), self.embedded.endpoints()
+            )
+            self._endpoints = (*found, *built_in)
+            self._seen_at = time.monotonic()
+            return self._endpoints
+        finally:
+            self._looking = None
+
+    async def _decide(self, request: Request) -> tuple[Context, Routed]:
+        context = await gather(request, self.sources)
+        what = classify(request, context)
+        route = select(what, context, await self._snapshot(), self.policy)
+        refs = tuple(item.ref for item in context.items)
+        return context, Routed(classification=what, route=route, context=refs)
+
+    async def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            endpoints=await self.services(),
+            catalog=Catalog.load(),
+            routing=self.settings.task_routing,
+            reserve_tokens=self.settings.context.reserve_tokens,
+        )
+
+    def _nobody(self, request: Request, route: Route) -> Exception:
+        """Return the error for a route without candidates: what is in the way, and what to do."""
+        endpoints = self._endpoints or ()
+        served = ", ".join(model.id for endpoint in endpoints for model in endpoint.models) or "none"
+        in_the_way = [r for r in route.rejections if r.reason is not RejectionReason.NOT_ASKED_FOR]
+        if request.service and request.service.lower() not in {endpoint.name.lower() for endpoint in endpoints}:
+            names = ", ".join(endpoint.name for endpoint in endpoints) or "none"
+            return UnknownService(f"There is no server named {request.service!r}. Known servers: {names}.")
+        if request.model and not in_the_way:
+            return UnknownModel(f"No server has a model {request.model!r}. Models there are: {served}.")
+        if in_the_way:
+            reasons = "; ".join(f"{r.model or r.service}: {r.detail}" for r in in_the_way)
+            return RouteFailed(f"No model can answer this. {reasons}")
+        return RouteFailed(
+            "No model server was found on this machine. Start one (such as Ollama or llama.cpp's server), "
+            "name one under services in llmroute.yaml, or install the built-in one: "
+            'pip install "jupyter-llmroute[embedded]", then jupyter-llmroute embedded fetch.'
+        )

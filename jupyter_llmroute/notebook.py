@@ -1,0 +1,248 @@
+"""The kernel's side of the router: shell and cells become a request, events become outputs.
+
+One `NotebookSession` belongs to one shell. It holds the router, which lives on a background loop, and the turns of
+this kernel session. Nothing of the router is imported before the first question.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jupyter_llmroute.bridge import BackgroundLoop, Stopped
+
+if TYPE_CHECKING:
+    from jupyter_llmroute.core.endpoint import Endpoint
+    from jupyter_llmroute.core.events import Event, Routed
+    from jupyter_llmroute.core.request import CellRef, Request, Turn
+    from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.response import Response
+    from jupyter_llmroute.view import RunView
+
+MIN_TICK_S = 0.05
+"""Seconds between two updates of an output: one a token overloads the page, whatever the method."""
+
+TICK_S_PER_CHAR = 1e-5
+"""Each update carries the whole text, so long answers are updated less often."""
+
+MAX_OUTPUT_CHARS = 20_000
+"""A longer result of a cell is cut before it is kept for a prompt, where it is cut again."""
+
+
+class Screen(Protocol):
+    """Where a run is shown."""
+
+    def update(self, view: RunView, *, final: bool) -> None:
+        """Show the run as it stands."""
+
+
+class OutputScreen:
+    """One output of the cell, updated in place; created when there is something to show."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def update(self, view: RunView, *, final: bool) -> None:
+        """Send the whole bundle; the one sent last is what is saved."""
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(view.bundle(), raw=True, display_id=True)
+        else:
+            self._handle.update(view.bundle(), raw=True)
+
+
+class NotebookSession:
+    """What one kernel session knows of its questions.
+
+    Parameters
+    ----------
+    shell
+        The running `InteractiveShell`.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.last: Request | None = None
+        """The question that was asked last, for asking it again."""
+        self._loop = BackgroundLoop()
+        self._router: Router | None = None
+        self._turns: dict[int, Turn] = {}
+        atexit.register(self.close)
+
+    @property
+    def router(self) -> Router:
+        """The router of this session, made when it is first needed.
+
+        Raises
+        ------
+        SettingsError
+            The settings do not read.
+        """
+        if self._router is None:
+            from jupyter_llmroute.core.router import Router
+            from jupyter_llmroute.core.settings import Settings
+
+            self._router = Router(Settings.load(project=Path.cwd(), own=own_folders()))
+        return self._router
+
+    def request(self, question: str, *, with_context: bool = True, **pins: Any) -> Request:
+        """Return the request of the cell that is running; `pins` are fields of `Request`."""
+        from jupyter_llmroute.core.request import Request
+
+        turns, cells = self._surroundings() if with_context else ((), ())
+        return Request(question=question, cells=cells, turns=turns, **pins)
+
+    def answer(self, request: Request, screen: Screen | None = None) -> Response:
+        """Ask, show the answer while it comes, and return it.
+
+        Parameters
+        ----------
+        request
+            What to ask.
+        screen
+            Where to show it; default: a new output of the running cell.
+
+        Raises
+        ------
+        Stopped
+            The user interrupted; `_route` holds what had come.
+        LLMRouteError
+            Nobody could answer, or the one who did failed in the middle.
+        """
+        from jupyter_llmroute.view import RunView
+
+        view, screen = RunView(request), screen or self.screen()
+        self.last = request
+        with folded():
+            try:
+                self._loop.drain(self._stream(request), _Ticker(view, screen))
+            except KeyboardInterrupt:
+                view.interrupt()
+                raise
+            except Exception as error:
+                view.fail(error)
+                raise
+            finally:
+                self._keep(view, screen)
+        return view.response()
+
+    def decide(self, request: Request) -> Routed:
+        """Return the decision for a request, and ask nobody."""
+        with folded():
+            return self._loop.run(self.router.decide(request))
+
+    def show_decision(self, request: Request) -> None:
+        """Show whom `answer` would ask, and why."""
+        from IPython.display import display
+
+        from jupyter_llmroute.terminal import decision_lines
+
+        text = "\n".join(decision_lines(self.decide(request), request))
+        display({"text/plain": text}, raw=True)
+
+    def services(self, *, refresh: bool = True) -> Sequence[Endpoint]:
+        """Return the servers that are known."""
+        with folded():
+            return self._loop.run(self.router.services(refresh=refresh))
+
+    def close(self) -> None:
+        """Close the router and stop its loop; the next question starts new ones."""
+        atexit.unregister(self.close)
+        if self._router:
+            self._loop.run(self._router.__aexit__(None, None, None))
+            self._router = None
+        self._loop.close()
+
+    async def _stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        async for event in self.router.stream(request):
+            yield event
+
+    def screen(self) -> Screen:
+        """Return a new place to show a run: an output of the cell, or the terminal."""
+        from jupyter_llmroute.terminal import TerminalScreen
+
+        return OutputScreen() if hasattr(self.shell, "kernel") else TerminalScreen()
+
+    def _keep(self, view: RunView, screen: Screen) -> None:
+        """Show and keep what there is, however the run ended."""
+        from jupyter_llmroute.core.request import Turn
+
+        if view.was_asked:
+            screen.update(view, final=True)
+        response = view.response()
+        self.shell.user_ns["_route"] = response
+        if response.text:
+            number = self.shell.execution_count
+            self._turns[number] = Turn(number=number, question=response.question, answer=response.text)
+
+    def _surroundings(self) -> tuple[tuple[Turn, ...], tuple[CellRef, ...]]:
+        """Return the earlier questions with their answers, and the other cells, of this kernel session."""
+        from jupyter_llmroute.core.request import CellRef
+
+        now = self.shell.execution_count
+        history = self.shell.history_manager
+        cells = [
+            CellRef(
+                number=number, source=source, output=str(history.output_hist_reprs.get(number, ""))[:MAX_OUTPUT_CHARS]
+            )
+            for number, source in enumerate(history.input_hist_raw)
+            if 0 < number < now
+            and source.strip()
+            and number not in self._turns
+            and not source.lstrip().startswith("%load_ext")
+        ]
+        limits = self.router.settings.context
+        newest = sorted(self._turns)[-limits.max_turns :] if limits.max_turns else []
+        return tuple(self._turns[number] for number in newest), tuple(
+            cells[-limits.max_cells :] if limits.max_cells else ()
+        )
+
+
+class _Ticker:
+    """Applies events at once and updates the screen at a tick; the first token and every decision show immediately."""
+
+    def __init__(self, view: RunView, screen: Screen) -> None:
+        self._view = view
+        self._screen = screen
+        self._pending = False
+        self._next_at = 0.0
+
+    def __call__(self, events: list[Event]) -> None:
+        for event in events:
+            first_token = event.kind == "text_delta" and not self._view.text
+            self._view.apply(event)
+            self._pending = True
+            if first_token or event.kind not in ("text_delta", "reasoning_delta"):
+                self._next_at = 0.0
+        if self._pending and self._view.was_asked and time.monotonic() >= self._next_at:
+            self._screen.update(self._view, final=False)
+            self._pending = False
+            self._next_at = time.monotonic() + max(MIN_TICK_S, len(self._view.text) * TICK_S_PER_CHAR)
+
+
+@contextlib.contextmanager
+def folded() -> Iterator[None]:
+    """Have IPython show one line for what is raised within, instead of a page of traceback.
+
+    Only for what is meant to be read by the user: a mistake of ours keeps its traceback.
+    """
+    from jupyter_llmroute.core.errors import LLMRouteError
+
+    try:
+        yield
+    except (Stopped, LLMRouteError) as error:
+        line = "Stopped; what had come is kept." if isinstance(error, Stopped) else f"{type(error).__name__}: {error}"
+        error._render_traceback_ = lambda: [line]  # type: ignore[union-attr]  # a hook of IPython's
+        raise
+
+
+def own_folders() -> list[Path]:
+    """Return the folders in which Jupyter keeps this user's own configuration."""
+    from jupyter_core.paths import jupyter_config_dir
+
+    return [Path(jupyter_config_dir())]

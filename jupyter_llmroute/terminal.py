@@ -1,0 +1,69 @@
+"""The same run in plain text, for terminals."""
+
+from __future__ import annotations
+
+from jupyter_llmroute.core.events import Routed
+from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.inert import plain_line
+from jupyter_llmroute.view import RunView, figures
+
+SHOWN = 6
+"""Others that are named."""
+
+
+def head(view: RunView) -> str:
+    """Return the decision: task, model, server, reasons, and who else was considered."""
+    facts = view.facts()
+    lines = []
+    if facts.task:
+        lines.append(f"task     {facts.task.name} ({facts.task.confidence:.0%}: {'; '.join(facts.task.evidence)})")
+    if facts.model:
+        lines.append(f"model    {facts.model} on {facts.service}")
+        lines.append(f"why      {'; '.join(facts.reasons)}")
+    for number, other in enumerate(facts.considered[:SHOWN]):
+        who = f"{other.model} on {other.service}" if other.model else other.service
+        lines.append(f"{'not' if not number else '':8} {who}: {other.verdict}")
+    lines += [f"failed   {attempt.model} on {attempt.service}: {attempt.error}" for attempt in facts.attempts]
+    return "\n".join(lines)
+
+
+def decision_lines(routed: Routed, request: Request) -> list[str]:
+    """Return a decision that was only taken, not carried out."""
+    view = RunView(request)
+    view.apply(routed)
+    best = routed.route.candidates[:1]
+    chosen = [
+        line
+        for candidate in best
+        for line in (
+            f"would ask {plain_line(candidate.model.id)} on {plain_line(candidate.endpoint.name)}",
+            f"why      {'; '.join(candidate.reasons)}",
+        )
+    ]
+    return [head(view), *(chosen or ["would ask nobody: no model can answer this"])]
+
+
+def figures_line(view: RunView) -> str:
+    """Return what was measured, and how the run ended."""
+    facts = view.facts()
+    return " · ".join((*figures(facts), facts.state.value))
+
+
+class TerminalScreen:
+    """Standard output: the decision once, then only what is new, because nothing there can be redrawn."""
+
+    def __init__(self) -> None:
+        self._shown_chars = 0
+        self._headed: str | None = None
+
+    def update(self, view: RunView, *, final: bool) -> None:
+        """Write the head of an attempt when it starts, new text as it comes, and the figures at the end."""
+        if not view.was_asked:
+            return
+        if (head_now := head(view)) != self._headed:
+            self._headed = head_now
+            print(head_now + "\n", flush=True)
+        print(view.text[self._shown_chars :], end="", flush=True)
+        self._shown_chars = len(view.text)
+        if final:
+            print(f"\n\n{figures_line(view)}", flush=True)

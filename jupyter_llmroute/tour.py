@@ -1,0 +1,42 @@
+"""The first tour, opened in JupyterLab."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from jupyter_llmroute.core.errors import MissingExtra
+
+TOUR = "01_first_route.ipynb"
+
+
+def open_in_lab() -> int:
+    """Put the tour's notebook into this folder, unless it is there, and run JupyterLab on it until it is closed.
+
+    Returns
+    -------
+    int
+        JupyterLab's exit status.
+
+    Raises
+    ------
+    MissingExtra
+        JupyterLab is not installed.
+    """
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise MissingExtra('JupyterLab is not installed: pip install "jupyter-llmroute[lab]".')
+    notebook = Path.cwd() / TOUR
+    if not notebook.exists():  # what is there may be the user's own work
+        shutil.copy(packaged_tour(), notebook)
+    print(f"Opening {notebook} in JupyterLab; Ctrl-C twice ends it.", flush=True)
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(notebook)])
+
+
+def packaged_tour() -> Path:
+    """Return where the tour's notebook lies: in the installed package, or in a source checkout."""
+    package = Path(__file__).parent
+    installed = package / "tours" / TOUR
+    return installed if installed.is_file() else package.parent / "notebooks" / TOUR
