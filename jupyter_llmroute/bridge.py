@@ -133,7 +133,7 @@ def _take_all(inbox: queue.SimpleQueue[T | _End]) -> tuple[list[T], bool]:
 
 
 @contextlib.contextmanager
-def _interrupts(cancel: Callable[[], None]) -> Iterator[threading.Event]:
+def _interrupts(cancel: Callable[[], object]) -> Iterator[threading.Event]:
     """While open, the first Ctrl-C or kernel interrupt calls `cancel`; a second one raises at once.
 
     Only the main thread may set handlers; elsewhere, as in a subshell, this leaves them alone.

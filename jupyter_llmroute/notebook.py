@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jupyter_llmroute.bridge import BackgroundLoop, Stopped
 
@@ -31,6 +31,11 @@ TICK_S_PER_CHAR = 1e-5
 
 MAX_OUTPUT_CHARS = 20_000
 """A longer result of a cell is cut before it is kept for a prompt, where it is cut again."""
+
+OUR_MAGICS = ("%%route", "%route", "%llm_", "%load_ext", "%reload_ext")
+"""Cells that are questions, or say nothing about the user's work."""
+
+T = TypeVar("T")
 
 
 class Screen(Protocol):
@@ -177,30 +182,31 @@ class NotebookSession:
         response = view.response()
         self.shell.user_ns["_route"] = response
         if response.text:
-            number = self.shell.execution_count
+            number = self._running_cell
             self._turns[number] = Turn(number=number, question=response.question, answer=response.text)
 
+    @property
+    def _running_cell(self) -> int:
+        """Number of the cell that is running: IPython stores a cell before it runs it."""
+        return len(self.shell.history_manager.input_hist_raw) - 1
+
     def _surroundings(self) -> tuple[tuple[Turn, ...], tuple[CellRef, ...]]:
-        """Return the earlier questions with their answers, and the other cells, of this kernel session."""
+        """Return the newest questions with their answers, and the newest other cells, of this kernel session."""
         from jupyter_llmroute.core.request import CellRef
 
-        now = self.shell.execution_count
-        history = self.shell.history_manager
+        limits, history = self.router.settings.context, self.shell.history_manager
+        results = history.output_hist_reprs
         cells = [
-            CellRef(
-                number=number, source=source, output=str(history.output_hist_reprs.get(number, ""))[:MAX_OUTPUT_CHARS]
-            )
-            for number, source in enumerate(history.input_hist_raw)
-            if 0 < number < now
-            and source.strip()
-            and number not in self._turns
-            and not source.lstrip().startswith("%load_ext")
+            CellRef(number=number, source=source, output=str(results.get(number, ""))[:MAX_OUTPUT_CHARS])
+            for number, source in enumerate(history.input_hist_raw[: self._running_cell])
+            if source.strip() and not source.lstrip().startswith(OUR_MAGICS)
         ]
-        limits = self.router.settings.context
-        newest = sorted(self._turns)[-limits.max_turns :] if limits.max_turns else []
-        return tuple(self._turns[number] for number in newest), tuple(
-            cells[-limits.max_cells :] if limits.max_cells else ()
-        )
+        turns = [self._turns[number] for number in sorted(self._turns)]
+        return tuple(_last(turns, limits.max_turns)), tuple(_last(cells, limits.max_cells))
+
+
+def _last(items: Sequence[T], count: int) -> Sequence[T]:
+    return items[-count:] if count else ()
 
 
 class _Ticker:

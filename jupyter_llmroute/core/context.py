@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -50,9 +51,9 @@ class CellsSource:
 
     def _item(self, cell: CellRef) -> ContextItem:
         limit = self._settings.max_cell_chars
-        text = f"In[{cell.number}]:\n{cut_middle(cell.source, limit)}"
+        text = f"In[{cell.number}]:\n{fenced(cut_middle(cell.source, limit), 'python')}"
         if cell.output:
-            text += f"\nOut[{cell.number}]:\n{cut_middle(cell.output, limit)}"
+            text += f"\nOut[{cell.number}]:\n{fenced(cut_middle(cell.output, limit))}"
         return ContextItem(ref=f"In[{cell.number}]", text=text)
 
 
@@ -62,6 +63,13 @@ def cut_middle(text: str, limit: int) -> str:
         return text
     half = limit // 2
     return text[:half] + CUT.format(chars=len(text) - 2 * half) + text[len(text) - half :]
+
+
+def fenced(text: str, language: str = "") -> str:
+    """Return `text` as a fenced block of Markdown that nothing within it can close."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 async def gather(request: Request, sources: Sequence[ContextSource]) -> Context:

@@ -62,6 +62,11 @@ class Endpoint(Value):
     chat_path: str | None = None
     """Where a custom endpoint takes chats; `None`: where the dialect has it."""
 
+    def with_loaded(self, model_id: str) -> Endpoint:
+        """Return the same endpoint with that model in memory."""
+        models = (m.model_copy(update={"loaded": True}) if m.id == model_id else m for m in self.models)
+        return self.model_copy(update={"models": tuple(models)})
+
     @property
     def host(self) -> str:
         """The host of `base_url`, without port and brackets; empty when the server has no address yet."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 import httpx
 
@@ -40,7 +40,7 @@ async def execute(
     client: httpx.AsyncClient,
     limits: Limits,
     reserve_tokens: int,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Ask the candidates of a route until one answers.
 
     Yields
@@ -92,7 +92,7 @@ async def _attempt(
     limits: Limits,
     reserve_tokens: int,
     deadline: float,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     chat, fitted = _fit(candidate, context, reserve_tokens)
     yield AttemptStarted(
         number=number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +17,7 @@ from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, g
 from jupyter_llmroute.core.discovery import discover
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
-from jupyter_llmroute.core.events import AttemptFailed, Event, Routed
+from jupyter_llmroute.core.events import AttemptFailed, Completed, Event, Routed
 from jupyter_llmroute.core.executor import execute
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
@@ -83,7 +83,7 @@ class Router:
         self.embedded.close()
         await self._client.aclose()
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer a request; closing the iterator stops the server's work.
 
         Yields
@@ -116,6 +116,8 @@ class Router:
             async for event in events:
                 if isinstance(event, AttemptFailed):
                     self._endpoints = None  # what was seen is no longer true
+                if isinstance(event, Completed):
+                    self._note_loaded(event)
                 yield event
 
     async def decide(self, request: Request) -> Routed:
@@ -148,6 +150,13 @@ class Router:
             return self._endpoints
         finally:
             self._looking = None
+
+    def _note_loaded(self, answered: Completed) -> None:
+        """Note that the model that answered is in memory now; a new look would say so, but later."""
+        self._endpoints = self._endpoints and tuple(
+            endpoint.with_loaded(answered.model) if endpoint.name == answered.service else endpoint
+            for endpoint in self._endpoints
+        )
 
     async def _decide(self, request: Request) -> tuple[Context, Routed]:
         context = await gather(request, self.sources)

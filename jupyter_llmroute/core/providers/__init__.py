@@ -7,7 +7,7 @@ one by naming a class there. One that does not load is named in a warning and do
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from importlib.metadata import entry_points
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class Provider(Protocol):
             The list cannot be had; `AuthenticationNeeded` where a key is wanted, `ModelLoading` while it loads.
         """
 
-    def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncIterator[Chunk]:
+    def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Send a chat and give its answer as it comes. Closing the iterator ends the server's work.
 
         Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import httpx
 
@@ -69,7 +69,7 @@ class Embedded:
         """Return the models of an endpoint that `endpoints` gave."""
         return endpoint.models
 
-    async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncIterator[Chunk]:
+    async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Start the model's server if need be, and ask it."""
         headers = await asyncio.to_thread(find_models, self._settings)
         header = next((header for header in headers if header.name == chat.model.id), None)

@@ -6,7 +6,7 @@ Facts: server/routes.go, api/types.go and envconfig/config.go of ollama/ollama.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -112,7 +112,7 @@ class Ollama:
             "options": {key: value for key, value in options.items() if value is not None},
         }
 
-    async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncIterator[Chunk]:
+    async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Stream the answer; its end is the line with `done: true`."""
         who = f"{chat.model.id} on {endpoint.name}"
         url = endpoint.base_url.rstrip("/") + (endpoint.chat_path or "/api/chat")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
@@ -92,7 +92,7 @@ class OpenAICompatible:
             **sampling,
         }
 
-    async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncIterator[Chunk]:
+    async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Stream the answer; the end is what the server says it is, `[DONE]` alone proves nothing."""
         url = endpoint.base_url.rstrip("/") + (endpoint.chat_path or self.chat_path)
         who = f"{chat.model.id} on {endpoint.name}"
