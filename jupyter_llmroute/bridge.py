@@ -36,6 +36,7 @@ class BackgroundLoop:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` on the loop and return its result; the first interrupt cancels it.
@@ -88,16 +89,35 @@ class BackgroundLoop:
         future.result(timeout=GRACE_S)
 
     def close(self) -> None:
-        """Stop the loop; a later call starts a new one."""
-        if self._loop:
+        """End what still runs and stop the loop; a later call starts a new one."""
+        if self._loop and self._thread:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._loop = None
+            self._thread.join(GRACE_S)
+            self._loop = self._thread = None
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="llmroute", daemon=True).start()
+            self._thread = threading.Thread(target=_serve, args=(self._loop,), name="llmroute", daemon=True)
+            self._thread.start()
         return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped; cancel what is left on it, and close it."""
+    try:
+        loop.run_forever()
+        loop.run_until_complete(_cancel_all())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+async def _cancel_all() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 class _End:

@@ -1,0 +1,165 @@
+"""Events become a card, facts and text; names and messages of servers come out inert."""
+
+import json
+
+import pytest
+
+from jupyter_llmroute.core.catalog import Catalog
+from jupyter_llmroute.core.classifier import classify_text
+from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
+from jupyter_llmroute.core.events import (
+    Attempt,
+    AttemptFailed,
+    AttemptStarted,
+    Completed,
+    ReasoningDelta,
+    Routed,
+    TextDelta,
+    Usage,
+)
+from jupyter_llmroute.core.policy import Policy
+from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.selector import Snapshot, select
+from jupyter_llmroute.response import State
+from jupyter_llmroute.terminal import figures_line, head
+from jupyter_llmroute.view import ANSWER_MIME, RunView
+
+REQUEST = Request(question="write a function that parses ISO dates")
+HOSTILE = "<img src=x onerror=alert(1)>`|*[a](javascript:b)\n\u202egnp.exe"
+
+
+def routed(*models: str, service: str = "gpu") -> Routed:
+    what = classify_text(REQUEST.question)
+    endpoints = (
+        Endpoint(
+            name=service,
+            provider="openai",
+            base_url="http://127.0.0.1:1",
+            models=tuple(ServedModel(id=m) for m in models),
+        ),
+        Endpoint(name="old", provider="ollama", base_url="http://127.0.0.1:2", health=Health.DOWN, detail="refused"),
+    )
+    snapshot = Snapshot(endpoints=endpoints, catalog=Catalog.load(), routing={})
+    route = select(what, Context(request=REQUEST), snapshot, Policy())
+    return Routed(classification=what, route=route)
+
+
+def started(model: str = "phi-4", service: str = "gpu", number: int = 1) -> AttemptStarted:
+    return AttemptStarted(
+        number=number, service=service, model=model, reasons=("coding 82 of 100",), prompt_tokens=42, context=("In[3]",)
+    )
+
+
+DONE = Completed(
+    service="gpu",
+    model="phi-4",
+    answered_by="phi-4",
+    finish_reason="stop",
+    usage=Usage(prompt_tokens=40, completion_tokens=2),
+    time_to_first_token_s=0.25,
+    elapsed_s=1.25,
+    tokens_per_second=1.0,
+)
+
+ON_THE_CARD = (
+    "**coding**", "**phi-4** on gpu", "mistral-7b", "refused",
+    "40 tokens sent", "first token 0.25 s", "1.0 tokens/s", "*complete*",
+)  # fmt: skip
+
+
+def view_of(*events: object) -> RunView:
+    view = RunView(REQUEST)
+    for event in events:
+        view.apply(event)  # type: ignore[arg-type]
+    return view
+
+
+def test_states_follow_the_events() -> None:
+    view = RunView(REQUEST)
+    seen = [view.state]
+    for event in (routed("phi-4"), started(), ReasoningDelta(text="hm"), TextDelta(text="hi"), DONE):
+        view.apply(event)
+        seen.append(view.state)
+    assert seen == [State.ROUTING, State.ROUTING, State.WAITING, State.STREAMING, State.STREAMING, State.COMPLETE]
+
+
+def test_bundle_has_card_and_answer_and_facts() -> None:
+    bundle = view_of(
+        routed("phi-4", "mistral-7b"), started(), TextDelta(text="Hello "), TextDelta(text="*you*"), DONE
+    ).bundle()
+    facts = bundle[ANSWER_MIME]
+    lines = bundle["text/markdown"].split("\n")
+    assert "\n".join(lines[facts["card_lines"] :]) == bundle["text/plain"] == "Hello *you*"
+    assert all(line.startswith("> ") for line in lines[: facts["card_lines"] - 1])
+    card = "\n".join(lines[: facts["card_lines"]])
+    assert [shown for shown in ON_THE_CARD if shown not in card] == []
+    assert facts["state"] == "complete"
+    assert (facts["prompt_tokens"], facts["prompt_tokens_exact"], facts["context"]) == (40, True, ["In[3]"])
+
+
+def test_prompt_tokens_are_marked_as_estimated_until_the_server_counts_them() -> None:
+    view = view_of(routed("phi-4"), started(), TextDelta(text="x"))
+    assert (view.facts().prompt_tokens, view.facts().prompt_tokens_exact) == (42, False)
+    assert "about 42 tokens sent" in view.bundle()["text/markdown"]
+
+
+def test_a_failed_attempt_is_named_beside_the_one_that_answered() -> None:
+    failed = AttemptFailed(attempt=Attempt(number=1, service="gpu", model="phi-4", error="it broke off"))
+    view = view_of(
+        routed("phi-4", "mistral-7b"), started(), failed, started("mistral-7b", number=2), TextDelta(text="x")
+    )
+    assert "failed: phi-4 on gpu: it broke off" in view.bundle()["text/markdown"]
+    assert view.facts().model == "mistral-7b"
+    assert [a.model for a in view.response().attempts] == ["phi-4"]
+    assert "failed   phi-4 on gpu: it broke off" in head(view)
+
+
+def test_thoughts_of_a_failed_attempt_are_not_those_of_the_answer() -> None:
+    failed = AttemptFailed(attempt=Attempt(number=1, service="gpu", model="phi-4", error="x"))
+    view = view_of(started(), ReasoningDelta(text="wrong"), failed, started(number=2), ReasoningDelta(text="right"))
+    assert view.response().reasoning == "right"
+
+
+def test_what_had_come_is_kept_when_it_is_stopped_or_fails() -> None:
+    view = view_of(routed("phi-4"), started(), TextDelta(text="half an ans"))
+    view.interrupt()
+    assert (view.response().state, view.response().text) == (State.INTERRUPTED, "half an ans")
+    view.fail(RuntimeError("cut"))
+    assert (view.response().state, view.response().text, view.response().error) == (State.FAILED, "half an ans", "cut")
+    assert "half an ans" in view.bundle()["text/markdown"]
+    assert "**error**: cut" in view.bundle()["text/markdown"]
+    assert figures_line(view).endswith("failed")
+
+
+def test_an_interrupt_after_the_end_changes_nothing() -> None:
+    view = view_of(routed("phi-4"), started(), TextDelta(text="x"), DONE)
+    view.interrupt()
+    assert view.state is State.COMPLETE
+
+
+@pytest.mark.parametrize("form", ["text/markdown", ANSWER_MIME])
+def test_hostile_names_come_out_inert(form: str) -> None:
+    failed = AttemptFailed(attempt=Attempt(number=1, service=HOSTILE, model=HOSTILE, error=HOSTILE))
+    view = view_of(routed(HOSTILE, HOSTILE + "2", service=HOSTILE), started(HOSTILE, HOSTILE), failed)
+    view.fail(RuntimeError(HOSTILE))
+    shown = view.bundle()[form]
+    text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+    assert "\u202e" not in text
+    if form == "text/markdown":
+        assert "<img" not in text
+        assert "](javascript" not in text
+        assert all(line.startswith("> ") or not line for line in text.split("\n"))
+
+
+def test_a_models_html_is_text_and_its_code_is_left_alone() -> None:
+    answer = "<script>x</script>\n```html\n<script>x</script>\n```"
+    bundle = view_of(started(), TextDelta(text=answer)).bundle()
+    assert bundle["text/plain"] == answer
+    assert bundle["text/markdown"].endswith("&lt;script>x&lt;/script>\n```html\n<script>x</script>\n```")
+
+
+def test_response_reads_as_its_text() -> None:
+    response = view_of(routed("phi-4"), started(), TextDelta(text="Hello"), DONE).response()
+    assert str(response) == "Hello"
+    assert (response.task, response.model, response.finish_reason) == ("coding", "phi-4", "stop")
