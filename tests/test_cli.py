@@ -1,0 +1,136 @@
+"""The terminal's commands, as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jupyter_llmroute.core.embedded import Running
+
+MODEL = "SmolLM2-135M-Instruct.Q4_1"
+
+
+def run(*argv: str, stdin: str = "", **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run `jupyter-llmroute` as its own process."""
+    script = Path(sys.executable).with_name("jupyter-llmroute")
+    command = [str(script)] if script.exists() else [sys.executable, "-m", "jupyter_llmroute.cli"]
+    settings = str(Path(__file__).parent / "data" / "embedded-only.yaml")
+    return subprocess.run(
+        [*command, *argv],
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "LLMROUTE_SETTINGS": settings, **env},
+    )
+
+
+def test_classify_reads_and_writes_jsonl() -> None:
+    records = [
+        {"id": 1, "text": "fix this: KeyError"},
+        {"id": "b", "text": "书写 docstring \ud800"},
+        {"id": 3, "text": ""},
+    ]
+    done = run("classify", stdin="\n".join(map(json.dumps, records)) + "\n\n")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert [answer["id"] for answer in answers] == [1, "b", 3]
+    assert answers[0]["label"] == "coding"
+    for answer in answers:
+        assert set(answer) == {"id", "label", "confidence", "needs_symbols"}
+        assert 0 <= answer["confidence"] <= 1
+        assert isinstance(answer["needs_symbols"], bool)
+
+
+@pytest.mark.parametrize("line", ["not json", '{"id": 1}', '{"id": 1, "text": 5}', "[1]"])
+def test_classify_names_the_line_that_does_not_read(line: str) -> None:
+    done = run("classify", stdin='{"id": 1, "text": "hi"}\n' + line)
+    assert done.returncode == 1
+    assert done.stderr.startswith("jupyter-llmroute: Line 2 is not JSON with a string under 'text'")
+    assert "Traceback" not in done.stderr
+
+
+def test_services_lists_what_runs(embedded: Running) -> None:
+    done = run("services")
+    assert done.stdout.split()[:2] == ["server", "address"]
+    assert MODEL in done.stdout
+
+
+def test_route_streams_the_answer_under_the_decision(embedded: Running) -> None:
+    done = run(
+        "route", "Write a Python function that returns the factorial of n.", "--max-tokens", "40", "--temperature", "0"
+    )
+    assert done.returncode == 0
+    head, answer = done.stdout.split("\n\n", 1)
+    assert head.splitlines()[0].startswith("task     coding")
+    assert f"model    {MODEL} on embedded" in head
+    assert "def factorial" in answer
+    assert "tokens/s" in answer
+    assert answer.strip().endswith("complete")
+
+
+def test_route_reads_a_question_from_standard_input(embedded: Running) -> None:
+    done = run("route", "-", "--dry-run", stdin="fix this: {x} $HOME")
+    assert f"would ask {MODEL} on embedded" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("route", "-m", "phi4", "hi"), "No server has a model 'phi4'. Models there are: SmolLM2"),
+        (("route", "-s", "gpu", "hi"), "There is no server named 'gpu'. Known servers: embedded."),
+        (("route", "--temperature", "9", "hi"), "temperature 9.0: Input should be less than or equal to 2"),
+        (("embedded", "start", "nope"), "There is no model 'nope'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_1(argv: tuple[str, ...], message: str, embedded: Running) -> None:
+    done = run(*argv)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_settings_that_do_not_read_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("limits: {attempts: none}")
+    done = run("services", LLMROUTE_SETTINGS=str(path))
+    assert done.returncode == 1
+    assert "limits.attempts" in done.stderr
+    assert "bad.yaml" in done.stderr
+
+
+def test_without_any_server_it_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "none.yaml"
+    path.write_text("services: {ollama: {enabled: false}, llamacpp: {enabled: false}}\nembedded: {enabled: false}")
+    done = run("route", "hi", LLMROUTE_SETTINGS=str(path))
+    assert done.returncode == 1
+    assert "No model server was found on this machine. Start one" in done.stderr
+
+
+def test_demo_and_embedded_commands(embedded: Running) -> None:
+    done = run("demo", "--no-download")
+    assert done.returncode == 0
+    for shown in (
+        "What runs on this machine",
+        "task     coding",
+        "def factorial",
+        "is a demonstration model",
+        "demo --lab",
+    ):
+        assert shown in done.stdout
+    status = run("embedded", "status").stdout
+    assert f"running: {MODEL} at {embedded.url}, process {embedded.pid}" in status
+    assert embedded.key.get_secret_value() not in status + done.stdout
+
+
+def test_is_a_subcommand_of_jupyter() -> None:
+    done = subprocess.run([sys.executable, "-m", "jupyter", "llmroute", "--version"], capture_output=True, text=True)
+    assert done.stdout.strip() == "0.1.0"
+
+
+def test_a_closed_pipe_is_no_error(embedded: Running) -> None:
+    script = f"{sys.executable} -m jupyter_llmroute.cli services | head -c 1"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
