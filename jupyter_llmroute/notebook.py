@@ -51,6 +51,12 @@ class OutputScreen:
     def __init__(self) -> None:
         self._handle: Any = None
 
+    def reserve(self) -> None:
+        """Create the output now, empty: what is shown later, from a widget's button, has no cell to go to."""
+        from IPython.display import display
+
+        self._handle = display({"text/plain": ""}, raw=True, display_id=True)
+
     def update(self, view: RunView, *, final: bool) -> None:
         """Send the whole bundle; the one sent last is what is saved."""
         from IPython.display import display

@@ -226,12 +226,13 @@ class RunView:
         asked = {(attempt.service, attempt.model) for attempt in self._attempts}
         if self._started:
             asked.add((self._started.service, self._started.model))
-        for candidate in self._routed.route.candidates:
+        # Before anybody is asked, the first candidate is the one that will be.
+        for candidate in self._routed.route.candidates[0 if self._started else 1 :]:
             if (candidate.endpoint.name, candidate.model.id) not in asked:
                 yield Considered(
                     model=plain_line(candidate.model.id),
                     service=plain_line(candidate.endpoint.name),
-                    verdict=f"next in line, {candidate.score:.0f} points",
+                    verdict=f"next in line, {max(0.0, candidate.score):.0f} points",
                 )
         for rejection in sorted(self._routed.route.rejections, key=lambda r: r.reason is RejectionReason.NOT_ASKED_FOR):
             yield Considered(

@@ -19,6 +19,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
     from IPython.display import display
 
     from jupyter_llmroute.inert import plain_line
+    from jupyter_llmroute.notebook import OutputScreen
 
     free = request.model_copy(update={"model": None, "service": None})
     candidates = session.decide(free).route.candidates
@@ -27,7 +28,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
         return
     picker = ipywidgets.Dropdown(
         options=[
-            (plain_line(f"{c.model.id} on {c.endpoint.name} ({c.score:.0f} points)"), index)
+            (plain_line(f"{c.model.id} on {c.endpoint.name} ({max(0.0, c.score):.0f} points)"), index)
             for index, c in enumerate(candidates)
         ],
         description="Ask",
@@ -35,7 +36,8 @@ def show_retry(session: NotebookSession, request: Request) -> None:
     button = ipywidgets.Button(description="Retry", tooltip="Ask the last question again, of this model")
     box = ipywidgets.HBox([picker, button])
     shown = display(box, display_id=True)
-    screen = session.screen()
+    screen = OutputScreen()
+    screen.reserve()
 
     def ask(_: Any) -> None:
         chosen = candidates[picker.value]

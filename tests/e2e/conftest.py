@@ -1,0 +1,197 @@
+"""A private JupyterLab on loopback and one headless Chromium, for the whole session."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from jupyter_llmroute.core.embedded import Running
+
+CHROMIUM = os.environ.get("LLMROUTE_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+SETTINGS = Path(__file__).parents[1] / "data" / "embedded-only.yaml"
+
+CHROMIUM_ARGS = [
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+LAB_CONFIG = {
+    "ServerApp": {"open_browser": False, "allow_root": True, "ip": "127.0.0.1", "port_retries": 0},
+    "LabApp": {
+        "expose_app_in_browser": True,  # window.jupyterapp: commands by id are steadier than menus
+        "extension_manager": "readonly",  # the default one asks the package index
+        "news_url": None,
+        "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+    },
+}
+LAB_SETTINGS = {
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+        "fetchNews": "false",
+    },
+    "@jupyterlab/docmanager-extension/plugin.jupyterlab-settings": {"autosave": False},
+    # Cells out of view must be in the page too.
+    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+}
+
+KERNEL_READY = """async (timeout) => {
+  const end = Date.now() + timeout;
+  const app = window.jupyterapp;
+  await app.restored;
+  for (;;) {
+    const context = app.shell.currentWidget?.sessionContext;
+    if (context) {
+      await context.ready;
+      if (context.session?.kernel?.status === 'idle') return true;
+    }
+    if (Date.now() > end) throw new Error('kernel not idle: ' + context?.session?.kernel?.status);
+    await new Promise(r => setTimeout(r, 50));
+  }
+}"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run these tests last: while Playwright's loop is running, no other test could run one on this thread."""
+    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
+
+
+@dataclass
+class Lab:
+    """The running JupyterLab."""
+
+    url: str
+    token: str
+    root: Path
+    log: list[str]
+
+
+@pytest.fixture(scope="session")
+def lab(embedded: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    base = tmp_path_factory.mktemp("lab")
+    root, config, settings = base / "root", base / "config", base / "settings"
+    for folder in (root, config):
+        folder.mkdir()
+    (config / "jupyter_server_config.json").write_text(json.dumps(LAB_CONFIG))
+    for name, value in LAB_SETTINGS.items():
+        (settings / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings / name).write_text(json.dumps(value))
+    token = secrets.token_hex(16)
+    env = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(config),
+        "JUPYTER_DATA_DIR": str(base / "data"),
+        "JUPYTER_RUNTIME_DIR": str(base / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
+        "IPYTHONDIR": str(base / "ipython"),
+        "JUPYTER_TOKEN": token,  # not on the command line, where `ps` shows it
+        "LLMROUTE_SETTINGS": str(SETTINGS),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", f"--ServerApp.port={_free_port()}"]
+    process = subprocess.Popen(command, env=env, cwd=base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    log: list[str] = []
+    listening = threading.Event()
+    reader = threading.Thread(target=_follow, args=(process, log, listening))
+    reader.start()
+    try:
+        listening.wait(120)
+        url = next((found.group() for line in log if (found := re.search(r"http://127\.0\.0\.1:\d+", line))), None)
+        if not url or process.poll() is not None:
+            pytest.fail("JupyterLab did not start:\n" + "".join(log[-60:]))
+        yield Lab(url, token, root, log)
+    finally:
+        process.terminate()  # the server ends its kernels itself
+        process.wait(30)
+        reader.join(30)
+        process.stdout.close()  # type: ignore[union-attr]
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _follow(process: subprocess.Popen[str], log: list[str], listening: threading.Event) -> None:
+    """Keep what the server says, and tell when it says that it listens, or that it ended."""
+    for line in process.stdout or ():
+        log.append(line)
+        if re.search(r"http://127\.0\.0\.1:\d+", line):
+            listening.set()
+    listening.set()
+
+
+@pytest.fixture(scope="session")
+def browser(lab: Lab) -> Iterator[Browser]:
+    """Start after all that runs a loop of its own on this thread: Playwright keeps one running until it is closed."""
+    if not CHROMIUM:
+        required = os.environ.get("LLMROUTE_TEST_REQUIRE", "")
+        (pytest.fail if required == "all" or "browser" in required else pytest.skip)("no browser: install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=CHROMIUM_ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, lab: Lab) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def requests_seen(page: Page) -> list[str]:
+    """Addresses that the page asked for, from now on."""
+    seen: list[str] = []
+    page.on("request", lambda request: seen.append(request.url))
+    return seen
+
+
+@pytest.fixture
+def errors_seen(page: Page) -> list[str]:
+    """Errors of the page, from now on."""
+    seen: list[str] = []
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
+    return seen
+
+
+@pytest.fixture
+def open_notebook(page: Page, lab: Lab, request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Open a copy of a tour, since the session of a path outlives its page; wait until its kernel answers."""
+
+    def go(name: str) -> Path:
+        copy = lab.root / f"{request.node.name}-{name}"
+        shutil.copy(NOTEBOOKS / name, copy)
+        page.goto(f"{lab.url}/lab/tree/{copy.name}?reset&token={lab.token}")
+        page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+        page.wait_for_selector("#jupyterlab-splash", state="detached")
+        page.evaluate(KERNEL_READY, 60_000)
+        return copy
+
+    return go

@@ -1,0 +1,138 @@
+"""`%%route` in a real JupyterLab, in a real browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import nbformat
+from playwright.sync_api import Locator, Page, expect
+
+from jupyter_llmroute.view import ANSWER_MIME
+
+if TYPE_CHECKING:
+    from .conftest import Lab
+
+OpenNotebook = Callable[[str], Path]
+
+HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+
+ROUTE_CELL = 2  # number of the tour's first %%route cell among its code cells
+RUN_CELL = """([index, source]) => {
+  const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
+  const cells = notebook.widgets.map((cell, i) => [cell, i]).filter(([cell]) => cell.model.type === 'code');
+  notebook.activeCellIndex = cells[index][1];
+  if (source !== null) cells[index][0].model.sharedModel.setSource(source);
+  void app.commands.execute('notebook:run-cell');
+}"""
+GROWTH = """(index) => new Promise((resolve) => {
+  const cell = [...document.querySelectorAll('.jp-CodeCell')][index];
+  const lengths = [];
+  const look = () => {
+    const answer = cell.querySelector('.jp-RenderedMarkdown')?.textContent.length ?? 0;
+    const state = cell.querySelector('.jp-llmroute-card')?.dataset.state;
+    if (state === 'streaming' && answer > 0 && answer !== lengths.at(-1)) lengths.push(answer);
+    if (state === 'complete' || state === 'failed') { watcher.disconnect(); resolve(lengths); }
+  };
+  const watcher = new MutationObserver(look);
+  watcher.observe(cell, { subtree: true, childList: true, characterData: true, attributes: true });
+  look();
+})"""
+"""Lengths of the answer as a person saw it, while it was streaming."""
+
+
+def run_cell(page: Page, index: int, source: str | None = None) -> None:
+    """Run a code cell, with another source where one is given, and do not wait for its end."""
+    page.evaluate(RUN_CELL, [index, source])
+
+
+def output(page: Page, index: int) -> Locator:
+    """Return the output of a code cell."""
+    return page.locator(".jp-CodeCell").nth(index).locator(".jp-OutputArea")
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Keep a picture where LLMROUTE_TEST_SHOTS names a folder."""
+    if folder := os.environ.get("LLMROUTE_TEST_SHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def test_tokens_grow_under_the_card(
+    page: Page, lab: Lab, open_notebook: OpenNotebook, requests_seen: list[str], errors_seen: list[str]
+) -> None:
+    open_notebook("01_first_route.ipynb")
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    run_cell(page, 0)
+    run_cell(page, ROUTE_CELL)
+    lengths = page.evaluate(GROWTH, ROUTE_CELL)
+    card = output(page, ROUTE_CELL).locator(".jp-llmroute-card")
+    expect(card).to_have_attribute("data-state", "complete")
+    expect(card).to_contain_text("coding")
+    expect(card).to_contain_text("SmolLM2-135M-Instruct.Q4_1 on embedded")
+    expect(card).to_contain_text("tokens sent")
+    expect(card).to_contain_text("tokens/s")
+    expect(output(page, ROUTE_CELL).locator("pre")).to_contain_text("def factorial")
+    assert len(lengths) >= 3, f"the answer was not seen to grow: {lengths}"
+    assert lengths == sorted(lengths)
+    card.get_by_text("Why this model").click()
+    expect(card).to_contain_text("coding 12 of 100")
+    screenshot(page, "first-route")
+    outside = {urlsplit(url).netloc for url in requests_seen if url.startswith(("http", "ws"))} - {
+        urlsplit(lab.url).netloc
+    }
+    assert outside == set()
+    assert errors_seen == []
+
+
+def test_an_interrupt_keeps_what_had_come(page: Page, open_notebook: OpenNotebook) -> None:
+    open_notebook("01_first_route.ipynb")
+    run_cell(page, 0)
+    run_cell(page, ROUTE_CELL, "%%route\nTell me a very long story about a lighthouse keeper and her cat.")
+    card = output(page, ROUTE_CELL).locator(".jp-llmroute-card")
+    expect(card).to_have_attribute("data-state", "streaming")
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
+    expect(card).to_have_attribute("data-state", "interrupted")
+    expect(output(page, ROUTE_CELL)).to_contain_text("Stopped; what had come is kept.")
+    screenshot(page, "interrupted")
+    expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first).to_be_attached()
+    run_cell(page, ROUTE_CELL, "%%route --max-tokens 5\nhello")
+    expect(card).to_have_attribute("data-state", "complete")
+
+
+def test_what_is_saved_shows_again_untrusted_and_without_a_kernel(
+    page: Page, lab: Lab, open_notebook: OpenNotebook
+) -> None:
+    saved = open_notebook("01_first_route.ipynb")
+    notebook = nbformat.read(saved, as_version=4)
+    answer = notebook.cells[5].outputs[0].data
+    answer[ANSWER_MIME]["model"] = answer[ANSWER_MIME]["service"] = HOSTILE
+    answer["text/markdown"] += "\n\n" + HOSTILE
+    hostile = lab.root / "untrusted.ipynb"
+    nbformat.write(notebook, hostile)
+    page.goto(f"{lab.url}/lab/tree/{hostile.name}?reset&token={lab.token}")
+    card = output(page, ROUTE_CELL).locator(".jp-llmroute-card")
+    expect(card).to_have_attribute("data-state", "complete")
+    expect(card).to_contain_text("<img src=x")
+    expect(output(page, ROUTE_CELL)).to_contain_text("factorial")
+    assert page.evaluate("() => window.hacked") is None
+    assert output(page, ROUTE_CELL).locator("img, script").count() == 0
+
+
+def test_the_server_and_lab_extensions_are_registered(page: Page, lab: Lab, open_notebook: OpenNotebook) -> None:
+    open_notebook("01_first_route.ipynb")
+    assert page.evaluate("() => window.jupyterapp.hasPlugin('jupyter-llmroute:plugin')")
+    assert any("jupyter_llmroute" in line and "is installed" in line for line in lab.log), "".join(lab.log[-40:])
+
+
+def test_a_retry_is_chosen_in_a_widget_and_answered_outside_it(page: Page, open_notebook: OpenNotebook) -> None:
+    open_notebook("01_first_route.ipynb")
+    run_cell(page, 0)
+    run_cell(page, ROUTE_CELL, "%%route --max-tokens 5\nhello")
+    expect(output(page, ROUTE_CELL).locator(".jp-llmroute-card")).to_have_attribute("data-state", "complete")
+    run_cell(page, ROUTE_CELL + 1, "%llm_retry")
+    output(page, ROUTE_CELL + 1).get_by_role("button", name="Retry").click()
+    expect(output(page, ROUTE_CELL + 1).locator(".jp-llmroute-card")).to_have_attribute("data-state", "complete")
+    expect(output(page, ROUTE_CELL + 1)).to_contain_text("Asked again: SmolLM2-135M-Instruct.Q4_1 on embedded")
