@@ -69,5 +69,8 @@ class Endpoint(Value):
 
     @property
     def host(self) -> str:
-        """The host of `base_url`, without port and brackets; empty when the server has no address yet."""
-        return urlsplit(self.base_url).hostname or ""
+        """The host of `base_url`, without port and brackets; empty when it has no address yet, or none that reads."""
+        try:
+            return urlsplit(self.base_url).hostname or ""
+        except ValueError:  # a bracket that does not close; nothing can be sent there
+            return ""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from jupyter_llmroute.core.errors import AuthenticationNeeded, Unreachable
 from jupyter_llmroute.core.transport import peer_errors
 
 MAX_ANSWER_BYTES = 8 << 20
@@ -34,12 +35,12 @@ class Answer(NamedTuple):
         """The body as JSON; `None` where it is not: a single-page app answers 200 with HTML to everything."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
 class Probe:
-    """Asks one base URL; answers are kept, so that several dialects can look at the same one."""
+    """Asks one base URL; answers are kept, so that one dialect after another can look at the same one."""
 
     def __init__(
         self, client: httpx.AsyncClient, base_url: str, *, timeout_s: float, api_key: str | None = None
@@ -47,8 +48,8 @@ class Probe:
         self.base_url = base_url.rstrip("/")
         self._client = client
         self._timeout_s = timeout_s
-        self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-        self._answers: dict[str, asyncio.Task[Answer]] = {}
+        self._api_key = api_key
+        self._answers: dict[str, Answer] = {}
 
     async def get(self, path: str) -> Answer:
         """Return the answer to `GET path`; from the second time on, the same one.
@@ -60,15 +61,17 @@ class Probe:
             within the limit is not asked for another.
         """
         if path not in self._answers:
-            self._answers[path] = asyncio.ensure_future(self._get(path))
-        return await asyncio.shield(self._answers[path])
+            self._answers[path] = await self._get(path)
+        return self._answers[path]
 
     async def _get(self, path: str) -> Answer:
+        url = _address(self.base_url + path)
+        headers = key_headers(self.base_url, self._api_key)
         with peer_errors(self.base_url):
             try:
                 async with (
                     asyncio.timeout(self._timeout_s),
-                    self._client.stream("GET", self.base_url + path, headers=self._headers) as response,
+                    self._client.stream("GET", url, headers=headers) as response,
                 ):
                     body = b""
                     async for piece in response.aiter_bytes():
@@ -78,3 +81,30 @@ class Probe:
                     return Answer(response.status_code, response.headers, body)
             except TimeoutError as error:
                 raise httpx.ReadTimeout("no answer") from error
+
+
+def key_headers(who: str, api_key: str | None) -> dict[bytes, bytes]:
+    """Return the header that carries a key, if there is one.
+
+    Raises
+    ------
+    AuthenticationNeeded
+        The key holds what no header can carry, such as the line end of the file it came from; it is not shown.
+    """
+    if not api_key:
+        return {}
+    if not api_key.isprintable() or api_key != api_key.strip():
+        raise AuthenticationNeeded(
+            f"The api_key of {who} has a blank around it or a control character within: set it again without."
+        )
+    return {b"authorization": f"Bearer {api_key}".encode()}
+
+
+def _address(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+        if address.scheme in ("http", "https") and address.host:
+            return address
+    except httpx.InvalidURL:
+        pass
+    raise Unreachable(f"{url!r} is no address of a server: write it like 'http://127.0.0.1:8080'.")

@@ -71,7 +71,10 @@ class Embedded:
 
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Start the model's server if need be, and ask it."""
-        headers = await asyncio.to_thread(find_models, self._settings)
+        try:
+            headers = await asyncio.to_thread(find_models, self._settings)
+        except UserError as error:  # the settings are as they were when its models were listed: the files changed
+            raise ModelNotFound(str(error)) from error
         header = next((header for header in headers if header.name == chat.model.id), None)
         if header is None:
             raise ModelNotFound(f"The file of {chat.model.id!r} is gone: see jupyter-llmroute embedded status.")

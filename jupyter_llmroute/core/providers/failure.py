@@ -39,21 +39,28 @@ BY_WORDS: tuple[tuple[re.Pattern[str], type[PeerError]], ...] = tuple(
         (r"model '?\"?[^'\"]*'?\"? (was )?not found|model .* does not exist|try pulling it first|not_found_error"
          r"|No running session found for model", ModelNotFound),
         (r"server busy|maximum pending requests|server is busy", ServerBusy),
+        # Ollama, of an embedding model: its builds before capabilities were listed offer those beside the others
+        (r"does not support chat", ServerFailure),
     )
 )  # fmt: skip
 """Where only words tell. Asked before the status, because several servers put any failure under 400 or 500."""
 
 BY_STATUS: dict[int, type[PeerError]] = {
+    400: BadRequest,
+    422: BadRequest,
     401: AuthenticationNeeded,
     403: AuthenticationNeeded,
     404: ModelNotFound,
     429: ServerBusy,
     503: ServerBusy,
 }
+"""The rest is `ServerFailure`: a path that is missing (405) or a body too large (413) says nothing of other servers."""
 
+COUNTS = re.compile(r"\((\d+) tokens\)[^()]*\((\d+) tokens\)")
+"""Prompt and window in the words of llama.cpp, of Ollama that passes them on, and of SGLang."""
 
 REMEDIES: dict[type[PeerError], str] = {
-    AuthenticationNeeded: "set its api_key in the settings",
+    AuthenticationNeeded: "set its endpoint and api_key in the settings",
     ModelLoading: "ask again in a moment",
     ModelNotFound: "see %llm_services for what it serves",
     ServerBusy: "ask again in a moment",
@@ -82,8 +89,12 @@ def failure(who: str, status: int, body: bytes | str) -> PeerError:
     said = said[:SHOWN_CHARS].rstrip(" .") or "no reason given"
     message = f"{who}: {said} (HTTP {status})" + (f"; {REMEDIES[kind]}." if kind in REMEDIES else ".")
     if kind is ContextOverflow:
+        counts = COUNTS.search(said)
+        prompt_tokens, context_window = map(int, counts.groups()) if counts else (None, None)
         return ContextOverflow(
-            message, prompt_tokens=_number(details.get("n_prompt_tokens")), context_window=_number(details.get("n_ctx"))
+            message,
+            prompt_tokens=_number(details.get("n_prompt_tokens")) or prompt_tokens,
+            context_window=_number(details.get("n_ctx")) or context_window,
         )
     return kind(message)
 
@@ -92,15 +103,13 @@ def _kind(status: int, said: str) -> type[PeerError]:
     for words, kind in BY_WORDS:
         if words.search(said):
             return kind
-    if kind_of_status := BY_STATUS.get(status):
-        return kind_of_status
-    return BadRequest if 400 <= status < 500 else ServerFailure
+    return BY_STATUS.get(status, ServerFailure)
 
 
 def _read(text: str) -> tuple[str, dict[str, Any]]:
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return " ".join(text.split()), {}
     details = body
     for key in ("error", "detail"):

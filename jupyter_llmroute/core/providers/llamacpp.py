@@ -42,8 +42,8 @@ class LlamaCpp(OpenAICompatible):
     async def recognise(self, probe: Probe) -> bool:
         """Whether it says so in its header, or as the owner of its models."""
         answer = await probe.get(self.models_path)
-        owners = {item.get("owned_by") for item in model_list(answer) or ()}
-        return answer.headers.get("server") == "llama.cpp" or "llamacpp" in owners
+        is_owner = any(item.get("owned_by") == "llamacpp" for item in model_list(answer) or ())
+        return answer.headers.get("server") == "llama.cpp" or is_owner
 
     async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
         """Return the models; the window of a single one is that of a slot, which `/props` tells."""

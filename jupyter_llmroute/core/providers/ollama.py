@@ -32,7 +32,12 @@ WANTED_WINDOW = 8192
 """Tokens to ask for when a model is not in memory yet: Ollama's own default is 4096 on most machines."""
 
 
+EMBEDDING_FAMILY = "bert"
+"""Builds that list no capabilities tell an embedding model by a family such as `nomic-bert` alone."""
+
+
 class _Details(Answered):
+    family: str | None = None
     quantization_level: str | None = None
     context_length: int | None = None
 
@@ -42,8 +47,8 @@ class _Listed(Answered):
 
     name: str
     size: int | None = None
-    details: _Details = _Details()
-    capabilities: tuple[str, ...] = ()
+    details: _Details | None = None
+    capabilities: tuple[str, ...] | None = None
     remote_host: str | None = None
     remote_model: str | None = None
 
@@ -86,7 +91,9 @@ class Ollama:
         if (await probe.get("/")).text.strip() != "Ollama is running":
             return False
         version = (await probe.get("/api/version")).json
-        return isinstance(version, dict) and set(version) == {"version"}
+        if not isinstance(version, dict) or set(version) != {"version"}:
+            return False
+        return (await probe.get("/.well-known/localai.json")).json is None  # LocalAI can be told to imitate both
 
     async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
         """Return what is pulled, marked where it is in memory."""
@@ -101,8 +108,9 @@ class Ollama:
         sampling = chat.sampling
         options = {"temperature": sampling.temperature, "seed": sampling.seed, "num_predict": sampling.max_tokens}
         if window := chat.model.context_window:
+            room = max(1, window - chat.prompt_tokens)
             options["num_ctx"] = window
-            options["num_predict"] = sampling.max_tokens or max(1, window - chat.prompt_tokens)
+            options["num_predict"] = min(sampling.max_tokens or room, room)
         return {
             "model": chat.model.id,
             "messages": [message.model_dump() for message in chat.messages],
@@ -144,7 +152,10 @@ def base_url(ollama_host: str) -> str:
         scheme, rest = "http", value
     if rest.count(":") > 1 and not rest.startswith("["):
         rest = f"[{rest}]"  # a bare IPv6 address
-    parts = urlsplit(f"//{rest}")
+    try:
+        parts = urlsplit(f"//{rest}")
+    except ValueError:  # a bracket that does not close
+        return base_url("")
     try:
         port = parts.port
     except ValueError:
@@ -168,19 +179,23 @@ def _entries(answer: Answer, kind: type[_Entry]) -> list[_Entry]:
 
 
 def _served(item: _Listed, running: _Running | None) -> ServedModel:
-    trained = item.details.context_length
+    details = item.details or _Details()
+    trained = details.context_length
     allocated = running.context_length if running else None
-    capabilities = set(item.capabilities)
     return ServedModel(
         id=item.name,
         context_window=allocated or min(WANTED_WINDOW, trained or WANTED_WINDOW),
         trained_window=trained,
         size_bytes=item.size,
-        quantisation=item.details.quantization_level,
+        quantisation=details.quantization_level,
         loaded=running is not None,
-        chat=not capabilities or "completion" in capabilities,
+        chat=_chats(item.capabilities, details.family),
         remote=_remote_sign(item),
     )
+
+
+def _chats(capabilities: tuple[str, ...] | None, family: str | None) -> bool:
+    return "completion" in capabilities if capabilities else EMBEDDING_FAMILY not in (family or "")
 
 
 def _remote_sign(item: _Listed) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.errors import BrokenStream, ServerFailure
 from jupyter_llmroute.core.events import Usage
-from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.probe import Probe, key_headers
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.sse import EventTooLong, ServerSentEvent, SSEDecoder
@@ -74,7 +75,11 @@ class OpenAICompatible:
         listed = model_list(answer)
         if listed is None:
             raise failure(endpoint.name, answer.status, answer.body)
-        return tuple(self.served(item) for item in listed)
+        served = []
+        for item in listed:
+            with contextlib.suppress(ValidationError):  # one odd entry must not hide the others
+                served.append(self.served(item))
+        return tuple(served)
 
     def served(self, item: dict[str, Any]) -> ServedModel:
         """Read one entry of the model list."""
@@ -121,9 +126,9 @@ def model_list(answer: Any) -> list[dict[str, Any]] | None:
     return [item for item in data if isinstance(item, dict) and isinstance(item.get("id"), str)]
 
 
-def auth_headers(endpoint: Endpoint) -> dict[str, str]:
+def auth_headers(endpoint: Endpoint) -> dict[bytes, bytes]:
     """Return the header that carries the endpoint's key, if it has one."""
-    return {"authorization": f"Bearer {endpoint.api_key.get_secret_value()}"} if endpoint.api_key else {}
+    return key_headers(endpoint.name, endpoint.api_key.get_secret_value() if endpoint.api_key else None)
 
 
 async def raise_unless_stream(who: str, response: httpx.Response, content_type: str) -> None:
@@ -156,17 +161,22 @@ def _read(who: str, event: ServerSentEvent) -> Chunk | None:
         if event.event == "error" or (isinstance(raw, dict) and raw.get("error")):
             raise failure(who, 200, event.data)
         item = _Item.model_validate(raw)
-    except (ValueError, ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # of json's and of pydantic's
         raise BrokenStream(f"{who} sent what is not a chat completion: {event.data[:200]!r}.") from error
     choice = item.choices[0] if item.choices else _Choice()
     delta = choice.delta or _Delta()
     return Chunk(
-        text=delta.content or "",
-        reasoning=delta.reasoning_content or delta.reasoning or "",
+        text=_whole(delta.content or ""),
+        reasoning=_whole(delta.reasoning_content or delta.reasoning or ""),
         finish_reason=choice.finish_reason,
         answered_by=item.model,
         usage=_usage(item.usage) if item.usage else None,
     )
+
+
+def _whole(text: str) -> str:
+    """Return `text` without halves of characters: JSON can spell them, no output can show them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _usage(usage: _Usage) -> Usage:
