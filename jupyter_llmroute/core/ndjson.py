@@ -28,17 +28,20 @@ class LineDecoder:
         *lines, rest = data.split(b"\n")  # only LF: JSON may hold the other line ends of Unicode in its strings
         complete: list[bytes] = []
         for line in lines:
-            complete.append(b"".join((*self._rest, line)))
-            self._rest.clear()
-            self._rest_bytes = 0
-        self._rest.append(rest)
-        self._rest_bytes += len(rest)
-        if self._rest_bytes > MAX_LINE_BYTES:
-            raise LineTooLong(f"one line has more than {MAX_LINE_BYTES} bytes")
-        return [line for line in complete if line.strip()]
+            self._hold(line)
+            complete += self.close()
+        self._hold(rest)
+        return complete
 
     def close(self) -> list[bytes]:
         """End the stream; return the line that was left open, if there is one."""
         line = b"".join(self._rest)
         self._rest.clear()
+        self._rest_bytes = 0
         return [line] if line.strip() else []
+
+    def _hold(self, piece: bytes) -> None:
+        self._rest.append(piece)
+        self._rest_bytes += len(piece)
+        if self._rest_bytes > MAX_LINE_BYTES:
+            raise LineTooLong(f"one line has more than {MAX_LINE_BYTES} bytes")

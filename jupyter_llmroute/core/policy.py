@@ -17,6 +17,9 @@ Address = IPv4Address | IPv6Address
 LOCAL_NAME = "localhost"
 """Means 127.0.0.1 here, without a look-up: most local servers listen on IPv4 only."""
 
+METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")))
+"""Where clouds hand a machine its credentials: no setting opens these."""
+
 
 class Verdict(Value):
     """A decision and its reason."""
@@ -74,11 +77,9 @@ def check_address(policy: Policy, address: Address) -> Verdict:
     """Decide whether a resolved address may be connected to."""
     if address.is_loopback:
         return Verdict(allowed=True, reason="this machine")
-    if address.is_unspecified or address.is_link_local or address.is_multicast:
-        # 169.254.169.254 and its like hand out a cloud machine's credentials: no setting opens them.
-        return Verdict(
-            allowed=False, reason=f"{address} is never a model server (unspecified, link-local or multicast)"
-        )
+    if address in METADATA or address.is_unspecified or address.is_link_local or address.is_multicast:
+        kinds = "unspecified, link-local, multicast or a cloud's metadata"
+        return Verdict(allowed=False, reason=f"{address} is never a model server ({kinds})")
     if any(address.version == network.version and address in network for network in policy.allowed_networks):
         return Verdict(allowed=True, reason="in security.allowed_cidrs")
     if policy.allow_external:

@@ -10,13 +10,15 @@ opens the network (`security`) or names a program's input (`embedded.model_path`
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.task import Task
@@ -38,6 +40,13 @@ NOT_YET_IN_EFFECT = {
 
 ONLY_THE_USER = {"security": ("allow_external", "allowed_hosts", "allowed_cidrs"), "embedded": ("model_path",)}
 """Keys that a file found beside a notebook or in a project may not set."""
+
+
+_SECRET = re.compile(r"(?<!\[)key|token(?!s)|secret|password", re.IGNORECASE)
+"""Of names that may stand before a secret, misspelt ones included."""
+
+FILE = "_file"
+"""The argument of `Settings` that carries what the settings file says; `Settings.load` fills it."""
 
 
 class SettingsWarning(UserWarning):
@@ -81,8 +90,15 @@ class Services(Value):
 
     @property
     def by_name(self) -> dict[str, ServiceSettings]:
-        """Settings of each known server; those that the user does not mention have their defaults."""
-        return _known_services() | (self.__pydantic_extra__ or {})
+        """Settings of each known server; what the user does not mention of one has that server's default."""
+        known = _known_services()
+        given = {
+            name: service
+            if "priority" in service.model_fields_set or name not in known
+            else service.model_copy(update={"priority": known[name].priority})
+            for name, service in (self.__pydantic_extra__ or {}).items()
+        }
+        return known | given
 
 
 class TaskRouting(Value):
@@ -154,10 +170,21 @@ class SecuritySettings(Value):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, as it holds for one router."""
+    """Everything that can be set, as it holds for one router.
+
+    Examples
+    --------
+    >>> Settings(limits={"attempts": 1}).limits.attempts
+    1
+    """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="LLMROUTE_", env_nested_delimiter="__", env_ignore_empty=True
+        frozen=True,
+        extra="forbid",
+        env_prefix="LLMROUTE_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # it may be a key
     )
 
     version: str | int | float | None = Field(None, description="of the file's format; read and kept")
@@ -196,11 +223,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take the environment before the arguments: `load` passes the file's content as arguments."""
-        return env_settings, init_settings
+        """Return the sources, the one that wins first."""
+        arguments = dict(init_settings())
+        file = InitSettingsSource(settings_cls, init_kwargs=arguments.pop(FILE, {}))
+        return InitSettingsSource(settings_cls, init_kwargs=arguments), env_settings, file
 
     @classmethod
-    def load(cls, *, project: Path | None = None, own: Iterable[Path] = ()) -> Settings:
+    def load(cls, *, project: Path | None = None, own: Iterable[Path] = (), **arguments: Any) -> Settings:
         """Read the settings of a user who works in the folder `project`.
 
         Parameters
@@ -209,6 +238,8 @@ class Settings(BaseSettings):
             The notebook's folder; it and the root of its project are looked through. `None` looks at neither.
         own
             The user's own configuration folders, looked through first.
+        arguments
+            Sections or parts of them, as dictionaries; they win over file and environment.
 
         Raises
         ------
@@ -217,9 +248,11 @@ class Settings(BaseSettings):
         """
         path, is_own = _find(project, own)
         try:
-            return cls(**(_read(path, is_own) if path else {}))
+            return cls(**{**arguments, FILE: _read(path, is_own) if path else {}})
         except ValidationError as error:
             raise SettingsError(_explain(error, path)) from error
+        except UnreadableVariable as error:
+            raise SettingsError(f"A variable LLMROUTE_… does not read: {error}; it takes JSON.") from error
 
 
 def _find(project: Path | None, own: Iterable[Path]) -> tuple[Path | None, bool]:
@@ -253,10 +286,14 @@ def _read(path: Path, is_own: bool) -> dict[str, Any]:
         raise SettingsError(f"The settings file {str(path)!r} has {size} bytes; a settings file has at most 1 MiB.")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.MarkedYAMLError as error:
+        # Neither its text nor its traceback: both quote the file, which may hold a key.
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise SettingsError(f"The settings file {str(path)!r} is not YAML: {where}{error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SettingsError(f"The settings file {str(path)!r} is not YAML in UTF-8: {error}") from error
-    if not isinstance(data, dict):
-        raise SettingsError(f"The settings file {str(path)!r} holds a {type(data).__name__}, not keys and values.")
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise SettingsError(f"The settings file {str(path)!r} holds {type(data).__name__} data, not keys and values.")
     if not is_own:
         _refuse_what_only_the_user_may_say(data, path)
     return _without_ineffective(data, path)
@@ -290,5 +327,7 @@ def _explain(error: ValidationError, path: Path | None) -> str:
     lines = [f"A setting does not read, in {where}:"]
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"]) or "settings"
-        lines.append(f"  {key}: {problem['msg']}, not {problem['input']!r}")
+        # Only a plain value is quoted, and never a secret: a whole section may hold one.
+        quotable = isinstance(problem["input"], str | int | float) and not _SECRET.search(key)
+        lines.append(f"  {key}: {problem['msg']}" + (f", not {problem['input']!r}" if quotable else ""))
     return "\n".join(lines)

@@ -35,8 +35,12 @@ class PolicyTransport(httpx.AsyncBaseTransport):
             The policy forbids the host or every address of it.
         Unreachable
             The name does not resolve.
+        httpx.UnsupportedProtocol
+            The address is not one of HTTP.
         """
         host = request.url.host
+        if not host or request.url.scheme not in ("http", "https"):
+            raise httpx.UnsupportedProtocol(f"{str(request.url)!r} does not begin with http://HOST or https://HOST")
         if not (verdict := check_name(self._policy, host)).allowed:
             raise PolicyRefusal(_refusal(host, verdict.reason))
         address = await self._allowed_address(host)
@@ -110,6 +114,10 @@ def peer_errors(who: str) -> Iterator[None]:
     """
     try:
         yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise Unreachable(
+            f"{who} has an address that does not read ({error}): check the endpoint's spelling."
+        ) from error
     except httpx.ConnectTimeout as error:
         raise Unreachable(f"{who} did not take a connection in time: is the machine there?") from error
     except httpx.TimeoutException as error:

@@ -1,0 +1,248 @@
+"""The door: what reaches the inner transport is an address that the policy allowed, and nothing else does."""
+
+import socket
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal, TimedOut, Unreachable
+from jupyter_llmroute.core.policy import Policy
+from jupyter_llmroute.core.settings import SecuritySettings
+from jupyter_llmroute.core.transport import open_client, peer_errors
+
+DEFAULT = Policy.from_settings(SecuritySettings())
+OPEN = Policy.from_settings(SecuritySettings(allow_external=True))
+NAMED = Policy.from_settings(SecuritySettings(allowed_hosts=("gpu.lab",)))
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Inner:
+    """What stands for the network: remembers each request that got through."""
+
+    def __init__(self, answer: Callable[[httpx.Request], httpx.Response] = lambda request: httpx.Response(200)):
+        self.seen: list[httpx.Request] = []
+        self.transport = httpx.MockTransport(self._answer)
+        self._give = answer
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request)
+        return self._give(request)
+
+    @property
+    def hosts(self) -> list[str]:
+        return [request.url.host for request in self.seen]
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What names resolve to: the resolver's answers, in order; a name that is not here does not exist."""
+    table: dict[str, list[str]] = {}
+
+    def getaddrinfo(host: str, port: object, *args: object, **more: object) -> list[tuple[object, ...]]:
+        if not table.get(host):
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        addresses = table[host].pop(0).split()
+        return [(socket.AF_INET6 if ":" in a else socket.AF_INET, 1, 6, "", (a, 0)) for a in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return table
+
+
+async def get(url: str, policy: Policy = DEFAULT, inner: Inner | None = None) -> httpx.Response:
+    async with open_client(policy, transport=(inner or Inner()).transport) as client:
+        return await client.get(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "connected"),
+    [
+        ("http://127.0.0.1:11434/api/tags", "127.0.0.1"),
+        ("http://10.0.0.5:8000/v1/models", "10.0.0.5"),
+        ("http://[::1]:8080/health", "::1"),
+        ("http://[::ffff:127.0.0.1]:8080/", "127.0.0.1"),
+        ("http://localhost:11434/", "127.0.0.1"),
+        ("http://LOCALHOST.:11434/", "127.0.0.1"),
+    ],
+)
+async def test_allowed_address_is_the_one_connected_to(url: str, connected: str):
+    inner = Inner()
+    await get(url, inner=inner)
+    [request] = inner.seen
+    asked = httpx.URL(url)
+    assert request.url.host == connected
+    assert (request.url.port, request.url.path) == (asked.port, asked.path)
+    assert request.headers["host"] == asked.netloc.decode(), "the server still hears the name it was asked by"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "8.8.8.8",
+        "0.0.0.0",
+        "169.254.169.254",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:8.8.8.8]",
+        "[fe80::1]",
+        "[2606:4700::1111]",
+        "[::]",
+        "example.org",
+        "localhost.example.org",
+        "2130706433",
+        "127.1",
+        "0x7f000001",
+        "2852039166",
+    ],
+)
+async def test_refused_host_is_neither_looked_up_nor_reached(host: str, zone: dict[str, list[str]]):
+    zone[host] = ["127.0.0.1"]  # would be allowed, had anybody asked
+    inner = Inner()
+    with pytest.raises(PolicyRefusal, match="allowed_"):
+        await get(f"http://{host}:80/", inner=inner)
+    assert inner.seen == []
+    assert zone[host], "not looked up"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://0177.0.0.1/", "http://127.0.0.256/", "http://[::1/", "localhost:80", "ftp://10.0.0.1/"]
+)
+async def test_what_is_no_address_is_said_to_be_none(url: str):
+    inner = Inner()
+    with pytest.raises(Unreachable, match="lab has an address that does not read"), peer_errors("lab"):
+        await get(url, OPEN, inner)
+    assert inner.seen == []
+
+
+@pytest.mark.parametrize(
+    ("host", "connected"),
+    [
+        ("2130706433", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("0x7f000001", "127.0.0.1"),
+        ("2852039166", None),
+        ("0xa9fea9fe", None),
+        ("169.254.43518", None),
+        ("0", None),
+    ],
+)
+async def test_odd_spellings_are_judged_by_what_the_real_resolver_makes_of_them(host: str, connected: str | None):
+    inner = Inner()
+    if connected:
+        await get(f"http://{host}/", OPEN, inner)
+        assert inner.hosts == [connected]
+    else:
+        with pytest.raises((PolicyRefusal, Unreachable)):
+            await get(f"http://{host}/", OPEN, inner)
+        assert inner.seen == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "connected"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("8.8.8.8 10.1.2.3", "10.1.2.3"),
+        ("fd00::1 10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("127.0.0.1", "127.0.0.1"),
+    ],
+)
+async def test_name_goes_to_its_first_allowed_address(zone: dict[str, list[str]], answer: str, connected: str):
+    zone["gpu.lab"] = [answer, "8.8.8.8"]  # a second look-up would answer differently
+    inner = Inner()
+    await get("http://gpu.lab:8000/", NAMED, inner)
+    assert inner.hosts == [connected]
+    assert inner.seen[0].headers["host"] == "gpu.lab:8000"
+    assert inner.seen[0].extensions["sni_hostname"] == "gpu.lab"
+    assert zone["gpu.lab"] == ["8.8.8.8"], "one look-up"
+
+
+@pytest.mark.parametrize("answer", ["8.8.8.8", "169.254.169.254", "0.0.0.0", "fe80::1%eth0", "::ffff:8.8.8.8"])
+async def test_allowed_name_with_a_forbidden_address(zone: dict[str, list[str]], answer: str):
+    zone["gpu.lab"] = [answer]
+    inner = Inner()
+    with pytest.raises(PolicyRefusal, match=r"'gpu\.lab'"):
+        await get("http://gpu.lab/", NAMED, inner)
+    assert inner.seen == []
+
+
+async def test_unknown_name(zone: dict[str, list[str]]):
+    with pytest.raises(Unreachable, match=r"'gpu\.lab' does not resolve"):
+        await get("http://gpu.lab/", NAMED)
+
+
+async def test_every_request_is_judged_anew(zone: dict[str, list[str]]):
+    zone["gpu.lab"] = ["10.0.0.1", "8.8.8.8"]
+    inner = Inner()
+    async with open_client(NAMED, transport=inner.transport) as client:
+        await client.get("http://gpu.lab/")
+        with pytest.raises(PolicyRefusal):
+            await client.get("http://gpu.lab/")
+    assert inner.hosts == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("target", ["http://8.8.8.8/", "http://127.0.0.1:2/", "/elsewhere", "//example.org/"])
+async def test_redirects_are_not_followed(target: str):
+    inner = Inner(lambda request: httpx.Response(302, headers={"location": target}))
+    assert (await get("http://127.0.0.1/", inner=inner)).status_code == 302
+    assert len(inner.seen) == 1
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"])
+async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    inner = Inner()
+    for scheme in ("http", "https"):
+        await get(f"{scheme}://10.0.0.1/", inner=inner)
+    assert inner.hosts == ["10.0.0.1", "10.0.0.1"]
+
+
+async def test_a_netrc_lends_no_password(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    inner = Inner()
+    await get("http://127.0.0.1/", inner=inner)
+    assert "authorization" not in inner.seen[0].headers
+
+
+async def test_closing_the_client_closes_what_is_within():
+    class Closing(httpx.MockTransport):
+        closed = False
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    inner = Closing(lambda request: httpx.Response(200))
+    async with open_client(DEFAULT, transport=inner):
+        assert not inner.closed
+    assert inner.closed
+
+
+@pytest.mark.parametrize(
+    ("raised", "ours", "told"),
+    [
+        (httpx.ConnectTimeout("x"), Unreachable, "lab did not take a connection in time"),
+        (httpx.ReadTimeout("x"), TimedOut, r"lab did not answer in time \(ReadTimeout\)"),
+        (httpx.PoolTimeout("x"), TimedOut, "PoolTimeout"),
+        (httpx.ConnectError("x"), Unreachable, "lab refused the connection"),
+        (httpx.ReadError("x"), BrokenStream, "lab broke off"),
+        (httpx.RemoteProtocolError("cut"), BrokenStream, "cut"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_errors_of_the_transport_become_ours(raised: Exception, ours: type[Exception], told: str):
+    with pytest.raises(ours, match=told) as caught, peer_errors("lab"):
+        raise raised
+    assert caught.value.__cause__ is raised
+
+
+async def test_other_errors_pass():
+    with pytest.raises(KeyError), peer_errors("lab"):
+        raise KeyError("mine")
