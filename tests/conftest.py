@@ -1,0 +1,107 @@
+"""What many tests share, made once: models, a home of their own, one running server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import runpy
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import hypothesis
+import psutil
+import pytest
+
+from jupyter_llmroute.core.embedded import (
+    EmbeddedBackend,
+    Running,
+    fetch_demo,
+    is_installed,
+    models_folder,
+    read_header,
+)
+from jupyter_llmroute.core.errors import NoModelFile
+from jupyter_llmroute.core.settings import EmbeddedSettings
+
+# A machine that is shared may take any time for an example.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
+
+
+def _do_without(what: str, reason: str) -> NoReturn:
+    """Skip the test, or fail it where `LLMROUTE_TEST_REQUIRE` says that `what` must be there."""
+    required = os.environ.get("LLMROUTE_TEST_REQUIRE", "")
+    (pytest.fail if what in required or required == "all" else pytest.skip)(f"no {what}: {reason}")
+
+
+def _own_servers(base: Path) -> list[psutil.Process]:
+    """Embedded servers that tests of this session started: those whose state lies below `base`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "jupyter_llmroute.core.embedded.server" in process.cmdline() and process.cwd().startswith(str(base)):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_server_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail the session if a server that it started outlives it."""
+    base = tmp_path_factory.getbasetemp().resolve()
+    yield
+    _, left = psutil.wait_procs(_own_servers(base), timeout=30)
+    for process in left:
+        process.kill()
+    assert not left
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """The demonstration model, fetched where it is not there yet."""
+    try:
+        return fetch_demo()
+    except NoModelFile as error:
+        _do_without("backend", str(error))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of 14 MiB with random weights: a real server's instant, meaningless answers."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
+    # By its path: a package named "tests" may be installed.
+    runpy.run_path(str(Path(__file__).with_name("tiny_gguf.py")))["write_tiny_model"](demo_model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def embedded_extra() -> None:
+    """The package that the embedded backend runs on."""
+    if not is_installed():
+        _do_without("backend", 'pip install "jupyter-llmroute[embedded]"')
+
+
+@pytest.fixture(scope="session")
+def embedded_home(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A `LLMROUTE_HOME` of the session's own, which holds the demonstration model."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMROUTE_HOME", str(home))
+        models_folder().mkdir()
+        try:
+            (models_folder() / demo_model.name).symlink_to(demo_model)
+        except OSError:
+            shutil.copyfile(demo_model, models_folder() / demo_model.name)
+        yield home
+
+
+@pytest.fixture(scope="session")
+def embedded(embedded_extra: None, embedded_home: Path, demo_model: Path) -> Iterator[Running]:
+    """One running server of the demonstration model."""
+    header = read_header(models_folder() / demo_model.name)
+    with EmbeddedBackend(EmbeddedSettings(threads=1)) as backend:
+        yield asyncio.run(backend.ensure(header))
+        asyncio.run(backend.stop())
