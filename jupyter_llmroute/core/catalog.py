@@ -19,12 +19,17 @@ from jupyter_llmroute.core.values import Value
 _WORD = re.compile(r"\d+x\d+(?:\.\d+)?b|\d+(?:\.\d+)?[bm](?![a-z])|[a-z]+|\d+(?:\.\d+)*")
 _SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])")
 _QUANTISATION = re.compile(
-    r"[.\-_:](?:ud-)?(?:i?q\d\w*|f16|fp16|bf16|f32|fp8|int[48]|awq|gptq|mlx|\d+bit|gguf)(?=$|[.\-_:])"
+    r"[.\-_:@](?:ud-)?(?:i?q\d\w*|f16|fp16|bf16|f32|fp8|int[48]|awq|gptq|mlx|(?:bnb-)?\d+bit|gguf|\d+-of-\d+)"
+    r"(?=$|[.\-_:@])"
 )
 _NOISE = frozenset({"instruct", "chat", "it", "gguf", "latest", "hf", "meta", "preview", "text", "model", "main"})
 
 BYTES_PER_PARAMETER = 0.6
 """Of a file quantised to about 4.5 bits a weight, for guessing a model's size from its file's."""
+
+
+MOST_SHRUNK = 3
+"""A model that is smaller than its row says by more than this is another one: `deepseek-r1:latest` has 8 billion."""
 
 
 class ModelInfo(Value):
@@ -66,19 +71,19 @@ class Catalog(Value):
 
     def describe(self, served: ServedModel) -> ModelInfo:
         """Return what is known of a served model; one that is not known is placed by its size."""
-        return self.match(served.id) or guess(served)
+        info = self.match(served.id)
+        return info if info and _has_its_size(info, served) else guess(served)
 
     def match(self, name: str) -> ModelInfo | None:
         """Return the model that a server's name means, or `None`."""
-        return self._by_words.get(words(name))
+        return self._by_words.get(_words_and_tuning(name)) or self._by_words.get(words(name))
 
     @functools.cached_property
     def _by_words(self) -> dict[frozenset[str], ModelInfo]:
-        index: dict[frozenset[str], ModelInfo] = {}
-        for info in self.model:
-            for name in (info.id, *info.aliases):
-                index.setdefault(words(name), info)
-        return index
+        named = [(name, info) for info in self.model for name in (info.id, *info.aliases)]
+        plain = {words(name): info for name, info in reversed(named)}
+        # Two rows may differ in "instruct" alone; then the one that says so is meant only where the name says so.
+        return plain | {_words_and_tuning(name): info for name, info in named}
 
 
 def words(name: str) -> frozenset[str]:
@@ -93,10 +98,23 @@ def words(name: str) -> frozenset[str]:
     >>> words("qwen2.5:32b") == words("qwen2.5-coder:32b")
     False
     """
+    return frozenset(_in_order(name)) - _NOISE
+
+
+def _words_and_tuning(name: str) -> frozenset[str]:
+    return frozenset(_in_order(name)) - (_NOISE - {"instruct"})
+
+
+def _in_order(name: str) -> list[str]:
     name = name.lower().rsplit("/", 1)[-1]
     while (shorter := _QUANTISATION.sub("", name)) != name:
         name = shorter
-    return frozenset(_WORD.findall(name)) - _NOISE
+    return _WORD.findall(name)
+
+
+def _has_its_size(info: ModelInfo, served: ServedModel) -> bool:
+    billions = _told_billions(served)
+    return not billions or not info.memory_gb or billions * BYTES_PER_PARAMETER * MOST_SHRUNK >= info.memory_gb
 
 
 def guess(served: ServedModel) -> ModelInfo:
@@ -110,7 +128,7 @@ def guess(served: ServedModel) -> ModelInfo:
         scores[Task.DOCUMENTATION] -= 5
     return ModelInfo(
         id=served.id,
-        family=next((word for word in sorted(named) if word.isalpha()), "unknown"),
+        family=next((word for word in _in_order(served.id) if word.isalpha() and word in named), "unknown"),
         context_window=served.trained_window,
         memory_gb=billions and round(billions * BYTES_PER_PARAMETER, 1),
         tier=3 if quality < 75 else 2,
@@ -119,14 +137,19 @@ def guess(served: ServedModel) -> ModelInfo:
     )
 
 
+def _told_billions(served: ServedModel) -> float | None:
+    """Return how many billions of parameters the server tells, or its file's size lets one guess."""
+    return (served.parameters or (served.size_bytes or 0) / BYTES_PER_PARAMETER) / 1e9 or None
+
+
 def _billions(served: ServedModel) -> float | None:
     if served.parameters:
         return served.parameters / 1e9
-    for word in words(served.id):
+    for word in _in_order(served.id):
         if found := _SIZE.fullmatch(word):
             times, number, unit = found.groups()
             return int(times or 1) * float(number) / (1 if unit == "b" else 1000)
-    return served.size_bytes and served.size_bytes / BYTES_PER_PARAMETER / 1e9
+    return _told_billions(served)
 
 
 @functools.cache
