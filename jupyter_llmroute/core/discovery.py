@@ -7,9 +7,11 @@ model and wake no generation; a key goes only to the endpoint that it was set fo
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Mapping
 
 import httpx
+from pydantic import SecretStr
 
 from jupyter_llmroute.core.endpoint import Endpoint, Health
 from jupyter_llmroute.core.errors import AuthenticationNeeded, LLMRouteError, ModelLoading, PeerError, Unreachable
@@ -32,6 +34,17 @@ class Place(Value):
     configured: bool = False
     """Whether the user named the address: then it is shown even when nothing answers."""
 
+    @property
+    def api_key(self) -> SecretStr | None:
+        """The key that may be sent there: whoever listens on a default port must not be given one."""
+        return self.settings.api_key if self.configured else None
+
+    @property
+    def dialect(self) -> str | None:
+        """The one that the user names; paths of their own are those of the unmarked one."""
+        custom = self.settings if isinstance(self.settings, CustomEndpoint) else None
+        return self.settings.api_style or (UNMARKED if custom and (custom.models_path or custom.chat_path) else None)
+
 
 def places(settings: Settings, providers: Mapping[str, Provider]) -> list[Place]:
     """Return every address to look at, each once: custom ones, configured ones, and default ports."""
@@ -48,11 +61,17 @@ def places(settings: Settings, providers: Mapping[str, Provider]) -> list[Place]
     ]
     disabled = {name for name, service in by_name.items() if not service.enabled}
     moved = {name for name, service in by_name.items() if service.endpoint}
+    switched_off = {
+        _key(service.endpoint)
+        for service in (*by_name.values(), *settings.services.custom_endpoints)
+        if service.endpoint and not service.enabled
+    }
     found += [
         Place(base_url=url, settings=by_name.get(name, ServiceSettings()))
         for name, provider in providers.items()
         if name not in disabled | moved
         for url in provider.default_urls
+        if _key(url) not in switched_off
     ]
     return list({_key(place.base_url): place for place in reversed(found)}.values())[::-1]
 
@@ -73,19 +92,15 @@ async def discover(settings: Settings, providers: Mapping[str, Provider], client
 async def _look(
     place: Place, providers: Mapping[str, Provider], client: httpx.AsyncClient, timeout_s: float
 ) -> Endpoint | None:
-    key = place.settings.api_key.get_secret_value() if place.settings.api_key else None
+    key = place.api_key.get_secret_value() if place.api_key else None
     probe = Probe(client, place.base_url, timeout_s=timeout_s, api_key=key)
     try:
         provider = await _recognise(place, probe, providers)
     except LLMRouteError as error:
-        return (
-            _endpoint(place, place.settings.api_style or UNMARKED, Health.DOWN, str(error))
-            if place.configured
-            else None
-        )
+        return _endpoint(place, place.dialect or UNMARKED, Health.DOWN, str(error)) if place.configured else None
     if provider is None:
         detail = "something answers there, and it is no model server that is known"
-        return _endpoint(place, place.settings.api_style or UNMARKED, Health.DOWN, detail) if place.configured else None
+        return _endpoint(place, place.dialect or UNMARKED, Health.DOWN, detail) if place.configured else None
     endpoint = _endpoint(place, provider.name, Health.WELL)
     try:
         models = await provider.models(probe, endpoint)
@@ -96,7 +111,7 @@ async def _look(
 
 async def _recognise(place: Place, probe: Probe, providers: Mapping[str, Provider]) -> Provider | None:
     """Ask each dialect, the most telling first; the unmarked one is what remains."""
-    if style := place.settings.api_style:
+    if style := place.dialect:
         await probe.get("/")  # is anybody there?
         if style not in providers:
             raise Unreachable(f"api_style {style!r} is no known dialect: choose one of {', '.join(sorted(providers))}.")
@@ -107,7 +122,9 @@ async def _recognise(place: Place, probe: Probe, providers: Mapping[str, Provide
     if UNMARKED in providers and await providers[UNMARKED].recognise(probe):
         return providers[UNMARKED]
     # 401 and 403 mean "here, and wants a key"; which dialect it is shows once it has one.
-    wants_key = (await probe.get("/v1/models")).status in (401, 403)
+    # Unasked, only in JSON: on a default port may be a web page that nobody may see.
+    answer = await probe.get("/v1/models")
+    wants_key = answer.status in (401, 403) and (place.configured or answer.json is not None)
     return providers.get(UNMARKED) if wants_key else None
 
 
@@ -130,20 +147,25 @@ def _endpoint(place: Place, provider: str, health: Health, detail: str = "") -> 
         health=health,
         detail=detail,
         priority=place.settings.priority,
-        api_key=place.settings.api_key,
+        api_key=place.api_key,
         stall_s=place.settings.timeout / 1000,
-        models_path=custom and custom.models_path,
-        chat_path=custom and custom.chat_path,
+        models_path=_from_root(custom.models_path) if custom else None,
+        chat_path=_from_root(custom.chat_path) if custom else None,
     )
 
 
 def _with_unique_names(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
     """Tell two servers of one name apart by a number."""
-    named: list[Endpoint] = []
+    named: dict[str, Endpoint] = {}
     for endpoint in endpoints:
-        same = sum(other.name.partition("-")[0] == endpoint.name for other in named)
-        named.append(endpoint.model_copy(update={"name": f"{endpoint.name}-{same + 1}"}) if same else endpoint)
-    return named
+        numbered = (f"{endpoint.name}-{number}" for number in itertools.count(2))
+        name = next(name for name in itertools.chain([endpoint.name], numbered) if name.casefold() not in named)
+        named[name.casefold()] = endpoint.model_copy(update={"name": name})
+    return list(named.values())
+
+
+def _from_root(path: str | None) -> str | None:
+    return path and "/" + path.lstrip("/")
 
 
 def _key(base_url: str) -> str:

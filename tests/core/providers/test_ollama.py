@@ -1,4 +1,4 @@
-"""Ollama's native dialect: who is Ollama and who only looks like it, what leaves the machine, and when an answer ends."""
+"""Ollama's native dialect: who is Ollama and who only looks like it, what leaves the machine, when an answer ends."""
 
 import pytest
 

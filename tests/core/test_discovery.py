@@ -1,0 +1,374 @@
+"""Looking around: who is there by what they say, what is shown of those who are not well, and who must not be asked."""
+
+import asyncio
+import warnings
+from collections.abc import Mapping
+
+import httpx
+import pytest
+
+from jupyter_llmroute.core.discovery import discover
+from jupyter_llmroute.core.endpoint import Endpoint, Health
+from jupyter_llmroute.core.policy import Policy
+from jupyter_llmroute.core.providers import Provider, load_providers
+from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
+from jupyter_llmroute.core.providers.ollama import Ollama
+from jupyter_llmroute.core.providers.openai import OpenAICompatible
+from jupyter_llmroute.core.settings import Settings
+from jupyter_llmroute.core.transport import open_client
+
+from ..scripted import (
+    HANG,
+    LOADING,
+    Reply,
+    Scripted,
+    html,
+    json_reply,
+    llamacpp,
+    nobody,
+    ollama,
+    text_reply,
+)
+
+pytestmark = pytest.mark.anyio
+KEY = "s3cret"
+GETS = {
+    "/",
+    "/v1/models",
+    "/props",
+    "/api/version",
+    "/api/tags",
+    "/api/ps",
+    "/.well-known/localai.json",
+}
+"""All that a look may ask for: none of it loads a model, wakes a generation or downloads."""
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def dialects(**default_urls: str) -> dict[str, Provider]:
+    """The built-in dialects, with other places than the machine's own ports to look at."""
+
+    def moved(kind: type, name: str) -> Provider:
+        urls = (default_urls[name],) if name in default_urls else ()
+        return type(kind.__name__, (kind,), {"default_urls": urls})()
+
+    return {
+        "llamacpp": moved(LlamaCpp, "llamacpp"),
+        "ollama": moved(Ollama, "ollama"),
+        "openai": moved(OpenAICompatible, "openai"),
+    }
+
+
+async def look(
+    services: Mapping[str, object] | None = None, providers: Mapping[str, Provider] | None = None, scan_s: float = 5
+) -> list[Endpoint]:
+    settings = Settings(services=services or {}, limits={"scan_s": scan_s})
+    transport = httpx.AsyncHTTPTransport(verify=False)
+    async with open_client(Policy.from_settings(settings.security), transport=transport) as client:
+        return await discover(settings, dialects() if providers is None else providers, client)
+
+
+def custom(name: str, url: str, **more: object) -> dict[str, object]:
+    return {"name": name, "endpoint": url, **more}
+
+
+def customs(*endpoints: dict[str, object]) -> dict[str, object]:
+    return {"custom_endpoints": endpoints}
+
+
+# --- who it is ---
+
+
+async def test_servers_are_identified_by_what_they_say_wherever_they_listen():
+    with llamacpp() as first, ollama() as second, Scripted({"GET /v1/models": json_reply({"data": []})}) as third:
+        found = await look(providers=dialects(ollama=first.url, openai=second.url, llamacpp=third.url))
+    assert {endpoint.base_url: endpoint.provider for endpoint in found} == {
+        first.url: "llamacpp",
+        second.url: "ollama",
+        third.url: "openai",
+    }
+
+
+async def test_an_endpoint_has_its_models_and_its_health():
+    with ollama() as server:
+        (endpoint,) = await look(providers=dialects(ollama=server.url))
+    assert (endpoint.name, endpoint.health, endpoint.detail) == ("ollama", Health.WELL, "")
+    assert [model.id for model in endpoint.models] == ["qwen3:8b"]
+
+
+async def test_a_server_without_models_says_so():
+    with ollama(tags=[]) as server:
+        (endpoint,) = await look(providers=dialects(ollama=server.url))
+    assert (endpoint.health, endpoint.models, endpoint.detail) == (Health.WELL, (), "it serves no model yet")
+
+
+async def test_looking_costs_a_few_requests_that_change_nothing():
+    unknown = Scripted({}, otherwise=json_reply({}, 404))
+    with llamacpp() as first, ollama() as second, unknown as third:
+        await look(customs(*(custom(str(n), server.url) for n, server in enumerate((first, second, third)))))
+    for server in (first, second, third):
+        assert {asked.method for asked in server.asked} == {"GET"}
+        assert {asked.path for asked in server.asked} <= GETS
+        assert len(server.lines) == len(set(server.lines)) <= 6
+
+
+async def test_with_a_named_dialect_no_other_is_asked():
+    with Scripted({"GET /": html(404), "GET /api/tags": json_reply({"models": []})}) as server:
+        (endpoint,) = await look(customs(custom("mine", server.url, api_style="ollama")))
+    assert (endpoint.provider, endpoint.health) == ("ollama", Health.WELL)
+    assert server.lines == ["GET /", "GET /api/tags", "GET /api/ps"]
+
+
+async def test_a_dialect_that_is_not_there_is_said():
+    with Scripted({}) as server:
+        (endpoint,) = await look(customs(custom("mine", server.url, api_style="gopher")))
+    assert endpoint.health is Health.DOWN
+    assert endpoint.detail == "api_style 'gopher' is no known dialect: choose one of llamacpp, ollama, openai."
+
+
+async def test_a_server_with_paths_of_its_own_speaks_the_openai_dialect():
+    script = {"GET /api/models": json_reply({"data": [{"id": "m"}]})}
+    with Scripted(script) as server:
+        (endpoint,) = await look(customs(custom("mine", server.url, models_path="api/models", chat_path="/api/chat")))
+    assert (endpoint.provider, endpoint.health, endpoint.chat_path) == ("openai", Health.WELL, "/api/chat")
+    assert [model.id for model in endpoint.models] == ["m"]
+
+
+# --- who is not well ---
+
+NO_SERVER: dict[str, tuple[dict[str, Reply], Reply]] = {
+    "web page": ({}, html()),
+    "web page that nobody may see": ({}, html(403)),
+    "other API": ({}, json_reply({"detail": "Not Found"}, 404)),
+    "no HTTP": ({}, Reply((b"SSH-2.0-OpenSSH_9.6\r\n",), is_http=False)),
+    "half open": ({}, Reply((HANG,))),
+    "a greeting of Ollama's alone": ({"GET /": text_reply("Ollama is running")}, html()),
+}
+
+
+@pytest.mark.parametrize("name", NO_SERVER)
+async def test_what_is_no_model_server_is_left_out(name):
+    script, otherwise = NO_SERVER[name]
+    with Scripted(script, otherwise=otherwise) as server:
+        assert await look(providers=dialects(ollama=server.url), scan_s=0.3) == []
+    assert server.asked
+
+
+async def test_a_default_port_where_nobody_listens_is_left_out():
+    with nobody() as url:
+        assert await look(providers=dialects(ollama=url)) == []
+
+
+@pytest.mark.parametrize("name", NO_SERVER)
+async def test_a_configured_one_is_shown_with_the_reason(name):
+    script, otherwise = NO_SERVER[name]
+    with Scripted(script, otherwise=otherwise) as server:
+        (endpoint,) = await look(customs(custom("mine", server.url)), scan_s=0.3)
+    assert (endpoint.name, endpoint.base_url, endpoint.models) == ("mine", server.url, ())
+    assert endpoint.health in (Health.DOWN, Health.WANTS_KEY)
+    assert endpoint.detail
+
+
+async def test_the_reason_of_a_refused_connection():
+    with nobody() as url:
+        (endpoint,) = await look({"ollama": {"endpoint": url}})
+    assert (endpoint.name, endpoint.health) == ("ollama", Health.DOWN)
+    assert endpoint.detail == f"{url} refused the connection: is the server running?"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "http://[::1", "http://127.0.0.1:port"])
+async def test_what_is_no_address_is_said_and_hides_no_other(url):
+    with llamacpp() as server:
+        broken, well = await look(customs(custom("broken", url), custom("well", server.url)))
+    assert (broken.health, well.health) == (Health.DOWN, Health.WELL)
+    assert "has an address that does not read" in broken.detail
+
+
+async def test_an_address_that_the_policy_forbids_is_said():
+    (endpoint,) = await look(customs(custom("far", "http://192.0.2.1:8080")))
+    assert endpoint.health is Health.DOWN
+    assert "The policy forbids '192.0.2.1'" in endpoint.detail
+
+
+async def test_a_server_that_reads_its_model_is_loading():
+    with Scripted({}, otherwise=json_reply(LOADING, 503), headers={"Server": "llama.cpp"}) as server:
+        (endpoint,) = await look(providers=dialects(llamacpp=server.url))
+    assert (endpoint.provider, endpoint.health) == ("llamacpp", Health.LOADING)
+
+
+async def test_a_half_open_server_costs_one_request_and_no_more_than_the_limit():
+    """The next request would take the limit once more."""
+    with Scripted({}, otherwise=Reply((HANG,))) as server:
+        (endpoint,) = await look(customs(custom("stuck", server.url)), scan_s=0.1)
+    assert endpoint.health is Health.DOWN
+    assert len(server.asked) == 1
+
+
+async def test_one_odd_server_hides_no_other():
+    odd = json_reply({"data": [{"id": "m", "owned_by": ["x"], "max_model_len": {}}, 5, None]})
+    with Scripted({"GET /v1/models": odd}) as first, ollama() as second:
+        found = await look(customs(custom("odd", first.url), custom("well", second.url)))
+    assert [(endpoint.name, len(endpoint.models)) for endpoint in found] == [("odd", 0), ("well", 1)]
+
+
+# --- keys ---
+
+REFUSES = json_reply({"error": {"message": "Invalid API Key", "type": "authentication_error"}}, 401)
+
+
+@pytest.mark.parametrize("header", ["llama.cpp", "uvicorn"])
+async def test_a_server_that_wants_a_key(header):
+    with Scripted({}, otherwise=REFUSES, headers={"Server": header}) as server:
+        (endpoint,) = await look(providers=dialects(llamacpp=server.url))
+    assert endpoint.provider == {"llama.cpp": "llamacpp"}.get(header, "openai")
+    assert endpoint.health is Health.WANTS_KEY
+    assert endpoint.detail.endswith("set its endpoint and api_key in the settings.")
+
+
+async def test_a_key_goes_to_its_own_endpoint_and_nowhere_else():
+    with llamacpp() as mine, llamacpp() as other, ollama() as known, ollama() as found:
+        services = customs(custom("mine", mine.url, api_key=KEY), custom("other", other.url))
+        services |= {"lmstudio": {"endpoint": known.url, "api_key": "another"}}
+        endpoints = await look(services, dialects(ollama=found.url))
+    sent = {
+        server.url: {asked.headers.get("authorization") for asked in server.asked}
+        for server in (mine, other, known, found)
+    }
+    assert list(sent.values()) == [{f"Bearer {KEY}"}, {None}, {"Bearer another"}, {None}]
+    keys = {endpoint.base_url: endpoint.api_key and endpoint.api_key.get_secret_value() for endpoint in endpoints}
+    assert keys == {mine.url: KEY, other.url: None, known.url: "another", found.url: None}
+
+
+async def test_a_key_without_an_endpoint_goes_nowhere():
+    """Whoever took the default port must not be given it."""
+    with ollama() as server:
+        (endpoint,) = await look({"ollama": {"api_key": KEY}}, dialects(ollama=server.url))
+    assert {asked.headers.get("authorization") for asked in server.asked} == {None}
+    assert endpoint.api_key is None
+
+
+async def test_a_key_does_not_follow_a_redirect():
+    with Scripted({}) as thief:
+        away = Reply((), 307, headers={"Location": f"{thief.url}/v1/models"})
+        with Scripted({}, otherwise=away) as server:
+            await look(customs(custom("mine", server.url, api_key=KEY)))
+    assert thief.asked == []
+
+
+# --- who is asked ---
+
+
+async def test_a_disabled_service_is_not_asked():
+    with ollama() as server:
+        found = await look({"ollama": {"enabled": False}}, dialects(ollama=server.url))
+    assert found == []
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("how", ["known", "custom"])
+async def test_a_disabled_address_is_not_asked_under_another_name_either(how):
+    with ollama() as server:
+        services = {
+            "known": {"lmstudio": {"endpoint": server.url, "enabled": False}},
+            "custom": customs(custom("mine", server.url + "/", enabled=False)),
+        }[how]
+        assert await look(services, dialects(llamacpp=server.url)) == []
+    assert server.asked == []
+
+
+async def test_a_service_with_an_endpoint_is_not_looked_for_elsewhere():
+    with ollama() as there, ollama() as default:
+        (endpoint,) = await look({"ollama": {"endpoint": there.url}}, dialects(ollama=default.url))
+    assert endpoint.base_url == there.url
+    assert default.asked == []
+
+
+async def test_an_address_is_asked_once_and_the_custom_name_wins():
+    with ollama() as server:
+        services = customs(custom("mine", server.url + "/")) | {"jan": {"endpoint": server.url}}
+        port = server.url.rpartition(":")[2]
+        (endpoint,) = await look(services, dialects(ollama=f"http://localhost:{port}"))
+    assert endpoint.name == "mine"
+    assert len(server.lines) == len(set(server.lines))
+
+
+async def test_settings_of_an_endpoint_reach_it():
+    with llamacpp() as server:
+        (endpoint,) = await look(customs(custom("mine", server.url, priority=3, timeout=1500)))
+    assert (endpoint.priority, endpoint.stall_s) == (3, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("names", "unique"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["a", "a", "a"], ["a", "a-2", "a-3"]),
+        (["my-gpu", "my-gpu"], ["my-gpu", "my-gpu-2"]),
+        (["a", "a-2", "a"], ["a", "a-2", "a-3"]),
+        (["gpu", "GPU"], ["gpu", "GPU-2"]),
+    ],
+)
+async def test_two_servers_of_one_name_get_different_ones(names, unique):
+    with llamacpp() as one, llamacpp() as two, llamacpp() as three:
+        found = await look(customs(*(custom(name, s.url) for name, s in zip(names, (one, two, three), strict=False))))
+    assert [endpoint.name for endpoint in found] == unique
+
+
+async def test_a_look_that_is_given_up_leaves_nothing_behind():
+    with Scripted({}, otherwise=Reply((HANG,))) as server:
+        before = asyncio.all_tasks()
+        looking = asyncio.create_task(look(customs(custom("stuck", server.url)), scan_s=60))
+        asked = await asyncio.wrap_future(server.first)
+        looking.cancel()
+        await asyncio.wait([looking])
+        assert asyncio.all_tasks() == before
+        assert await asyncio.wrap_future(asked.is_abandoned)
+
+
+# --- dialects of others ---
+
+PLUGIN = """
+class Broken:
+    def __init__(self):
+        raise RuntimeError("no licence")
+
+class Gopher:
+    name = "gopher"
+    default_urls = ()
+"""
+ENTRY_POINTS = """
+[jupyter_llmroute.providers_v1]
+missing = llmroute_test_plugin:Nowhere
+absent = llmroute_no_such_module:Any
+broken = llmroute_test_plugin:Broken
+gopher = llmroute_test_plugin:Gopher
+"""
+
+
+def test_a_dialect_that_does_not_load_is_named_and_stops_no_other(tmp_path, monkeypatch):
+    (tmp_path / "llmroute_test_plugin.py").write_text(PLUGIN)
+    info = tmp_path / "llmroute_test_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: llmroute-test-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        providers = load_providers()
+    assert set(providers) == {"llamacpp", "ollama", "openai", "gopher"}
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == 3
+    for name, why in [("missing", "Nowhere"), ("absent", "No module named"), ("broken", "no licence")]:
+        assert any(f"The provider {name!r}" in text and why in text for text in said)
+
+
+def test_the_built_in_dialects_come_in_by_the_same_door():
+    assert {name: type(provider) for name, provider in load_providers().items()} == {
+        "llamacpp": LlamaCpp,
+        "ollama": Ollama,
+        "openai": OpenAICompatible,
+    }
