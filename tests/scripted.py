@@ -71,8 +71,8 @@ class Scripted:
     def __init__(self, script: Script, *, otherwise: Reply | None = None, headers: Mapping[str, str] | None = None):
         self.script = {line: [due] if isinstance(due, Reply) else list(due) for line, due in script.items()}
         self.asked: list[Asked] = []
-        self.first: Future[Asked] = Future()
-        """Done when the first request is here."""
+        self._awaited: list[tuple[str, int, Future[Asked]]] = []
+        self._lock = threading.Lock()
         self._otherwise = otherwise or json_reply({"error": {"message": "File Not Found", "code": 404}}, 404)
         self._headers = headers or {}
         self._loop = asyncio.new_event_loop()
@@ -120,15 +120,32 @@ class Scripted:
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 while asked := await _read(reader):
-                    self.asked.append(asked)
-                    if not self.first.done():
-                        self.first.set_result(asked)
+                    self._note(asked)
                     if not await self._play(self._due(asked), asked, reader, writer):
                         break
         finally:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+    def arrival(self, line: str, number: int = 1) -> Future[Asked]:
+        """Return what is done when `line` was asked that many times."""
+        future: Future[Asked] = Future()
+        with self._lock:
+            self._awaited.append((line, number, future))
+            self._announce()
+        return future
+
+    def _note(self, asked: Asked) -> None:
+        with self._lock:
+            self.asked.append(asked)
+            self._announce()
+
+    def _announce(self) -> None:
+        for line, number, future in self._awaited:
+            same = [asked for asked in self.asked if asked.line == line]
+            if len(same) >= number and not future.done():
+                future.set_result(same[number - 1])
 
     def _due(self, asked: Asked) -> Reply:
         due = self.script.get(asked.line, [self._otherwise])

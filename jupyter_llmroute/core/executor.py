@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 import httpx
 
 from jupyter_llmroute.core.compaction import compact
 from jupyter_llmroute.core.context import Context
-from jupyter_llmroute.core.errors import BrokenStream, ContextOverflow, EmptyAnswer, PeerError, RouteFailed, TimedOut
+from jupyter_llmroute.core.errors import (
+    BrokenStream,
+    ContextOverflow,
+    EmptyAnswer,
+    PeerError,
+    RouteFailed,
+    TimedOut,
+    UserError,
+)
 from jupyter_llmroute.core.events import (
     Attempt,
     AttemptFailed,
@@ -27,10 +36,13 @@ from jupyter_llmroute.core.events import (
     TextDelta,
     Usage,
 )
-from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
+from jupyter_llmroute.core.prompt import Message, estimate_prompt, lay_out
 from jupyter_llmroute.core.providers import Chat, Chunk, Provider
 from jupyter_llmroute.core.selector import Candidate, Route, answer_reserve
 from jupyter_llmroute.core.settings import Limits
+
+_HALF = re.compile(r"[\ud800-\udfff]")
+"""One of the two halves in which UTF-16 writes a character: a string of Python's can hold it, UTF-8 cannot."""
 
 
 async def execute(
@@ -52,14 +64,17 @@ async def execute(
     ------
     RouteFailed
         No candidate answered; `attempts` says what each of them did.
+    UserError
+        The prompt holds what cannot be sent as text.
     PeerError
         The server failed after the first visible token, or refused what no other would take either.
     """
+    _refuse_half_characters(lay_out(context))
     deadline = time.monotonic() + limits.total_s
     attempts: list[Attempt] = []
     too_small = 0
     for candidate in route.candidates:
-        if len(attempts) == limits.attempts:
+        if len(attempts) == limits.attempts or time.monotonic() >= deadline:
             break
         if too_small and (candidate.model.context_window or too_small + 1) <= too_small:
             continue  # this prompt overflowed a window at least as large
@@ -130,17 +145,33 @@ def _fit(candidate: Candidate, context: Context, reserve_tokens: int) -> tuple[C
     return chat, fitted
 
 
+def _refuse_half_characters(messages: Sequence[Message]) -> None:
+    for message in messages:
+        if found := _HALF.search(message.content):
+            around = message.content[max(0, found.start() - 20) : found.end() + 20]
+            raise UserError(
+                f"The prompt holds half a character, {found[0]!r}, which no server can be sent; it is in {around!r}: "
+                f"take it out of the question, or out of the cell that goes along with it."
+            )
+
+
 async def _next(chunks: AsyncIterator[Chunk], answer: _Answer, limits: Limits, deadline: float) -> Chunk | None:
     """Wait for the next chunk within the limit of this phase; `None` at the end of the stream."""
-    limit_s = answer.endpoint.stall_s if answer.began else limits.first_token_s
-    remaining_s = deadline - time.monotonic()
+    now = time.monotonic()
+    # Chunks without a token, such as the one that only says "assistant", do not put off the first.
+    ends = now + answer.endpoint.stall_s if answer.began else answer.sent_at + limits.first_token_s
     try:
-        async with asyncio.timeout(max(0.0, min(limit_s, remaining_s))):
+        async with asyncio.timeout(max(0.0, min(ends, deadline) - now)):
             return await anext(chunks, None)
     except TimeoutError as error:
-        phase = "in the middle of its answer" if answer.began else "before its first token"
-        waited_s = min(limit_s, remaining_s)
-        raise TimedOut(f"{answer.who} was silent for {waited_s:.0f} s {phase}.") from error
+        if deadline <= ends:
+            raise TimedOut(
+                f"{answer.who} took longer than a question may (limits.total_s: {limits.total_s:g})."
+            ) from error
+        if answer.began:
+            silent_s = answer.endpoint.stall_s
+            raise TimedOut(f"{answer.who} was silent for {silent_s:g} s in the middle of its answer.") from error
+        raise TimedOut(f"{answer.who} gave no token in {limits.first_token_s:g} s (limits.first_token_s).") from error
 
 
 def _failed(number: int, candidate: Candidate, error: PeerError) -> Attempt:
@@ -159,8 +190,8 @@ class _Answer:
         self._finish_reason: str | None = None
         self._answered_by: str | None = None
         self._usage = Usage()
-        self._sent_at = time.monotonic()
-        self._first_at = self._last_at = self._sent_at
+        self.sent_at = time.monotonic()
+        self._first_at = self._last_at = self.sent_at
 
     def take(self, chunk: Chunk) -> None:
         """Note a chunk's facts and the time."""
@@ -196,8 +227,8 @@ class _Answer:
             answered_by=self._answered_by,
             finish_reason=self._finish_reason,
             usage=self._usage,
-            time_to_first_token_s=self._first_at - self._sent_at,
-            elapsed_s=self._last_at - self._sent_at,
+            time_to_first_token_s=self._first_at - self.sent_at,
+            elapsed_s=self._last_at - self.sent_at,
             tokens_per_second=self._speed(),
         )
 

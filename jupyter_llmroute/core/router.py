@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +23,7 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.selector import RejectionReason, Route, Snapshot, select
+from jupyter_llmroute.core.selector import Rejection, RejectionReason, Route, Snapshot, means, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.transport import open_client
 
@@ -76,12 +76,13 @@ class Router:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections, and give up the hold on embedded servers."""
-        if self._looking:
-            self._looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
-        self.embedded.close()
-        await self._client.aclose()
+        try:
+            if self._looking:
+                self._looking.cancel()
+                await asyncio.wait([self._looking])
+            self.embedded.close()
+        finally:
+            await self._client.aclose()
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer a request; closing the iterator stops the server's work.
@@ -103,7 +104,7 @@ class Router:
         context, routed = await self._decide(request)
         yield routed
         if not routed.route.candidates:
-            raise self._nobody(request, routed.route)
+            raise _nobody(request, routed.route)
         answers = execute(
             routed.route,
             context,
@@ -173,21 +174,33 @@ class Router:
             reserve_tokens=self.settings.context.reserve_tokens,
         )
 
-    def _nobody(self, request: Request, route: Route) -> Exception:
-        """Return the error for a route without candidates: what is in the way, and what to do."""
-        endpoints = self._endpoints or ()
-        served = ", ".join(model.id for endpoint in endpoints for model in endpoint.models) or "none"
-        in_the_way = [r for r in route.rejections if r.reason is not RejectionReason.NOT_ASKED_FOR]
-        if request.service and request.service.lower() not in {endpoint.name.lower() for endpoint in endpoints}:
-            names = ", ".join(endpoint.name for endpoint in endpoints) or "none"
-            return UnknownService(f"There is no server named {request.service!r}. Known servers: {names}.")
-        if request.model and not in_the_way:
-            return UnknownModel(f"No server has a model {request.model!r}. Models there are: {served}.")
-        if in_the_way:
-            reasons = "; ".join(f"{r.model or r.service}: {r.detail}" for r in in_the_way)
-            return RouteFailed(f"No model can answer this. {reasons}")
-        return RouteFailed(
-            "No model server was found on this machine. Start one (such as Ollama or llama.cpp's server), "
-            "name one under services in llmroute.yaml, or install the built-in one: "
-            'pip install "jupyter-llmroute[embedded]", then jupyter-llmroute embedded fetch.'
-        )
+
+def _nobody(request: Request, route: Route) -> Exception:
+    """Return the error for a route without candidates: what is in the way, and what to do."""
+    services = list(dict.fromkeys(r.service for r in route.rejections))
+    if request.service and request.service.lower() not in {name.lower() for name in services}:
+        known = ", ".join(services) or "none"
+        return UnknownService(f"There is no server named {request.service!r}. Known servers: {known}.")
+    in_the_way = [r for r in route.rejections if r.reason is not RejectionReason.NOT_ASKED_FOR]
+    if request.model:
+        of_servers = [r for r in in_the_way if r.model is None]
+        in_the_way = [r for r in in_the_way if r.model and means(request.model, r.model)]
+        if not in_the_way:
+            served = ", ".join(r.model for r in route.rejections if r.model) or "none"
+            closed = ", ".join(f"{r.service} ({r.detail})" for r in of_servers)
+            who = f"The server {request.service!r} has no" if request.service else "No server has a"
+            return UnknownModel(
+                f"{who} model {request.model!r}. Models there are: {served}."
+                + (f" Not looked into: {closed}." if closed else "")
+            )
+    if request.service or any(r.service != Embedded.name or r.model for r in route.rejections):
+        return RouteFailed(f"No model can answer this. {_reasons(in_the_way)}")
+    built_in = next((r.detail for r in in_the_way), "switched off by embedded.enabled")
+    return RouteFailed(
+        "No model server was found on this machine. Start one (such as Ollama or llama.cpp's server), "
+        f"name one under services in llmroute.yaml, or use the built-in one ({built_in})."
+    )
+
+
+def _reasons(rejections: Iterable[Rejection]) -> str:
+    return "; ".join(f"{r.model or r.service}: {r.detail.rstrip('.')}" for r in rejections)

@@ -203,7 +203,7 @@ async def test_a_server_that_reads_its_model_is_loading():
 async def test_a_half_open_server_costs_one_request_and_no_more_than_the_limit():
     """The next request would take the limit once more."""
     with Scripted({}, otherwise=Reply((HANG,))) as server:
-        (endpoint,) = await look(customs(custom("stuck", server.url)), scan_s=0.1)
+        (endpoint,) = await look(customs(custom("stuck", server.url)), scan_s=0.5)
     assert endpoint.health is Health.DOWN
     assert len(server.asked) == 1
 
@@ -322,7 +322,7 @@ async def test_a_look_that_is_given_up_leaves_nothing_behind():
     with Scripted({}, otherwise=Reply((HANG,))) as server:
         before = asyncio.all_tasks()
         looking = asyncio.create_task(look(customs(custom("stuck", server.url)), scan_s=60))
-        asked = await asyncio.wrap_future(server.first)
+        asked = await asyncio.wrap_future(server.arrival("GET /v1/models"))
         looking.cancel()
         await asyncio.wait([looking])
         assert asyncio.all_tasks() == before

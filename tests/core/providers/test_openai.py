@@ -119,7 +119,7 @@ async def test_each_piece_is_given_when_it_comes(dialect):
 async def test_leaving_before_the_first_token_ends_the_servers_work(dialect):
     with Scripted({CHAT: Reply((HANG,))}) as server:
         listening = asyncio.create_task(listen(dialect, server.url))
-        asked = await within_reason(server.first)
+        asked = await within_reason(server.arrival(CHAT))
         listening.cancel()
         await asyncio.wait([listening])
         assert await within_reason(asked.is_abandoned)

@@ -1,0 +1,492 @@
+"""The fallback contract, as transcripts: who was asked, what came, and how it ended."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_llmroute.core.catalog import guess
+from jupyter_llmroute.core.context import Context, ContextItem
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.errors import (
+    BadRequest,
+    BrokenStream,
+    ContextOverflow,
+    EmptyAnswer,
+    LLMRouteError,
+    PeerError,
+    PolicyRefusal,
+    RouteFailed,
+    ServerBusy,
+    ServerFailure,
+    TimedOut,
+    Unreachable,
+    UserError,
+)
+from jupyter_llmroute.core.events import Event, Usage
+from jupyter_llmroute.core.executor import execute
+from jupyter_llmroute.core.providers import Chat, Chunk
+from jupyter_llmroute.core.request import Request, Sampling
+from jupyter_llmroute.core.selector import Candidate, Route
+from jupyter_llmroute.core.settings import Limits
+
+pytestmark = pytest.mark.anyio
+
+SILENCE = object()
+"""Nothing more comes."""
+BUSY_LOOP = object()
+"""Chunks without a word, for ever."""
+
+STOP = Chunk(finish_reason="stop")
+SMALL = {"context_window": 2048}
+
+
+def text(said: str) -> Chunk:
+    return Chunk(text=said)
+
+
+def thought(said: str) -> Chunk:
+    return Chunk(reasoning=said)
+
+
+class Plays:
+    """A provider whose models do what their script says."""
+
+    name = "plays"
+    default_urls = ()
+
+    def __init__(self, **scripts: Sequence[object]) -> None:
+        self.scripts = scripts
+        self.asked: list[Chat] = []
+        self.open = 0
+        """Answers that were begun and not ended."""
+        self.is_silent = asyncio.Event()
+
+    async def recognise(self, probe):
+        return False
+
+    async def models(self, probe, endpoint):
+        return ()
+
+    async def chat(self, client, endpoint, chat) -> AsyncGenerator[Chunk, None]:
+        self.asked.append(chat)
+        self.open += 1
+        try:
+            for step in self.scripts[chat.model.id]:
+                if isinstance(step, Exception):
+                    raise step
+                if step is SILENCE:
+                    self.is_silent.set()
+                    await asyncio.Event().wait()
+                while step is BUSY_LOOP:
+                    yield Chunk()
+                    await asyncio.sleep(0)
+                assert isinstance(step, Chunk)
+                yield step
+        finally:
+            self.open -= 1
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def route(*models: str, windows: dict[str, int] | None = None, stall_s: float = 60) -> Route:
+    def candidate(name: str) -> Candidate:
+        model = ServedModel(id=name, context_window=(windows or {}).get(name))
+        endpoint = Endpoint(name=f"on-{name}", provider="plays", base_url="http://127.0.0.1:1", stall_s=stall_s)
+        return Candidate(endpoint=endpoint, model=model, info=guess(model), score=1, reasons=("because",))
+
+    return Route(candidates=tuple(map(candidate, models)), rejections=())
+
+
+async def play(
+    provider: Plays,
+    asked: Route,
+    *,
+    context: Context | None = None,
+    limits: Limits | None = None,
+    seen: list[Event] | None = None,
+) -> tuple[list[str], LLMRouteError | None]:
+    """Return the transcript and the error that ended it."""
+    events: list[Event] = [] if seen is None else seen
+    error = None
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+        running = execute(
+            asked,
+            context or Context(request=Request(question="Why?")),
+            {"plays": provider},
+            client,
+            limits or Limits(),
+            1024,
+        )
+        try:
+            async with aclosing(running):
+                async for event in running:
+                    events.append(event)
+        except LLMRouteError as caught:
+            error = caught
+    assert provider.open == 0
+    return [shown(event) for event in events], error
+
+
+def shown(event: Event) -> str:
+    """One line for an event."""
+    match event.kind:
+        case "attempt_started":
+            return f"ask {event.model}"
+        case "text_delta":
+            return f"text {event.text!r}"
+        case "reasoning_delta":
+            return f"thought {event.text!r}"
+        case "attempt_failed":
+            return f"failed {event.attempt.model}: {event.attempt.error}"
+        case "completed":
+            return f"completed {event.model}: {event.finish_reason}"
+        case other:
+            return other
+
+
+# --- one candidate ---
+
+
+async def test_an_answer():
+    provider = Plays(a=[Chunk(), thought("hm"), text("Hel"), text("lo"), STOP])
+    assert await play(provider, route("a")) == (
+        ["ask a", "thought 'hm'", "text 'Hel'", "text 'lo'", "completed a: stop"],
+        None,
+    )
+
+
+async def test_what_is_known_of_an_answer_at_its_start_and_end():
+    usage = Usage(prompt_tokens=9, cached_tokens=1, completion_tokens=2)
+    provider = Plays(a=[text("Hel"), text("lo"), Chunk(finish_reason="length", answered_by="A", usage=usage)])
+    seen: list[Event] = []
+    context = Context(request=Request(question="Why?"), items=(ContextItem(ref="In[1]", text="x"),))
+    await play(provider, route("a"), context=context, seen=seen)
+    started, *_, completed = seen
+    assert (started.number, started.service, started.model, started.reasons) == (1, "on-a", "a", ("because",))
+    assert (started.context, started.left_out) == (("In[1]",), ())
+    assert started.prompt_tokens == provider.asked[0].prompt_tokens > 0
+    assert (completed.service, completed.model, completed.answered_by) == ("on-a", "a", "A")
+    assert (completed.finish_reason, completed.usage) == ("length", usage)
+    assert 0 <= completed.time_to_first_token_s <= completed.elapsed_s
+    assert completed.tokens_per_second > 0
+
+
+@pytest.mark.parametrize("tokens", [None, 0, 1])
+async def test_a_speed_that_cannot_be_told_is_none(tokens):
+    seen: list[Event] = []
+    provider = Plays(a=[text("x"), Chunk(finish_reason="stop", usage=Usage(completion_tokens=tokens))])
+    await play(provider, route("a"), seen=seen)
+    assert seen[-1].tokens_per_second is None
+
+
+ENDS = {
+    # name: (script, transcript after "ask a" and before the failure, error)
+    "empty stream": ([], [], BrokenStream),
+    "text without an end": ([text("Hel")], ["text 'Hel'"], BrokenStream),
+    "an end without a word": ([STOP], [], EmptyAnswer),
+    "thoughts and no word": ([thought("hm"), STOP], ["thought 'hm'"], EmptyAnswer),
+    "error at once": ([ServerBusy("busy")], [], ServerBusy),
+    "error after a thought": ([thought("hm"), ServerFailure("no")], ["thought 'hm'"], ServerFailure),
+    "error after a word": ([text("Hel"), ServerFailure("no")], ["text 'Hel'"], ServerFailure),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+async def test_how_an_attempt_fails(name):
+    script, came, kind = ENDS[name]
+    seen: list[Event] = []
+    transcript, error = await play(Plays(a=script), route("a"), seen=seen)
+    assert transcript[:-1] == ["ask a", *came]
+    attempt = seen[-1].attempt
+    assert (attempt.number, attempt.service, attempt.model) == (1, "on-a", "a")
+    if any(line.startswith("text") for line in came):
+        assert type(error) is kind
+        assert attempt.error == str(error)
+    else:
+        assert isinstance(error, RouteFailed)
+        assert error.attempts == (attempt,)
+        assert attempt.error in str(error)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ([], "a on on-a stopped without saying that its answer was complete."),
+        ([STOP], "a on on-a ended without a word (finish reason 'stop'): ask again, or ask another model."),
+        (
+            [thought("hm"), Chunk(finish_reason="length")],
+            "a on on-a ended without a word (finish reason 'length'): its thoughts used up the tokens.",
+        ),
+    ],
+)
+async def test_what_is_said_of_an_answer_that_is_none(script, words):
+    _, error = await play(Plays(a=script), route("a"))
+    assert words in str(error)
+
+
+# --- falling back ---
+
+BEFORE = {
+    "refused": [Unreachable("refused")],
+    "busy": [ServerBusy("busy")],
+    "cut": [BrokenStream("cut")],
+    "overflow": [ContextOverflow("too long")],
+    "nothing at all": [],
+    "no word": [STOP],
+    "thoughts, then an error": [thought("hm"), ServerFailure("no")],
+    "thoughts and no word": [thought("hm"), STOP],
+}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+async def test_before_the_first_word_the_next_one_is_asked(name):
+    transcript, error = await play(Plays(a=BEFORE[name], b=[text("Yes"), STOP]), route("a", "b"))
+    assert error is None
+    assert [line.partition(":")[0] for line in transcript if not line.startswith("thought")] == [
+        "ask a",
+        "failed a",
+        "ask b",
+        "text 'Yes'",
+        "completed b",
+    ]
+
+
+@pytest.mark.parametrize("fault", [BrokenStream("cut"), ServerFailure("no"), ContextOverflow("full"), TimedOut("slow")])
+async def test_after_the_first_word_nobody_else_is_asked(fault):
+    provider = Plays(a=[text("Hel"), fault], b=[text("Yes"), STOP])
+    transcript, error = await play(provider, route("a", "b"))
+    assert transcript == ["ask a", "text 'Hel'", f"failed a: {fault}"]
+    assert error is fault
+    assert len(provider.asked) == 1
+
+
+@pytest.mark.parametrize("fault", [BadRequest("temperature"), PolicyRefusal("forbidden"), UserError("mend it")])
+async def test_what_no_other_server_would_take_ends_the_chain(fault):
+    provider = Plays(a=[fault], b=[text("Yes"), STOP])
+    transcript, error = await play(provider, route("a", "b"))
+    assert error is fault
+    assert transcript[0] == "ask a"
+    assert len(provider.asked) == 1
+
+
+async def test_every_attempt_is_kept():
+    provider = Plays(a=[Unreachable("refused")], b=[thought("hm"), STOP], c=[ServerBusy("busy")])
+    transcript, error = await play(provider, route("a", "b", "c"))
+    assert isinstance(error, RouteFailed)
+    assert [(attempt.number, attempt.service, attempt.model) for attempt in error.attempts] == [
+        (1, "on-a", "a"),
+        (2, "on-b", "b"),
+        (3, "on-c", "c"),
+    ]
+    assert str(error).startswith("No model could answer; 3 tried. a on on-a: refused; b on on-b: ")
+    assert [line for line in transcript if line.startswith("ask")] == ["ask a", "ask b", "ask c"]
+
+
+async def test_numbers_of_attempts_go_up():
+    seen: list[Event] = []
+    await play(Plays(a=[ServerBusy("busy")], b=[text("x"), STOP]), route("a", "b"), seen=seen)
+    assert [event.number for event in seen if event.kind == "attempt_started"] == [1, 2]
+
+
+async def test_without_candidates_nobody_is_asked():
+    transcript, error = await play(Plays(), route())
+    assert transcript == []
+    assert isinstance(error, RouteFailed)
+    assert error.attempts == ()
+
+
+@given(
+    st.lists(st.sampled_from([*BEFORE.values(), [text("Yes"), STOP], [text("Y"), BrokenStream("cut")]]), max_size=6),
+    st.integers(1, 6),
+)
+def test_whatever_they_do_one_answers_or_one_error_says_why(scripts, attempts):
+    names = [f"m{number}" for number in range(len(scripts))]
+    provider = Plays(**dict(zip(names, scripts, strict=True)))
+    transcript, error = asyncio.run(play(provider, route(*names), limits=Limits(attempts=attempts)))
+    answered = [line for line in transcript if line.startswith("completed")]
+    assert len(answered) + (error is not None) == 1
+    asks = [line for line in transcript if line.startswith("ask")]
+    failures = [line for line in transcript if line.startswith("failed")]
+    assert len(asks) == len(failures) + len(answered) <= attempts
+    words = [number for number, line in enumerate(transcript) if line.startswith("text")]
+    assert not words or not any(line.startswith("ask") for line in transcript[words[0] :])
+
+
+# --- budgets and limits ---
+
+
+async def test_no_more_attempts_than_allowed():
+    provider = Plays(a=[ServerBusy("busy")], b=[ServerBusy("busy")], c=[text("Yes"), STOP])
+    _, error = await play(provider, route("a", "b", "c"), limits=Limits(attempts=2))
+    assert isinstance(error, RouteFailed)
+    assert [attempt.model for attempt in error.attempts] == ["a", "b"]
+
+
+LIMITS = {
+    # name: (script of the first model, limits, stall, words)
+    "no first token": ([SILENCE], Limits(first_token_s=0.02), 60, r"gave no token in 0\.02 s"),
+    "no first token, only empty chunks": ([BUSY_LOOP], Limits(first_token_s=0.02), 60, r"gave no token in 0\.02 s"),
+    "a thought, then silence": ([thought("hm"), SILENCE], Limits(), 0.02, r"was silent for 0\.02 s in the middle"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+async def test_a_limit_before_the_first_word_lets_the_next_one_answer(name):
+    script, limits, stall_s, words = LIMITS[name]
+    provider = Plays(a=script, b=[text("Yes"), STOP])
+    transcript, error = await play(provider, route("a", "b", stall_s=stall_s), limits=limits)
+    assert error is None
+    assert transcript[-1] == "completed b: stop"
+    assert [line for line in transcript if re.search(words, line)]
+
+
+async def test_a_stall_after_the_first_word_ends_the_chain():
+    provider = Plays(a=[text("Hel"), SILENCE], b=[text("Yes"), STOP])
+    transcript, error = await play(provider, route("a", "b", stall_s=0.02))
+    assert type(error) is TimedOut
+    assert str(error) == "a on on-a was silent for 0.02 s in the middle of its answer."
+    assert transcript == ["ask a", "text 'Hel'", f"failed a: {error}"]
+
+
+async def test_loading_may_take_longer_than_a_stall():
+    _, error = await play(Plays(a=[Chunk(), SILENCE]), route("a", stall_s=0), limits=Limits(first_token_s=0.02))
+    assert "gave no token in 0.02 s (limits.first_token_s)" in str(error)
+
+
+@pytest.mark.parametrize("script", [[SILENCE], [thought("hm"), SILENCE], [BUSY_LOOP]])
+async def test_when_the_time_for_the_question_is_over_nobody_else_is_asked(script):
+    provider = Plays(a=script, b=[text("Yes"), STOP])
+    _, error = await play(provider, route("a", "b"), limits=Limits(total_s=0.02))
+    assert isinstance(error, RouteFailed)
+    assert [attempt.error for attempt in error.attempts] == [
+        "a on on-a took longer than a question may (limits.total_s: 0.02)."
+    ]
+    assert len(provider.asked) == 1
+
+
+async def test_the_time_for_the_question_also_ends_an_answer_that_goes_on():
+    provider = Plays(a=[text("Hel"), BUSY_LOOP])
+    transcript, error = await play(provider, route("a"), limits=Limits(total_s=0.02))
+    assert type(error) is TimedOut
+    assert "limits.total_s" in str(error)
+    assert transcript[:2] == ["ask a", "text 'Hel'"]
+
+
+# --- windows ---
+
+LONG = ContextOverflow("too long", prompt_tokens=9000, context_window=8192)
+OVERFLOWS = {
+    # name: (what the first says, windows, who is asked)
+    "no larger ones are skipped": (LONG, {"a": 8192, "b": 8192, "c": 4096, "d": 16384}, ["a", "d"]),
+    "one that does not tell is asked": (LONG, {"a": 8192, "c": 4096}, ["a", "b"]),
+    "the server knows its window better": (
+        ContextOverflow("too long", context_window=2048),
+        {"a": 8192, "b": 2048, "c": 4096},
+        ["a", "c"],
+    ),
+    "where it does not say, the list does": (
+        ContextOverflow("too long"),
+        {"a": 4096, "b": 4096, "c": 2048, "d": 8192},
+        ["a", "d"],
+    ),
+    "nobody knows": (ContextOverflow("too long"), {"b": 1024}, ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", OVERFLOWS)
+async def test_after_an_overflow(name):
+    fault, windows, asked = OVERFLOWS[name]
+    answers = {name: [text("Yes"), STOP] for name in "bcd"}
+    transcript, error = await play(Plays(a=[fault], **answers), route("a", "b", "c", "d", windows=windows))
+    assert error is None
+    assert [line.removeprefix("ask ") for line in transcript if line.startswith("ask")] == asked
+
+
+async def test_where_all_windows_are_too_small_the_overflow_is_the_reason():
+    _, error = await play(Plays(a=[LONG], b=[text("x"), STOP]), route("a", "b", windows={"a": 8192, "b": 8192}))
+    assert isinstance(error, RouteFailed)
+    assert [attempt.error for attempt in error.attempts] == ["too long"]
+
+
+async def test_each_model_gets_as_much_as_fits_its_own_window():
+    items = tuple(ContextItem(ref=f"In[{number}]", text="word " * 600) for number in range(4))
+    context = Context(request=Request(question="Why?"), items=items)
+    provider = Plays(a=[ServerBusy("busy")], b=[text("Yes"), STOP])
+    seen: list[Event] = []
+    await play(provider, route("a", "b", windows={"a": 2048, "b": 100_000}), context=context, seen=seen)
+    small, large = (event for event in seen if event.kind == "attempt_started")
+    assert (small.context, small.left_out) == (("In[3]",), ("In[0]", "In[1]", "In[2]"))
+    assert (len(large.context), large.left_out) == (4, ())
+    assert small.prompt_tokens <= 2048 - 1024 < large.prompt_tokens
+
+
+# --- what is sent ---
+
+
+async def test_question_and_sampling_reach_the_provider_as_they_are():
+    sampling = Sampling(temperature=0, max_tokens=5, seed=1)
+    question = "  {x} $y \\n 🧿\n"
+    provider = Plays(a=[text("x"), STOP])
+    await play(provider, route("a"), context=Context(request=Request(question=question, sampling=sampling)))
+    (sent,) = provider.asked
+    assert (sent.messages[-1].role, sent.messages[-1].content, sent.sampling) == ("user", question, sampling)
+
+
+@pytest.mark.parametrize("code", [0xD83E, 0xDDFF, 0xDC80])
+@pytest.mark.parametrize("where", ["question", "cell"])
+async def test_half_a_character_is_said_before_anybody_is_asked(code, where):
+    """UTF-8 has no way to write it: no server takes it, and leaving it out would not be what was written."""
+    half = chr(code)
+    spoilt = f"print('{half}')"
+    items = (ContextItem(ref="In[1]", text=spoilt),) if where == "cell" else ()
+    request = Request(question=spoilt if where == "question" else "Why?")
+    provider = Plays(a=[text("x"), STOP])
+    transcript, error = await play(provider, route("a"), context=Context(request=request, items=items))
+    assert (transcript, provider.asked) == ([], [])
+    assert type(error) is UserError
+    assert repr(half) in str(error)
+    str(error).encode()
+
+
+# --- leaving ---
+
+
+@pytest.mark.parametrize("after", ["attempt_started", "reasoning_delta", "text_delta", "attempt_failed"])
+async def test_early_exit_closes_the_answer_and_asks_nobody_else(after):
+    provider = Plays(a=[ServerBusy("busy")], b=[thought("hm"), text("Yes"), SILENCE], c=[text("No"), STOP])
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+        context = Context(request=Request(question="Why?"))
+        running = execute(route("a", "b", "c"), context, {"plays": provider}, client, Limits(), 1024)
+        async with aclosing(running):
+            async for event in running:
+                if event.kind == after:
+                    break
+    assert provider.open == 0
+    assert "c" not in [chat.model.id for chat in provider.asked]
+
+
+@pytest.mark.parametrize("script", [[SILENCE], [thought("hm"), SILENCE], [text("Hel"), SILENCE]])
+async def test_cancel_closes_the_answer_and_is_no_failure(script):
+    provider = Plays(a=script, b=[text("No"), STOP])
+    seen: list[Event] = []
+    playing = asyncio.create_task(play(provider, route("a", "b"), seen=seen))
+    await provider.is_silent.wait()
+    playing.cancel()
+    await asyncio.wait([playing])
+    assert playing.cancelled()
+    assert provider.open == 0
+    assert len(provider.asked) <= 1
+    assert "attempt_failed" not in [event.kind for event in seen]
+
+
+def test_every_error_of_a_server_says_whether_another_may_be_asked():
+    assert {kind.__name__ for kind in PeerError.__subclasses__() if not kind.may_fall_back} == {"BadRequest"}

@@ -1,0 +1,505 @@
+"""The whole flow, over real sockets: from a request to its events, and what is said when nobody can answer."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import pytest
+
+from jupyter_llmroute.core.errors import (
+    BadRequest,
+    BrokenStream,
+    LLMRouteError,
+    RouteFailed,
+    UnknownModel,
+    UnknownService,
+    UserError,
+)
+from jupyter_llmroute.core.events import Event
+from jupyter_llmroute.core.providers import Provider
+from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
+from jupyter_llmroute.core.providers.ollama import Ollama
+from jupyter_llmroute.core.providers.openai import OpenAICompatible
+from jupyter_llmroute.core.request import CellRef, Request, Sampling
+from jupyter_llmroute.core.router import Router
+from jupyter_llmroute.core.settings import Settings
+
+from ..scripted import (
+    CUT,
+    HANG,
+    LOADING,
+    OVERFLOW,
+    TAG,
+    Reply,
+    Scripted,
+    delta,
+    html,
+    json_reply,
+    llamacpp,
+    nobody,
+    ollama,
+    ollama_says,
+    says,
+    sse,
+)
+from .providers.asking import TEXTS
+
+pytestmark = pytest.mark.anyio
+LIST = "GET /v1/models"
+CHAT = "POST /v1/chat/completions"
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def providers() -> dict[str, Provider]:
+    """The built-in dialects, which look at no port of this machine of their own."""
+    kinds: list[type] = [LlamaCpp, Ollama, OpenAICompatible]
+    made = [type(kind.__name__, (kind,), {"default_urls": ()})() for kind in kinds]
+    return {provider.name: provider for provider in made}
+
+
+def router(servers: dict[str, str] | None = None, **settings: Any) -> Router:
+    """A router of servers by name, the first of them preferred."""
+    endpoints = [
+        {"name": name, "endpoint": url, "priority": rank} for rank, (name, url) in enumerate((servers or {}).items())
+    ]
+    given = Settings(
+        services={"custom_endpoints": endpoints, **settings.pop("services", {})},
+        embedded=settings.pop("embedded", {"enabled": False}),
+        **settings,
+    )
+    return Router(given, providers=providers(), transport=httpx.AsyncHTTPTransport(verify=False))
+
+
+async def ask(asked: Router, question: str = "Why?", **request: Any) -> tuple[list[Event], LLMRouteError | None]:
+    events: list[Event] = []
+    try:
+        async with aclosing(asked.stream(Request(question=question, **request))) as stream:
+            async for event in stream:
+                events.append(event)
+    except LLMRouteError as error:
+        return events, error
+    return events, None
+
+
+def text(events: Sequence[Event]) -> str:
+    return "".join(event.text for event in events if event.kind == "text_delta")
+
+
+def kinds(events: Sequence[Event]) -> list[str]:
+    return [event.kind for event in events]
+
+
+def rounds(server: Scripted) -> int:
+    """How often the server was looked at."""
+    return server.lines.count(LIST)
+
+
+# --- the flow ---
+
+
+@pytest.mark.parametrize("server", [llamacpp(says("Hel", "lo")), ollama(ollama_says("Hel", "lo"))])
+async def test_a_question_is_routed_asked_and_answered(server):
+    with server:
+        async with router({"desk": server.url}) as asked:
+            events, error = await ask(asked, "def f(x): return x  # write a test for this function")
+    assert error is None
+    assert kinds(events) == ["routed", "attempt_started", "text_delta", "text_delta", "completed"]
+    routed, started, *_, completed = events
+    assert routed.classification.task == "coding"
+    assert [candidate.endpoint.name for candidate in routed.route.candidates] == ["desk"]
+    assert (started.service, started.model) == (completed.service, completed.model)
+    assert text(events) == "Hello"
+    assert len(server.chats) == 1
+
+
+@pytest.mark.parametrize("name", TEXTS)
+async def test_the_question_goes_out_character_for_character(name):
+    with llamacpp() as one, ollama() as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            for service in ("one", "two"):
+                _, error = await ask(asked, TEXTS[name], service=service)
+                assert error is None
+    for server in (one, two):
+        (sent,) = server.chats
+        assert sent.json["messages"][-1] == {"role": "user", "content": TEXTS[name]}
+
+
+async def test_cells_go_along_and_are_listed_before_they_are_sent():
+    cell = CellRef(number=3, source="x = {'a': 1}", output="1")
+    with llamacpp() as server:
+        async with router({"desk": server.url}) as asked:
+            events, _ = await ask(asked, cells=(cell,))
+    routed, started = events[:2]
+    assert routed.context == started.context == ("In[3]",)
+    system, question = server.chats[0].json["messages"]
+    assert cell.source in system["content"]
+    assert question == {"role": "user", "content": "Why?"}
+
+
+async def test_sampling_goes_along():
+    with llamacpp() as server:
+        async with router({"desk": server.url}) as asked:
+            await ask(asked, sampling=Sampling(temperature=0, max_tokens=5, seed=3))
+    assert {key: server.chats[0].json[key] for key in ("temperature", "max_tokens", "seed")} == {
+        "temperature": 0,
+        "max_tokens": 5,
+        "seed": 3,
+    }
+
+
+FAULTS = {
+    "died since it was looked at": Reply((CUT,)),
+    "cut before a word": sse(delta(role="assistant"), CUT),
+    "error in the stream before a word": sse('data: {"error":{"message":"Compute error."}}\n\n'),
+    "empty answer": sse(delta(finish="stop")),
+    "empty stream": sse(),
+    "too long": json_reply(OVERFLOW, 400),
+    "rate limit": json_reply({"error": {"message": "slow down"}}, 429),
+    "loading": json_reply({"error": {"message": "Loading model"}}, 503),
+    "web page": html(),
+    "silence": Reply((HANG,)),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_when_the_best_one_fails_the_next_one_answers(name):
+    with llamacpp(FAULTS[name], window=16384) as best, llamacpp(says("Yes"), window=32768) as next_one:
+        servers = {"best": best.url, "next": next_one.url}
+        async with router(servers, limits={"first_token_s": 2}) as asked:
+            events, error = await ask(asked)
+    assert error is None
+    assert kinds(events) == [
+        "routed",
+        "attempt_started",
+        "attempt_failed",
+        "attempt_started",
+        "text_delta",
+        "completed",
+    ]
+    assert [event.service for event in events if event.kind == "attempt_started"] == ["best", "next"]
+    assert text(events) == "Yes"
+
+
+async def test_when_it_fails_after_a_word_the_word_is_kept_and_nobody_else_is_asked():
+    with llamacpp(sse(delta("Hel"), CUT)) as best, llamacpp() as other:
+        async with router({"best": best.url, "other": other.url}) as asked:
+            events, error = await ask(asked)
+    assert type(error) is BrokenStream
+    assert kinds(events) == ["routed", "attempt_started", "text_delta", "attempt_failed"]
+    assert text(events) == "Hel"
+    assert other.chats == []
+
+
+async def test_a_refused_parameter_is_said_and_nobody_else_is_asked():
+    refusal = json_reply({"error": {"message": "Field 'seed': too odd", "type": "invalid_request_error"}}, 400)
+    with llamacpp(refusal) as best, llamacpp() as other:
+        async with router({"best": best.url, "other": other.url}) as asked:
+            _, error = await ask(asked)
+    assert type(error) is BadRequest
+    assert "Field 'seed': too odd" in str(error)
+    assert other.chats == []
+
+
+async def test_when_all_fail_each_is_named():
+    busy = json_reply({"error": {"message": "slow down"}}, 429)
+    with llamacpp(busy) as one, llamacpp(sse()) as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            _, error = await ask(asked)
+    assert isinstance(error, RouteFailed)
+    assert [attempt.service for attempt in error.attempts] == ["one", "two"]
+    assert "m on one: slow down (HTTP 429); ask again in a moment." in str(error)
+
+
+# --- what is pinned ---
+
+
+async def test_a_pinned_service_is_asked_and_no_other():
+    with llamacpp() as one, llamacpp() as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            events, _ = await ask(asked, service="TWO")
+    assert events[-1].service == "two"
+    assert one.chats == []
+
+
+async def test_a_pinned_model_is_asked_and_no_other():
+    with llamacpp(model="qwen2.5-coder:7b") as one, llamacpp(model="llama3.2:3b") as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            events, _ = await ask(asked, "write a function", model="llama3.2")
+    assert events[-1].model == "llama3.2:3b"
+    assert one.chats == []
+
+
+# --- nobody can answer: what happened, the value, what to do ---
+
+
+async def refused(asked: Router, **request: Any) -> LLMRouteError:
+    events, error = await ask(asked, **request)
+    assert kinds(events) == ["routed"]
+    assert error is not None
+    return error
+
+
+async def test_nothing_was_found():
+    async with router() as asked:
+        error = await refused(asked)
+    assert type(error) is RouteFailed
+    assert str(error) == (
+        "No model server was found on this machine. Start one (such as Ollama or llama.cpp's server), name one under "
+        "services in llmroute.yaml, or use the built-in one (switched off by embedded.enabled)."
+    )
+
+
+async def test_nothing_was_found_and_the_built_in_one_has_no_model(tmp_path, monkeypatch, embedded_extra):
+    monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path))
+    async with router(embedded={}) as asked:
+        error = await refused(asked)
+    assert "No model server was found" in str(error)
+    assert "jupyter-llmroute embedded fetch" in str(error)
+
+
+async def test_an_unknown_service():
+    with llamacpp() as one, nobody() as two:
+        async with router({"one": one.url, "two": two}) as asked:
+            error = await refused(asked, service="three")
+    assert type(error) is UnknownService
+    assert str(error) == "There is no server named 'three'. Known servers: one, two."
+
+
+async def test_an_unknown_model():
+    with llamacpp(model="qwen3:8b") as one, llamacpp(model="llama3.2:3b") as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            error = await refused(asked, model="mistral")
+    assert type(error) is UnknownModel
+    assert str(error) == "No server has a model 'mistral'. Models there are: qwen3:8b, llama3.2:3b."
+
+
+async def test_a_model_that_the_pinned_server_does_not_have():
+    with llamacpp(model="qwen3:8b") as one, llamacpp(model="llama3.2:3b") as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            error = await refused(asked, model="llama3.2", service="one")
+    assert type(error) is UnknownModel
+    assert str(error) == "The server 'one' has no model 'llama3.2'. Models there are: qwen3:8b."
+
+
+async def test_an_unknown_model_where_a_server_could_not_be_looked_into():
+    embedding = TAG | {"name": "nomic-embed-text", "capabilities": ["embedding"]}
+    with ollama(tags=[TAG, embedding]) as one, nobody() as two:
+        async with router({"one": one.url, "two": two}) as asked:
+            error = await refused(asked, model="mistral")
+    assert type(error) is UnknownModel
+    assert str(error) == (
+        "No server has a model 'mistral'. Models there are: qwen3:8b, nomic-embed-text. "
+        f"Not looked into: two ({two} refused the connection: is the server running?)."
+    )
+
+
+async def test_a_model_that_runs_elsewhere():
+    cloud = TAG | {"name": "gpt-oss:120b-cloud"}
+    with ollama(tags=[cloud]) as server:
+        async with router({"desk": server.url}) as asked:
+            error = await refused(asked, model="gpt-oss:120b-cloud")
+            assert type(await refused(asked)) is RouteFailed
+    assert type(error) is RouteFailed
+    assert str(error) == "No model can answer this. gpt-oss:120b-cloud: runs elsewhere (cloud tag 'gpt-oss:120b-cloud')"
+    assert server.chats == []
+
+
+async def test_a_pinned_server_that_is_down():
+    with llamacpp() as one, nobody() as two:
+        async with router({"one": one.url, "two": two}) as asked:
+            error = await refused(asked, service="two")
+    assert type(error) is RouteFailed
+    assert "two: " in str(error)
+    assert "is the server running?" in str(error)
+
+
+async def test_a_server_that_wants_a_key():
+    refusal = json_reply({"error": {"message": "Invalid API Key"}}, 401)
+    with Scripted({}, otherwise=refusal, headers={"Server": "llama.cpp"}) as server:
+        async with router({"desk": server.url}) as asked:
+            error = await refused(asked)
+    assert "set its endpoint and api_key in the settings" in str(error)
+
+
+async def test_a_question_that_fits_no_window():
+    with llamacpp(window=512) as server:
+        async with router({"desk": server.url}) as asked:
+            error = await refused(asked, question="word " * 5000)
+    assert "do not fit its 512" in str(error)
+    assert server.chats == []
+
+
+async def test_half_a_character_is_said():
+    with llamacpp() as server:
+        async with router({"desk": server.url}) as asked:
+            _, error = await ask(asked, "\ud83e")
+    assert type(error) is UserError
+    assert server.chats == []
+
+
+# --- looking around ---
+
+
+async def test_decide_decides_as_stream_does_and_asks_nobody():
+    with llamacpp(model="qwen2.5-coder:7b") as one, ollama() as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            decided = await asked.decide(Request(question="Why?"))
+            assert one.chats == two.chats == []
+            events, _ = await ask(asked)
+    assert events[0] == decided
+
+
+async def test_nothing_is_looked_for_before_it_is_needed():
+    with llamacpp() as server:
+        async with router({"desk": server.url}):
+            pass
+    assert server.asked == []
+
+
+async def test_a_look_is_good_for_a_while():
+    with llamacpp() as server:
+        async with router({"desk": server.url}, limits={"rescan_s": 3600}) as asked:
+            for _ in range(3):
+                await ask(asked)
+            await asked.services()
+    assert rounds(server) == 1
+
+
+async def test_questions_at_the_same_time_share_a_look():
+    with llamacpp() as server:
+        async with router({"desk": server.url}) as asked:
+            answers = await asyncio.gather(*(ask(asked) for _ in range(3)))
+    assert [text(events) for events, _ in answers] == ["Hello"] * 3
+    assert rounds(server) == 1
+
+
+async def test_refresh_looks_again():
+    with llamacpp() as server:
+        async with router({"desk": server.url}, limits={"rescan_s": 3600}) as asked:
+            await asked.services()
+            await asked.services(refresh=True)
+    assert rounds(server) == 2
+
+
+async def test_when_the_look_is_old_the_answer_does_not_wait_for_a_new_one():
+    """The second look hangs, and the question is answered all the same."""
+    with llamacpp() as server:
+        server.script[LIST].append(Reply((HANG,)))
+        async with router({"desk": server.url}, limits={"rescan_s": 0, "scan_s": 60}) as asked:
+            await asked.services()
+            events, error = await ask(asked)
+            await asyncio.wrap_future(server.arrival(LIST, 2))
+    assert error is None
+    assert text(events) == "Hello"
+
+
+async def test_after_a_failure_it_looks_again():
+    with llamacpp([sse(), says("Yes")]) as server:
+        async with router({"desk": server.url}, limits={"rescan_s": 3600}) as asked:
+            _, error = await ask(asked)
+            assert isinstance(error, RouteFailed)
+            events, _ = await ask(asked)
+    assert text(events) == "Yes"
+    assert rounds(server) == 2
+
+
+async def test_a_server_that_is_well_again_is_found_by_looking_again():
+    with llamacpp() as server:
+        server.script[LIST].insert(0, json_reply(LOADING, 503))
+        async with router({"desk": server.url}) as asked:
+            error = await refused(asked)
+            await asked.services(refresh=True)
+            events, _ = await ask(asked)
+    assert str(error) == "No model can answer this. desk: desk is reading its model"
+    assert text(events) == "Hello"
+
+
+async def test_a_model_that_answered_counts_as_loaded():
+    with ollama() as server:
+        async with router({"desk": server.url}, limits={"rescan_s": 3600}) as asked:
+            before = await asked.services()
+            await ask(asked)
+            after = await asked.services()
+    assert [endpoint.models[0].loaded for endpoint in (*before, *after)] == [False, True]
+
+
+async def test_two_routers_side_by_side_do_not_know_of_each_other():
+    with llamacpp(says("one")) as one, llamacpp(says("two")) as two:
+        async with router({"desk": one.url}) as first, router({"desk": two.url}) as second:
+            (answer_one, _), (answer_two, _) = await asyncio.gather(ask(first), ask(second))
+    assert [text(answer_one), text(answer_two)] == ["one", "two"]
+    assert (len(one.chats), len(two.chats)) == (1, 1)
+
+
+# --- leaving ---
+
+
+async def test_early_exit_ends_the_servers_work_and_leaves_nothing_behind():
+    before = asyncio.all_tasks()
+    with llamacpp(sse(delta("Hel"), HANG)) as server:
+        async with router({"desk": server.url}) as asked:
+            async with aclosing(asked.stream(Request(question="Why?"))) as stream:
+                async for event in stream:
+                    if event.kind == "text_delta":
+                        break
+            assert await asyncio.wrap_future(server.chats[0].is_abandoned)
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("reply", [Reply((HANG,)), sse(delta("Hel"), HANG)])
+async def test_cancel_ends_the_servers_work_and_leaves_nothing_behind(reply):
+    before = asyncio.all_tasks()
+    with llamacpp(reply) as server:
+        async with router({"desk": server.url}) as asked:
+            asking = asyncio.create_task(ask(asked))
+            sent = await asyncio.wrap_future(server.arrival(CHAT))
+            asking.cancel()
+            await asyncio.wait([asking])
+            assert asking.cancelled()
+            assert await asyncio.wrap_future(sent.is_abandoned)
+    assert asyncio.all_tasks() == before
+
+
+async def test_closing_while_it_looks_leaves_nothing_behind():
+    before = asyncio.all_tasks()
+    with Scripted({}, otherwise=Reply((HANG,))) as server:
+        async with router({"desk": server.url}, limits={"scan_s": 60}) as asked:
+            waiting = asyncio.create_task(asked.services())
+            sent = await asyncio.wrap_future(server.arrival(LIST))
+        await asyncio.wait([waiting])
+        assert await asyncio.wrap_future(sent.is_abandoned)
+    assert waiting.cancelled()
+    assert asyncio.all_tasks() == before
+
+
+async def test_who_waits_for_a_look_can_leave_and_the_look_goes_on_for_the_others():
+    with llamacpp() as server:
+        async with router({"desk": server.url}) as asked:
+            first, second = asyncio.create_task(asked.services()), asyncio.create_task(asked.services())
+            await asyncio.wrap_future(server.arrival(LIST))
+            first.cancel()
+            (endpoint,) = await second
+    assert first.cancelled() or first.done()
+    assert endpoint.name == "desk"
+    assert rounds(server) == 1
+
+
+# --- the real thing ---
+
+
+async def test_the_real_embedded_server_answers(embedded):
+    async with router(embedded={"threads": 1}) as asked:
+        sampling = Sampling(temperature=0, max_tokens=4)
+        events, error = await ask(asked, "Say hello.", service="embedded", sampling=sampling)
+        (endpoint,) = await asked.services()
+    assert error is None
+    assert kinds(events)[:3] == ["routed", "attempt_started", "text_delta"]
+    assert events[-1].answered_by == embedded.model
+    assert events[-1].usage.completion_tokens <= 4
+    assert [model.loaded for model in endpoint.models] == [True]
