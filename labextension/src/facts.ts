@@ -1,0 +1,146 @@
+/** The facts about an answer, as its notebook holds them. The text itself is the bundle's text/markdown. */
+export const ANSWER_MIME = 'application/vnd.llmroute.answer.v1+json';
+
+export const STATES = [
+  'routing',
+  'waiting',
+  'streaming',
+  'complete',
+  'interrupted',
+  'failed'
+] as const;
+
+export type State = (typeof STATES)[number];
+
+export interface ITask {
+  name: string;
+  /** 0 to 1. */
+  confidence: number | null;
+  evidence: string[];
+}
+
+export interface IConsidered {
+  model: string;
+  service: string;
+  verdict: string;
+}
+
+export interface IAttempt {
+  model: string;
+  service: string;
+  error: string;
+}
+
+export interface IFacts {
+  /** False: the JSON is not version 1, so nothing can be said from it. */
+  readable: boolean;
+  state: State | 'unknown';
+  /** So many first lines of the markdown are the card that other viewers show. */
+  cardLines: number;
+  task: ITask | null;
+  model: string | null;
+  service: string | null;
+  reasons: string[];
+  considered: IConsidered[];
+  attempts: IAttempt[];
+  context: string[];
+  promptTokens: number | null;
+  promptTokensExact: boolean;
+  completionTokens: number | null;
+  timeToFirstTokenS: number | null;
+  tokensPerSecond: number | null;
+  elapsedS: number | null;
+  error: string | null;
+}
+
+// A hostile notebook may hold millions of entries; a person reads a few dozen.
+const MOST_ENTRIES = 100;
+const MOST_CHARACTERS = 2000;
+
+// No token count and no time in seconds comes near this; a figure beyond it was never measured.
+const MOST_AMOUNT = 1e9;
+
+type Fields = Record<string, unknown>;
+
+/** Read what a notebook holds: any JSON at all, of any age, by anyone. Nothing here throws. */
+export function readFacts(json: unknown): IFacts {
+  const it = fields(json);
+  return {
+    readable: isObject(json) && (it.version === undefined || it.version === 1),
+    state: STATES.find(known => known === it.state) ?? 'unknown',
+    cardLines: count(it.card_lines) ?? 0,
+    task: task(it.task),
+    model: text(it.model),
+    service: text(it.service),
+    reasons: texts(it.reasons),
+    considered: entries(it.considered, one => ({
+      model: text(one.model) ?? '?',
+      service: text(one.service) ?? '?',
+      verdict: text(one.verdict) ?? ''
+    })),
+    attempts: entries(it.attempts, one => ({
+      model: text(one.model) ?? '?',
+      service: text(one.service) ?? '?',
+      error: text(one.error) ?? 'no error was recorded'
+    })),
+    context: texts(it.context),
+    promptTokens: count(it.prompt_tokens),
+    promptTokensExact: it.prompt_tokens_exact === true,
+    completionTokens: count(it.completion_tokens),
+    timeToFirstTokenS: amount(it.time_to_first_token_s),
+    tokensPerSecond: amount(it.tokens_per_second),
+    elapsedS: amount(it.elapsed_s),
+    error: text(it.error)
+  };
+}
+
+function task(value: unknown): ITask | null {
+  const it = fields(value);
+  const name = text(it.name);
+  if (name === null) {
+    return null;
+  }
+  const confidence = amount(it.confidence);
+  return {
+    name,
+    confidence: confidence !== null && confidence <= 1 ? confidence : null,
+    evidence: texts(it.evidence)
+  };
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function fields(value: unknown): Fields {
+  return isObject(value) ? value : {};
+}
+
+function text(value: unknown): string | null {
+  if (typeof value !== 'string' || value.trim() === '') {
+    return null;
+  }
+  return value.length > MOST_CHARACTERS ? `${value.slice(0, MOST_CHARACTERS)}…` : value;
+}
+
+function texts(value: unknown): string[] {
+  return list(value)
+    .map(text)
+    .filter(one => one !== null);
+}
+
+function entries<T>(value: unknown, read: (one: Fields) => T): T[] {
+  return list(value).filter(isObject).map(read);
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value.slice(0, MOST_ENTRIES) : [];
+}
+
+function amount(value: unknown): number | null {
+  return typeof value === 'number' && value >= 0 && value <= MOST_AMOUNT ? value : null;
+}
+
+function count(value: unknown): number | null {
+  return Number.isSafeInteger(value) ? amount(value) : null;
+}
