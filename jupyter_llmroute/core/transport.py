@@ -18,6 +18,9 @@ from jupyter_llmroute.core.policy import LOCAL_NAME, Address, Policy, check_addr
 
 LOOPBACK = parse_address("127.0.0.1")
 
+LIMITS = httpx.Limits(max_connections=64, keepalive_expiry=30)
+"""Connections of one router, and seconds that an unused one is kept."""
+
 
 class PolicyTransport(httpx.AsyncBaseTransport):
     """Lets a request through to `inner` when the policy allows its address."""
@@ -83,6 +86,28 @@ async def _resolve(host: str) -> list[Address]:
     return [address for *_, sockaddr in found if (address := parse_address(str(sockaddr[0])))]
 
 
+class Network(httpx.AsyncBaseTransport):
+    """Plain connections, and TLS ones whose certificates are read when they are first wanted: that takes 0.1 s."""
+
+    def __init__(self) -> None:
+        self._plain = httpx.AsyncHTTPTransport(verify=False, limits=LIMITS)
+        self._tls: httpx.AsyncHTTPTransport | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request by the connections of its scheme."""
+        if request.url.scheme != "https":
+            return await self._plain.handle_async_request(request)
+        if self._tls is None:
+            self._tls = httpx.AsyncHTTPTransport(limits=LIMITS)
+        return await self._tls.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._plain.aclose()
+        if self._tls:
+            await self._tls.aclose()
+
+
 def open_client(
     policy: Policy, *, connect_s: float = 5.0, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
@@ -97,9 +122,8 @@ def open_client(
     transport
         What carries the requests; a test puts `httpx.MockTransport` here. Default: the network.
     """
-    inner = transport or httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=64, keepalive_expiry=30))
     return httpx.AsyncClient(
-        transport=PolicyTransport(inner, policy),
+        transport=PolicyTransport(transport or Network(), policy),
         timeout=httpx.Timeout(None, connect=connect_s),
         trust_env=False,
         follow_redirects=False,

@@ -33,4 +33,5 @@ def measure(load: bool, runs: int = 5) -> tuple[float, float, str]:
 if __name__ == "__main__":
     for load in (False, True):
         seconds, mib, heavy = measure(load)
-        print(f"{'with %load_ext' if load else 'plain IPython':16} {seconds:.4f} s  {mib:+.1f} MiB  heavy modules: {heavy}")
+        name = "with %load_ext" if load else "plain IPython"
+        print(f"{name:16} {seconds:.4f} s  {mib:+.1f} MiB  heavy modules: {heavy}")

@@ -275,15 +275,17 @@ def _look(meeting: Rendezvous) -> Running | None:
 
 async def _is_well(url: str, key: SecretStr) -> bool:
     """Whether a server answers there and takes the key; `/health` would answer without one."""
-    import httpx
+    from jupyter_llmroute.core.errors import LLMRouteError
+    from jupyter_llmroute.core.policy import Policy
+    from jupyter_llmroute.core.transport import open_client, peer_errors
 
-    # No certificates are read (0.1 s) for an address that has no TLS, and no proxy stands before the loopback.
-    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=5) as client:
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"}
+    async with open_client(Policy()) as client:  # loopback, and nothing else
         try:
-            answer = await client.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {key.get_secret_value()}"})
-        except httpx.HTTPError:
+            with peer_errors("the embedded server"):
+                return (await client.get(f"{url}/v1/models", headers=headers, timeout=5)).status_code == 200
+        except LLMRouteError:
             return False
-    return answer.status_code == 200
 
 
 def _launch(meeting: Rendezvous, config: dict[str, object]) -> subprocess.Popen[bytes]:

@@ -1,0 +1,73 @@
+"""A server of the OpenAI dialect whose tokens say when they were sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import queue
+import re
+import threading
+import time
+from collections.abc import Iterator
+
+MODELS = json.dumps({"object": "list", "data": [{"id": "clock", "object": "model"}]}).encode()
+
+
+@contextlib.contextmanager
+def token_server(tokens: int, every_s: float) -> Iterator[str]:
+    """Serve on loopback in a thread; give the base URL."""
+    urls: queue.SimpleQueue[str] = queue.SimpleQueue()
+    stop = asyncio.Event()
+
+    async def main() -> None:
+        server = await asyncio.start_server(lambda r, w: _serve(r, w, tokens, every_s), "127.0.0.1", 0)
+        urls.put(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await stop.wait()
+        server.close()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True)
+    thread.start()
+    yield urls.get(timeout=10)
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tokens: int, every_s: float) -> None:
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            if length := re.search(rb"content-length: (\d+)", head, re.IGNORECASE):
+                await reader.readexactly(int(length[1]))
+            if b"/v1/chat/completions" in head.split(b"\r\n", 1)[0]:
+                await _stream(writer, tokens, every_s)
+            else:
+                await _answer(writer, is_models=b" /v1/models " in head)
+    writer.close()
+
+
+async def _answer(writer: asyncio.StreamWriter, *, is_models: bool) -> None:
+    status, body = (b"200 OK", MODELS) if is_models else (b"404 Not Found", b"{}")
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+    writer.write(head + body)
+    await writer.drain()
+
+
+async def _stream(writer: asyncio.StreamWriter, tokens: int, every_s: float) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+    for _ in range(tokens):
+        writer.write(_event({"content": f"{time.time()!r} "}))
+        await writer.drain()
+        if every_s:
+            await asyncio.sleep(every_s)
+    writer.write(_event({}, "stop") + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+    await writer.drain()
+
+
+def _event(delta: dict[str, str], finish: str | None = None) -> bytes:
+    item = {"model": "clock", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    return _chunk(f"data: {json.dumps(item)}\n\n".encode())
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
