@@ -211,7 +211,9 @@ def test_the_last_question_is_asked_again(kernel: Kernel) -> None:
     ran = kernel.run("%llm_retry -m smollm2")
     assert ran.last[ANSWER_MIME]["state"] == "complete"
     assert kernel.value("_route.question").strip() == "once more"
-    assert "application/vnd.jupyter.widget-view+json" in kernel.run("%llm_retry").last
+    shown = kernel.run("%llm_retry").bundles
+    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    assert shown[1:] == [{"text/plain": ""}]  # the place for the answer, outside the widget
 
 
 def test_unloading_takes_everything_back(kernel: Kernel) -> None:
