@@ -124,6 +124,10 @@ IMITATORS = {
         "GET /": html(),
         "GET /api/version": json_reply({"version": "1", "commit": "c", "build_date": "d"}),
     },
+    "a greeting in quotes": {
+        "GET /": json_reply("Ollama is running"),
+        "GET /api/version": json_reply({"version": "1"}),
+    },
     "a greeting alone": {"GET /": GREETING},
     "a greeting and a web page": {"GET /": GREETING, "GET /api/version": html()},
     "a greeting and other keys": {"GET /": GREETING, "GET /api/version": json_reply({"version": "1", "x": 1})},
