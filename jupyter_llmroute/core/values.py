@@ -6,10 +6,11 @@ from pydantic import BaseModel, ConfigDict
 class Value(BaseModel):
     """A frozen value of ours: equal by content, and an unknown field is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # pydantic before 2.10 warns of every field whose name begins with "model_".
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Answered(BaseModel):
     """A value read from a server's answer: what we do not know there is ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
