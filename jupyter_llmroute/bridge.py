@@ -23,8 +23,12 @@ T = TypeVar("T")
 TICK_S = 0.05
 """Seconds between two looks at the queue; also what keeps a wait interruptible on Windows."""
 
-GRACE_S = 2.0
-"""Seconds to wait for a stopped stream to close its connection."""
+GRACE_S = 0.25
+"""Seconds to wait for a stopped stream to close its connection; it goes on closing when they are over."""
+
+
+CLOSING_S = 5.0
+"""Seconds that a closed loop has to end what still runs on it."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -51,7 +55,7 @@ class BackgroundLoop:
             while not future.done():
                 wait([future], timeout=TICK_S)
         if interrupted.is_set():
-            raise Stopped
+            raise Stopped("Stopped.")
         return future.result()
 
     def drain(self, stream: AsyncGenerator[T, None], on_events: Callable[[list[T]], None]) -> None:
@@ -85,14 +89,14 @@ class BackgroundLoop:
                 future.cancel()
                 raise
         if interrupted.is_set():
-            raise Stopped
-        future.result(timeout=GRACE_S)
+            raise Stopped("Stopped; what had come is kept.")
+        future.result()
 
     def close(self) -> None:
         """End what still runs and stop the loop; a later call starts a new one."""
         if self._loop and self._thread:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(GRACE_S)
+            self._thread.join(CLOSING_S)
             self._loop = self._thread = None
 
     def _running(self) -> asyncio.AbstractEventLoop:
@@ -165,7 +169,7 @@ def _interrupts(cancel: Callable[[], object]) -> Iterator[threading.Event]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if interrupted.is_set():
-            raise KeyboardInterrupt
+            raise Stopped("Stopped at once; what had come is kept.")
         interrupted.set()
         cancel()
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+import jupyter_llmroute
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.request import Request
@@ -31,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from jupyter_llmroute.core.errors import LLMRouteError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an answer must not end because a code page lacks a character
     options = build_parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -49,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    from jupyter_llmroute import __version__
+    from jupyter_llmroute.core.task import Task
 
-    parser = argparse.ArgumentParser(prog="jupyter-llmroute", description=__import__("jupyter_llmroute").__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
+    parser = argparse.ArgumentParser(prog="jupyter-llmroute", description=jupyter_llmroute.__doc__)
+    parser.add_argument("--version", action="version", version=jupyter_llmroute.__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     services = commands.add_parser("services", help="show which model servers run, with which models")
@@ -62,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     route.add_argument("question", help="the question; - reads it from standard input")
     route.add_argument("-m", "--model", help="ask only this model")
     route.add_argument("-s", "--service", help="ask only this server")
-    route.add_argument("-t", "--task", choices=("coding", "reasoning", "analysis", "documentation"))
+    route.add_argument("-t", "--task", choices=[task.value for task in Task])
     route.add_argument("--temperature", type=float)
     route.add_argument("--max-tokens", type=int)
     route.add_argument("--seed", type=int)
@@ -119,18 +125,14 @@ def _services(options: argparse.Namespace) -> int:
 
 
 def _route(options: argparse.Namespace) -> int:
-    from pydantic import ValidationError
-
     from jupyter_llmroute.core.errors import UserError
     from jupyter_llmroute.core.request import Request, Sampling
     from jupyter_llmroute.core.router import Router
 
     question = sys.stdin.read() if options.question == "-" else options.question
-    try:
-        sampling = Sampling(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise UserError(f"{problem['loc'][0]} {problem['input']!r}: {problem['msg']}.") from None
+    if not question.strip():
+        raise UserError("There is no question.")
+    sampling = Sampling.checked(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
     request = Request(
         question=question, task=options.task, model=options.model, service=options.service, sampling=sampling
     )
@@ -183,7 +185,7 @@ def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
         try:
             record = json.loads(line)
             found = classify_text(record["text"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"Line {number} is not JSON with a string under 'text': {line[:80]!r} ({error})."
             ) from error
@@ -199,16 +201,17 @@ def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.embedded import DEMO, find_models, is_installed
-    from jupyter_llmroute.core.errors import MissingExtra
+    from jupyter_llmroute.core.errors import NoModelFile
     from jupyter_llmroute.core.request import Request, Sampling
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.services import as_text
 
     settings = _settings()
-    if not is_installed():
-        raise MissingExtra('The embedded server is not installed: pip install "jupyter-llmroute[embedded]".')
-    if not find_models(settings.embedded) and not options.no_download:
-        _embedded_fetch(options)
+    if settings.embedded.enabled and is_installed() and not options.no_download and not find_models(settings.embedded):
+        try:
+            _embedded_fetch(options)
+        except NoModelFile as error:
+            print(f"{error}\nGoing on with the servers that run here.", file=sys.stderr)
     if options.lab:
         return _open_lab()
     request = Request(question=DEMO_QUESTION, sampling=Sampling(max_tokens=DEMO_TOKENS, temperature=0))

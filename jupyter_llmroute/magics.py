@@ -5,6 +5,7 @@ This module is all that `%load_ext` imports: whatever is heavy comes with the fi
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Sequence
 from tokenize import TokenInfo
@@ -37,6 +38,10 @@ OPTIONS = (
     argument("--dry-run", action="store_true", help="show the decision, and ask nobody"),
 )
 """Options of `%%route` and `%route`; the README's table is made from them."""
+
+_TOKEN = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
+_OPTION = re.compile(r"-[A-Za-z]|--[A-Za-z][\w-]*")
+"""What looks like an option; `-1` may begin a question."""
 
 
 def _with_options(magic: Magic) -> Magic:
@@ -76,8 +81,8 @@ class RouteMagics(Magics):
         if cell is None:
             head, question = split_options(line, self.route.parser)
         else:
-            head, question = line, cell
-        options = parse_argstring(self.route, head)
+            head, question = line, self._as_written(line, cell)
+        options = _parse(self.route, head)
         if not question.strip():
             raise UsageError("There is no question: write it below %%route, or after %route on its line.")
         self._ask(options, question)
@@ -91,7 +96,7 @@ class RouteMagics(Magics):
 
         from jupyter_llmroute.services import bundle
 
-        options = parse_argstring(self.llm_services, line)
+        options = _parse(self.llm_services, line)
         display(bundle(self.session.services(refresh=not options.cached)), raw=True)
 
     @magic_arguments()
@@ -99,7 +104,7 @@ class RouteMagics(Magics):
     @line_magic
     def llm_retry(self, line: str) -> None:
         """Ask the last question again, of another model."""
-        options = parse_argstring(self.llm_retry, line)
+        options = _parse(self.llm_retry, line)
         last = self.session.last
         if last is None:
             raise UsageError("There is no question to ask again yet: ask one with %%route.")
@@ -111,7 +116,7 @@ class RouteMagics(Magics):
         show_retry(self.session, last)
 
     def _ask(self, options: Namespace, question: str) -> None:
-        if options.output and not options.output.isidentifier():
+        if options.output and (keyword.iskeyword(options.output) or not options.output.isidentifier()):
             raise UsageError(f"-o wants the name of a variable, not {options.output!r}.")
         request = self._request(options, question)
         if options.dry_run:
@@ -126,16 +131,13 @@ class RouteMagics(Magics):
                 self.shell.user_ns[options.output] = now
 
     def _request(self, options: Namespace, question: str) -> Request:
-        from pydantic import ValidationError
-
         from jupyter_llmroute.core.request import Sampling
+        from jupyter_llmroute.notebook import folded
 
-        try:
-            sampling = Sampling(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
-        except ValidationError as error:
-            problem = error.errors()[0]
-            option = "--" + str(problem["loc"][0]).replace("_", "-")
-            raise UsageError(f"{option} {problem['input']!r}: {problem['msg']}.") from None
+        with folded():
+            sampling = Sampling.checked(
+                temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed
+            )
         return self.session.request(
             question,
             with_context=not options.no_context,
@@ -144,6 +146,16 @@ class RouteMagics(Magics):
             service=options.service,
             sampling=sampling,
         )
+
+    def _as_written(self, line: str, cell: str) -> str:
+        """Return the question as it stands in the cell: IPython takes prompts and indentation out before a magic."""
+        raw = self.shell.history_manager.input_hist_raw[-1]
+        if self.shell.transform_cell(raw) != f"get_ipython().run_cell_magic('route', {line!r}, {cell!r})\n":
+            return cell  # the magic was called from elsewhere, such as from under %%time
+        question = str(raw.lstrip().partition("\n")[2])
+        # The history drops line ends at the end, and the magic gets one where there was none.
+        line_ends = len(cell) - len(cell.rstrip("\n"))
+        return question + "\n" * line_ends if line_ends > 1 else question
 
 
 class RouteQuestion(EscapedCommand):
@@ -173,7 +185,7 @@ def split_options(line: str, parser: ArgumentParser) -> tuple[str, str]:
     """
     takes_value = {flag: action.nargs != 0 for action in parser._actions for flag in action.option_strings}
     end, value_due = 0, False
-    for token in re.finditer(r"\S+", line):
+    for token in _TOKEN.finditer(line):
         word, _, attached = token.group().partition("=")
         if value_due:
             value_due = False
@@ -181,10 +193,28 @@ def split_options(line: str, parser: ArgumentParser) -> tuple[str, str]:
             return line[:end].strip(), line[token.end() :].strip()
         elif word in takes_value:
             value_due = takes_value[word] and not attached
+        elif _OPTION.fullmatch(word):
+            raise UsageError(f"There is no option {word!r}: see %route?, or write -- before a question that begins so.")
         else:
             return line[: token.start()].strip(), line[token.start() :].strip()
         end = token.end()
     return line.strip(), ""
+
+
+def _parse(magic: Any, line: str) -> Namespace:
+    try:
+        options: Namespace = parse_argstring(magic, line)
+    except ValueError as error:
+        raise UsageError(f"The options {line!r} do not read: {error}.") from None
+    # IPython splits at blanks outside quotes, and leaves the quotes.
+    unquoted = {name: _unquoted(value) for name, value in vars(options).items()}
+    vars(options).update(unquoted)
+    return options
+
+
+def _unquoted(value: Any) -> Any:
+    is_quoted = isinstance(value, str) and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if is_quoted else value
 
 
 def load(shell: Any) -> None:

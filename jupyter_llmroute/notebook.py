@@ -82,7 +82,9 @@ class NotebookSession:
         """The question that was asked last, for asking it again."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
-        self._turns: dict[int, Turn] = {}
+        self._turns: dict[tuple[int, str], Turn] = {}
+        self._asked_in = 0
+        """Number of the cell that the question under way stands in."""
         atexit.register(self.close)
 
     @property
@@ -98,7 +100,8 @@ class NotebookSession:
             from jupyter_llmroute.core.router import Router
             from jupyter_llmroute.core.settings import Settings
 
-            self._router = Router(Settings.load(project=Path.cwd(), own=own_folders()))
+            with folded():
+                self._router = Router(Settings.load(project=Path.cwd(), own=own_folders()))
         return self._router
 
     def request(self, question: str, *, with_context: bool = True, **pins: Any) -> Request:
@@ -106,6 +109,7 @@ class NotebookSession:
         from jupyter_llmroute.core.request import Request
 
         turns, cells = self._surroundings() if with_context else ((), ())
+        self._asked_in = self._running_cell
         return Request(question=question, cells=cells, turns=turns, **pins)
 
     def answer(self, request: Request, screen: Screen | None = None) -> Response:
@@ -188,8 +192,9 @@ class NotebookSession:
         response = view.response()
         self.shell.user_ns["_route"] = response
         if response.text:
-            number = self._running_cell
-            self._turns[number] = Turn(number=number, question=response.question, answer=response.text)
+            # Asked again, as %llm_retry does, a question has its new answer and stays in its place.
+            key = (self._asked_in, response.question)
+            self._turns[key] = Turn(number=self._asked_in, question=response.question, answer=response.text)
 
     @property
     def _running_cell(self) -> int:
@@ -207,12 +212,8 @@ class NotebookSession:
             for number, source in enumerate(history.input_hist_raw[: self._running_cell])
             if source.strip() and not source.lstrip().startswith(OUR_MAGICS)
         ]
-        turns = [self._turns[number] for number in sorted(self._turns)]
-        return tuple(_last(turns, limits.max_turns)), tuple(_last(cells, limits.max_cells))
-
-
-def _last(items: Sequence[T], count: int) -> Sequence[T]:
-    return items[-count:] if count else ()
+        turns = list(self._turns.values())
+        return tuple(turns[-limits.max_turns :] if limits.max_turns else ()), tuple(cells)
 
 
 class _Ticker:
@@ -221,20 +222,22 @@ class _Ticker:
     def __init__(self, view: RunView, screen: Screen) -> None:
         self._view = view
         self._screen = screen
+        self._chars = 0
         self._pending = False
         self._next_at = 0.0
 
     def __call__(self, events: list[Event]) -> None:
         for event in events:
-            first_token = event.kind == "text_delta" and not self._view.text
+            first_token = event.kind == "text_delta" and not self._view.pieces
             self._view.apply(event)
+            self._chars += len(event.text) if event.kind == "text_delta" else 0
             self._pending = True
             if first_token or event.kind not in ("text_delta", "reasoning_delta"):
                 self._next_at = 0.0
         if self._pending and self._view.was_asked and time.monotonic() >= self._next_at:
             self._screen.update(self._view, final=False)
             self._pending = False
-            self._next_at = time.monotonic() + max(MIN_TICK_S, len(self._view.text) * TICK_S_PER_CHAR)
+            self._next_at = time.monotonic() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR)
 
 
 @contextlib.contextmanager
@@ -248,7 +251,7 @@ def folded() -> Iterator[None]:
     try:
         yield
     except (Stopped, LLMRouteError) as error:
-        line = "Stopped; what had come is kept." if isinstance(error, Stopped) else f"{type(error).__name__}: {error}"
+        line = str(error) if isinstance(error, Stopped) else f"{type(error).__name__}: {error}"
         error._render_traceback_ = lambda: [line]  # type: ignore[union-attr]  # a hook of IPython's
         raise
 

@@ -40,7 +40,7 @@ class Response(Value):
     """The name that the server gave itself in the answer."""
     finish_reason: str | None = None
     attempts: tuple[Attempt, ...] = ()
-    """Those that failed before."""
+    """Those that failed, the last of them perhaps in the middle of its answer."""
     usage: Usage = Usage()
     time_to_first_token_s: float | None = None
     elapsed_s: float | None = None

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from jupyter_llmroute.core.events import Routed
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.inert import plain_line
 from jupyter_llmroute.view import RunView, figures
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""A terminal obeys these: they can clear it, rename it, and write to the clipboard."""
 
 SHOWN = 6
 """Others that are named."""
@@ -23,6 +28,8 @@ def head(view: RunView) -> str:
     for number, other in enumerate(facts.considered[:SHOWN]):
         who = f"{other.model} on {other.service}" if other.model else other.service
         lines.append(f"{'not' if not number else '':8} {who}: {other.verdict}")
+    if facts.left_out:
+        lines.append(f"left out {', '.join(facts.left_out)}")
     lines += [f"failed   {attempt.model} on {attempt.service}: {attempt.error}" for attempt in facts.attempts]
     return "\n".join(lines)
 
@@ -53,7 +60,7 @@ class TerminalScreen:
     """Standard output: the decision once, then only what is new, because nothing there can be redrawn."""
 
     def __init__(self) -> None:
-        self._shown_chars = 0
+        self._shown_pieces = 0
         self._headed: str | None = None
 
     def update(self, view: RunView, *, final: bool) -> None:
@@ -63,7 +70,8 @@ class TerminalScreen:
         if (head_now := head(view)) != self._headed:
             self._headed = head_now
             print(head_now + "\n", flush=True)
-        print(view.text[self._shown_chars :], end="", flush=True)
-        self._shown_chars = len(view.text)
+        new = "".join(view.pieces[self._shown_pieces :])
+        print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", new), end="", flush=True)
+        self._shown_pieces = len(view.pieces)
         if final:
             print(f"\n\n{figures_line(view)}", flush=True)

@@ -32,7 +32,12 @@ def open_in_lab() -> int:
     if not notebook.exists():  # what is there may be the user's own work
         shutil.copy(packaged_tour(), notebook)
     print(f"Opening {notebook} in JupyterLab; Ctrl-C twice ends it.", flush=True)
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(notebook)])
+    lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", str(notebook)])
+    while True:
+        try:
+            return lab.wait()
+        except KeyboardInterrupt:
+            continue  # it went to JupyterLab too, which asks before it ends
 
 
 def packaged_tour() -> Path:

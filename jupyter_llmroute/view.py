@@ -76,8 +76,12 @@ class AnswerFacts(Value):
     reasons: tuple[str, ...] = ()
     considered: tuple[Considered, ...] = ()
     attempts: tuple[FailedAttempt, ...] = ()
+    answered_by: str | None = None
+    """The name that the server gave itself in the answer."""
     context: tuple[str, ...] = ()
-    """References of the cells that went along."""
+    """References of what went along."""
+    left_out: tuple[str, ...] = ()
+    """References of what did not fit the model's window."""
     prompt_tokens: int | None = None
     prompt_tokens_exact: bool = False
     """Whether the server counted them; otherwise they are estimated."""
@@ -104,14 +108,15 @@ class RunView:
         self._started: AttemptStarted | None = None
         self._completed: Completed | None = None
         self._attempts: list[Attempt] = []
-        self._text: list[str] = []
+        self.pieces: list[str] = []
+        """The answer so far, in the pieces in which it came."""
         self._reasoning: list[str] = []
         self._error: str | None = None
 
     @property
     def text(self) -> str:
         """The answer so far, as it came."""
-        return "".join(self._text)
+        return "".join(self.pieces)
 
     @property
     def was_asked(self) -> bool:
@@ -131,7 +136,7 @@ class RunView:
                 self._reasoning.append(event.text)
                 self.state = State.STREAMING
             case TextDelta():
-                self._text.append(event.text)
+                self.pieces.append(event.text)
                 self.state = State.STREAMING
             case AttemptFailed():
                 self._attempts.append(event.attempt)
@@ -194,7 +199,9 @@ class RunView:
             reasons=tuple(plain_line(reason) for reason in started.reasons) if started else (),
             considered=tuple(self._considered())[:KEPT_IN_FACTS],
             attempts=tuple(_failed(attempt) for attempt in self._attempts),
-            context=started.context if started else (),
+            answered_by=plain_line(done.answered_by) if done and done.answered_by else None,
+            context=self._sent(),
+            left_out=started.left_out if started else (),
             prompt_tokens=counted if counted is not None else started and started.prompt_tokens,
             prompt_tokens_exact=counted is not None,
             completion_tokens=done and done.usage.completion_tokens,
@@ -215,10 +222,20 @@ class RunView:
             more = f"; and {len(others) - SHOWN_IN_CARD} more" if len(others) > SHOWN_IN_CARD else ""
             rows.append(f"not chosen: {named}{more}")
         rows += [f"failed: {inert_line(_who(a))}: {inert_line(a.error, 400)}" for a in facts.attempts]
+        if facts.answered_by and facts.answered_by != facts.model:
+            rows.append(f"answered by {inert_line(facts.answered_by)}, as the server calls it")
+        if facts.left_out:
+            rows.append(f"did not fit and was left out: {inert_line(', '.join(facts.left_out))}")
         rows.append(inert_figures(facts))
         if facts.error:
             rows.append(f"**error**: {inert_line(facts.error, 600)}")
         return [f"> {row}  " for row in rows if row] + [""]
+
+    def _sent(self) -> tuple[str, ...]:
+        """Return what goes along: to the model that is asked, or before that, as it was gathered."""
+        if self._started:
+            return self._started.context
+        return self._routed.context if self._routed else ()
 
     def _considered(self) -> Iterable[Considered]:
         if not self._routed:

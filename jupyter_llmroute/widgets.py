@@ -43,7 +43,8 @@ def show_retry(session: NotebookSession, request: Request) -> None:
         chosen = candidates[picker.value]
         line = f"Asked again: {plain_line(chosen.model.id)} on {plain_line(chosen.endpoint.name)}"
         shown.update({"text/plain": line}, raw=True)
-        box.close()
+        for widget in (picker, button, box):
+            widget.close()
         pinned = free.model_copy(update={"model": chosen.model.id, "service": chosen.endpoint.name})
         session.answer(pinned, screen)
 

@@ -11,9 +11,6 @@ from pydantic_core import PydanticUndefined
 
 README = Path(__file__).parents[1] / "README.md"
 
-NOT_SHOWN = {"custom_endpoints", "require_serena", "max_retries"}
-"""Explained in words, or without effect yet."""
-
 
 def magic_options() -> str:
     """Return the options of `%%route` as a Markdown table."""
@@ -32,19 +29,23 @@ def settings() -> str:
     from jupyter_llmroute.core import settings as module
 
     parts: tuple[tuple[str, type[BaseModel]], ...] = (
-        ("services.NAME", module.ServiceSettings),
-        ("task_routing.TASK", module.TaskRouting),
-        ("embedded", module.EmbeddedSettings),
-        ("context", module.ContextSettings),
-        ("limits", module.Limits),
-        ("security", module.SecuritySettings),
+        ("", module.Settings),
+        ("services.NAME.", module.ServiceSettings),
+        ("services.custom_endpoints[].", module.CustomEndpoint),
+        ("task_routing.TASK.", module.TaskRouting),
+        ("embedded.", module.EmbeddedSettings),
+        ("context.", module.ContextSettings),
+        ("limits.", module.Limits),
+        ("security.", module.SecuritySettings),
     )
-    rows = [
-        (f"`{prefix}.{name}`", shown(field.default), field.description or "")
-        for prefix, part in parts
-        for name, field in part.model_fields.items()
-        if name not in NOT_SHOWN
-    ]
+    seen: set[tuple[str, str]] = set()
+    rows = []
+    for prefix, part in parts:
+        for name, field in part.model_fields.items():
+            # A section has its own rows; a custom endpoint has all that a known service has.
+            if field.description and (name, field.description) not in seen:
+                seen.add((name, field.description))
+                rows.append((f"`{prefix}{name}`", shown(field.default), field.description))
     return table(("setting", "default", "what it means"), rows)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, ValidationError
+
+from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
@@ -34,6 +37,22 @@ class Sampling(Value):
     max_tokens: int | None = Field(None, gt=0)
     """Upper limit of the answer's length in tokens."""
     seed: int | None = None
+
+    @classmethod
+    def checked(cls, **values: Any) -> Sampling:
+        """Return the sampling that a user's options ask for.
+
+        Raises
+        ------
+        UserError
+            A value is out of its range; the message names the option.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            option = "--" + str(problem["loc"][0]).replace("_", "-")
+            raise UserError(f"{option} {problem['input']!r}: {problem['msg']}.") from None
 
 
 class Request(Value):

@@ -2,16 +2,13 @@
 
 One order of sources: defaults < settings file < environment (`LLMROUTE_…`) < arguments.
 
-The file is YAML, named `llmroute.yaml` or `local-llm-router.yaml`; `LLMROUTE_SETTINGS` names another one. A file
-that lies beside a notebook or in a project came with that project: it may point at servers and models, but what
-opens the network (`security`) or names a program's input (`embedded.model_path`) is the user's own to say.
+`settings_file` has the file: where it is looked for, and what one that came with a project may say.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,26 +18,9 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from jupyter_llmroute.core.errors import SettingsError
+from jupyter_llmroute.core.settings_file import SettingsFile, find, read, without_endpoints
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
-
-FILE_NAMES = ("llmroute.yaml", "local-llm-router.yaml")
-"""Names that are looked for, in this order, in each folder."""
-
-MAX_FILE_BYTES = 1 << 20
-"""A settings file above 1 MiB is refused unread."""
-
-NOT_YET_IN_EFFECT = {
-    "serena": None,
-    "context": {"compaction_threshold", "compaction_target", "preserve_recent_messages",
-                "preserve_recent_tool_calls", "max_tool_output_tokens"},
-    "security": {"audit_enabled", "audit_log_path", "log_queries", "log_responses", "verify_checksums"},
-}  # fmt: skip
-"""Keys that existing files hold and that load without effect; `None` stands for the whole section."""
-
-ONLY_THE_USER = {"security": ("allow_external", "allowed_hosts", "allowed_cidrs"), "embedded": ("model_path",)}
-"""Keys that a file found beside a notebook or in a project may not set."""
-
 
 _SECRET = re.compile(r"(?<!\[)key|token(?!s)|secret|password", re.IGNORECASE)
 """Of names that may stand before a secret, misspelt ones included."""
@@ -49,31 +29,35 @@ FILE = "_file"
 """The argument of `Settings` that carries what the settings file says; `Settings.load` fills it."""
 
 
-class SettingsWarning(UserWarning):
-    """A key of the settings file that has no effect."""
-
-
 class ServiceSettings(Value):
     """One known server."""
 
     enabled: bool = Field(True, description="look for this server and use it")
-    endpoint: str | None = Field(None, description="its base URL; unset: the server's own default port on this machine")
+    endpoint: str | None = Field(
+        None, description="its base URL; unset: where such a server listens by default, on this machine"
+    )
     priority: int = Field(5, description="lower is preferred where two servers are otherwise equal")
     timeout: int = Field(30_000, gt=0, description="milliseconds of silence within an answer before it counts as dead")
-    max_retries: int = Field(3, ge=0, description="other servers tried after this one failed")
     api_style: str | None = Field(None, description="dialect: `llamacpp`, `ollama` or `openai`; unset: found by asking")
-    api_key: SecretStr | None = Field(None, description="sent to this endpoint alone, never in a scan")
+    api_key: SecretStr | None = Field(None, description="sent to `endpoint` alone, never in a scan")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _has_no_credentials(cls, endpoint: str | None) -> str | None:
+        """Addresses are shown and saved; a key is not."""
+        if endpoint and "@" in endpoint.partition("://")[2].partition("/")[0]:
+            raise ValueError("an address must not hold a name or a password: use api_key")
+        return endpoint
 
 
 class CustomEndpoint(ServiceSettings):
     """A server of the user's own, with its own paths where they differ."""
 
-    name: str
+    name: str = Field(description="what you call it; custom endpoints take the settings of a service too")
     endpoint: str
     priority: int = 0
     models_path: str | None = Field(None, description="path of the model list, from the endpoint")
     chat_path: str | None = Field(None, description="path of chat completions, from the endpoint")
-    health_path: str | None = Field(None, description="path that answers 200 when the server is well")
 
 
 def _known_services() -> dict[str, ServiceSettings]:
@@ -106,15 +90,16 @@ class TaskRouting(Value):
 
     primary_models: tuple[str, ...] = Field((), description="tried first, in this order")
     fallback_models: tuple[str, ...] = Field((), description="tried next, in this order")
-    min_context: int = Field(8192, gt=0, description="models with a smaller served window are taken last (tokens)")
-    require_serena: bool = Field(False, description="answer only with code intelligence")
+    min_context: int = Field(
+        8192, gt=0, description="models that serve fewer tokens lose 10 points; 16384 for reasoning and analysis"
+    )
 
 
 def _default_task_routing() -> dict[Task, TaskRouting]:
     return {
         Task.CODING: TaskRouting(),
         Task.REASONING: TaskRouting(min_context=16384),
-        Task.ANALYSIS: TaskRouting(min_context=16384, require_serena=True),
+        Task.ANALYSIS: TaskRouting(min_context=16384),
         Task.DOCUMENTATION: TaskRouting(),
     }
 
@@ -246,88 +231,25 @@ class Settings(BaseSettings):
         SettingsError
             A file or a variable does not read; the message names the key and the file.
         """
-        path, is_own = _find(project, own)
+        file = find(project, own)
         try:
-            return cls(**{**arguments, FILE: _read(path, is_own) if path else {}})
+            data = read(file, tuple(cls.model_fields)) if file else {}
+            if file and not file.is_own:
+                keyed = [name for name, service in cls(**arguments).services.by_name.items() if service.api_key]
+                data = without_endpoints(data, keyed, file)
+            return cls(**{**arguments, FILE: data})
         except ValidationError as error:
-            raise SettingsError(_explain(error, path)) from error
+            raise SettingsError(_explain(error, file)) from None
         except UnreadableVariable as error:
-            raise SettingsError(f"A variable LLMROUTE_… does not read: {error}; it takes JSON.") from error
+            raise SettingsError(f"A variable LLMROUTE_… does not read: {error}; it takes JSON.") from None
 
 
-def _find(project: Path | None, own: Iterable[Path]) -> tuple[Path | None, bool]:
-    if named := os.environ.get("LLMROUTE_SETTINGS"):
-        path = Path(named).expanduser()
-        if not path.is_file():
-            raise SettingsError(f"LLMROUTE_SETTINGS names {named!r}, and there is no such file: mend or unset it.")
-        return path, True
-    folders = [(folder, True) for folder in own]
-    if project:
-        folders += [(project, False), (_project_root(project), False)]
-    for folder, is_own in folders:
-        for name in FILE_NAMES:
-            if (path := folder / name).is_file():
-                return path, is_own
-    return None, True
-
-
-def _project_root(folder: Path) -> Path:
-    """Return the nearest folder upwards that holds `.git` or `pyproject.toml`; `folder` itself when none does."""
-    for candidate in (folder, *folder.parents):
-        if (candidate / ".git").exists() or (candidate / "pyproject.toml").exists():
-            return candidate
-    return folder
-
-
-def _read(path: Path, is_own: bool) -> dict[str, Any]:
-    import yaml
-
-    if (size := path.stat().st_size) > MAX_FILE_BYTES:
-        raise SettingsError(f"The settings file {str(path)!r} has {size} bytes; a settings file has at most 1 MiB.")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.MarkedYAMLError as error:
-        # Neither its text nor its traceback: both quote the file, which may hold a key.
-        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise SettingsError(f"The settings file {str(path)!r} is not YAML: {where}{error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError(f"The settings file {str(path)!r} is not YAML in UTF-8: {error}") from error
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise SettingsError(f"The settings file {str(path)!r} holds {type(data).__name__} data, not keys and values.")
-    if not is_own:
-        _refuse_what_only_the_user_may_say(data, path)
-    return _without_ineffective(data, path)
-
-
-def _refuse_what_only_the_user_may_say(data: dict[str, Any], path: Path) -> None:
-    for section, keys in ONLY_THE_USER.items():
-        for key in keys:
-            if isinstance(data.get(section), dict) and key in data[section]:
-                raise SettingsError(
-                    f"{str(path)!r} came with the project and sets {section}.{key}, which only you may set: "
-                    f"move it to your own settings file, or name this file in LLMROUTE_SETTINGS if you trust it."
-                )
-
-
-def _without_ineffective(data: dict[str, Any], path: Path) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for section, content in data.items():
-        ineffective = NOT_YET_IN_EFFECT.get(section, set())
-        found = {section} if ineffective is None else ineffective & set(content if isinstance(content, dict) else ())
-        if found:
-            names = ", ".join(sorted(found if ineffective is None else {f"{section}.{key}" for key in found}))
-            warnings.warn(f"{path.name}: {names}: read, and without effect yet", SettingsWarning, stacklevel=2)
-        if ineffective is not None:
-            kept[section] = {k: v for k, v in content.items() if k not in found} if found else content
-    return kept
-
-
-def _explain(error: ValidationError, path: Path | None) -> str:
-    where = f"the settings file {str(path)!r} or a variable LLMROUTE_…" if path else "a variable LLMROUTE_…"
+def _explain(error: ValidationError, file: SettingsFile | None) -> str:
+    where = f"the settings file {str(file.path)!r} or a variable LLMROUTE_…" if file else "a variable LLMROUTE_…"
     lines = [f"A setting does not read, in {where}:"]
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"]) or "settings"
         # Only a plain value is quoted, and never a secret: a whole section may hold one.
-        quotable = isinstance(problem["input"], str | int | float) and not _SECRET.search(key)
+        quotable = isinstance(problem["input"], str | int | float) and not _SECRET.search(f"{key} {problem['msg']}")
         lines.append(f"  {key}: {problem['msg']}" + (f", not {problem['input']!r}" if quotable else ""))
     return "\n".join(lines)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from jupyter_llmroute.core.errors import SettingsError
-from jupyter_llmroute.core.settings import MAX_FILE_BYTES, Limits, Settings, SettingsWarning, TaskRouting
+from jupyter_llmroute.core.settings import Limits, Settings, TaskRouting
+from jupyter_llmroute.core.settings_file import MAX_FILE_BYTES, SettingsWarning
 from jupyter_llmroute.core.task import Task
 
 KEY = "sk-do-not-show"
@@ -72,14 +73,13 @@ def test_defaults_are_those_of_the_documentation():
     settings = Settings.load()
     by_name = settings.services.by_name
     assert {name: service.priority for name, service in by_name.items()} == {"ollama": 1, "lmstudio": 2, "jan": 3}
-    assert {(s.enabled, s.timeout, s.max_retries, s.endpoint) for s in by_name.values()} == {(True, 30_000, 3, None)}
+    assert {(s.enabled, s.timeout, s.endpoint) for s in by_name.values()} == {(True, 30_000, None)}
     assert {task: routing.min_context for task, routing in settings.task_routing.items()} == {
         Task.CODING: 8192,
         Task.REASONING: 16384,
         Task.ANALYSIS: 16384,
         Task.DOCUMENTATION: 8192,
     }
-    assert [task for task, routing in settings.task_routing.items() if routing.require_serena] == [Task.ANALYSIS]
     assert settings.security.allow_external is False
     assert settings.security.allowed_hosts == ("localhost", "127.0.0.1", "host.docker.internal")
     assert settings.security.allowed_cidrs == ("192.168.0.0/16", "10.0.0.0/8", "172.16.0.0/12")
@@ -98,7 +98,7 @@ def test_a_file_in_the_old_format_loads_and_says_what_has_no_effect(tmp_path: Pa
     assert settings.task_routing[Task.CODING].primary_models == ("qwen2.5-coder-32b",)
     assert settings.security.allowed_hosts == ("localhost", "127.0.0.1", "10.1.0.0/16")
     told = "\n".join(str(warning.message) for warning in warned)
-    assert all(key in told for key in ("serena", "context.compaction_threshold", "security.audit_log_path"))
+    assert [key for key in INEFFECTIVE if key not in told] == []
 
 
 def test_what_a_file_says_of_one_service_or_task_leaves_its_other_defaults(tmp_path: Path):
@@ -110,11 +110,14 @@ def test_what_a_file_says_of_one_service_or_task_leaves_its_other_defaults(tmp_p
         """,
     )
     assert (settings.services.by_name["jan"].priority, settings.services.by_name["mine"].priority) == (3, 5)
-    assert settings.task_routing[Task.ANALYSIS] == TaskRouting(
-        primary_models=("phi-4",), min_context=16384, require_serena=True
-    )
+    assert settings.task_routing[Task.ANALYSIS] == TaskRouting(primary_models=("phi-4",), min_context=16384)
     assert settings.task_routing[Task.REASONING].min_context == 16384
 
+
+INEFFECTIVE = (
+    "serena", "context.compaction_threshold", "security.audit_log_path", "services.ollama.max_retries",
+    "services.custom_endpoints.0.health_path", "task_routing.analysis.require_serena",
+)  # fmt: skip
 
 FILE, VARIABLE, ARGUMENT = 11, 12, 13
 
@@ -208,20 +211,47 @@ class TestWhereTheFileIs:
             Settings.load()
 
     @pytest.mark.parametrize(
-        "text",
+        ("text", "key"),
         [
-            "security: {allow_external: true}",
-            "security: {allowed_hosts: [evil.example]}",
-            "security: {allowed_cidrs: [0.0.0.0/0]}",
-            "security: {allowed_hosts: []}",
-            "embedded: {model_path: /etc/passwd}",
+            ("security: {allow_external: true}", "security.allow_external"),
+            ("security: {allowed_hosts: [evil.example]}", "security.allowed_hosts"),
+            ("security: {allowed_cidrs: [0.0.0.0/0]}", "security.allowed_cidrs"),
+            ("embedded: {model_path: /etc/passwd}", "embedded.model_path"),
+            ("services: {ollama: {endpoint: 'http://10.6.6.6:11434'}}", "services.ollama.endpoint"),
+            ("services: {ollama: {endpoint: 'http://127.0.0.1.evil.example'}}", "services.ollama.endpoint"),
+            ("services: {custom_endpoints: [{name: x, endpoint: 'http://10.0.0.9'}]}", "services.custom_endpoints.0"),
         ],
     )
     @pytest.mark.parametrize("where", ["root", "notebook"])
-    def test_a_project_opens_nothing(self, folders: dict[str, Path], where: str, text: str):
+    def test_a_project_opens_nothing(self, folders: dict[str, Path], where: str, text: str, key: str):
         write(folders[where], text)
-        with pytest.raises(SettingsError, match=r"came with the project and sets (security|embedded)\.\w+, which only"):
+        with pytest.warns(SettingsWarning, match=re.escape(key) + ": not taken from a file that came with the project"):
+            settings = Settings.load(project=folders["notebook"], own=[folders["own"]])
+        assert (settings.security, settings.embedded) == (Settings().security, Settings().embedded)
+        assert settings.services.custom_endpoints == ()
+        assert {service.endpoint for service in settings.services.by_name.values()} == {None}
+
+    @pytest.mark.parametrize("text", ["Security: {allow_external: true}", "EMBEDDED: {model_path: /etc}"])
+    @pytest.mark.parametrize("where", ["own", "root"])
+    def test_sections_are_spelt_as_they_are(self, folders: dict[str, Path], where: str, text: str):
+        write(folders[where], text)
+        with pytest.raises(SettingsError, match=r"has an unknown section .* did you mean '(security|embedded)'"):
             self.version(folders)
+
+    def test_the_users_key_goes_to_no_address_that_a_project_chose(
+        self, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("LLMROUTE_SERVICES__OLLAMA__API_KEY", KEY)
+        write(folders["root"], "services: {ollama: {endpoint: 'http://127.0.0.1:6666', priority: 7}}")
+        with pytest.warns(SettingsWarning, match="your key for this service would go there"):
+            settings = Settings.load(project=folders["notebook"])
+        ollama = settings.services.by_name["ollama"]
+        assert (ollama.endpoint, ollama.priority, ollama.api_key.get_secret_value()) == (None, 7, KEY)
+
+    def test_a_project_may_name_servers_on_this_machine(self, folders: dict[str, Path]):
+        write(folders["root"], "services: {custom_endpoints: [{name: x, endpoint: 'http://[::1]:9'}]}")
+        settings = Settings.load(project=folders["notebook"])
+        assert settings.services.custom_endpoints[0].endpoint == "http://[::1]:9"
 
     def test_a_project_may_point_at_servers_and_models(self, folders: dict[str, Path]):
         write(folders["root"], "{version: root, services: {ollama: {priority: 9}}, embedded: {threads: 2}}")
@@ -231,13 +261,14 @@ class TestWhereTheFileIs:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("limts: {attempts: 2}", "limts: Extra inputs are not permitted"),
-        ("colour: 'red'", "colour: Extra inputs are not permitted, not 'red'"),
+        ("limts: {attempts: 2}", "unknown section 'limts': did you mean 'limits'"),
+        ("colour: 'red'", "unknown section 'colour': known are version, "),
         ("limits: {atempts: 2}", "limits.atempts: Extra inputs are not permitted, not 2"),
         ("limits: {attempts: 0}", "limits.attempts: Input should be greater than or equal to 1, not 0"),
         ("services: {ollama: {timeout: soon}}", "services.ollama.timeout: .*, not 'soon'"),
         ("services: {custom_endpoints: [{name: lab}]}", "services.custom_endpoints.0.endpoint: Field required"),
         ("task_routing: {poetry: {min_context: 1}}", "task_routing.poetry.*, not 'poetry'"),
+        ("services: {ollama: {endpoint: 'http://me:pw@127.0.0.1'}}", "must not hold a name or a password"),
         ("task_routing: 7", "task_routing: .*, not 7"),
         ("{environment: air-gapped, security: {allow_external: true}}", "contradict each other"),
         ("- a\n- b", "holds list data, not keys and values"),

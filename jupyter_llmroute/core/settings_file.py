@@ -1,0 +1,208 @@
+"""The settings file: where it lies, how it reads, and what a file that came with a project may say.
+
+It is YAML, named `llmroute.yaml` or `local-llm-router.yaml`; `LLMROUTE_SETTINGS` names another one. A file that lies
+beside a notebook or in a project came with that project: it may prefer models and name servers on this machine. What
+opens the network, or has a file of its choice loaded, is the user's own to say; it is not taken, and a warning says so.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import warnings
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyter_llmroute.core.errors import SettingsError
+from jupyter_llmroute.core.values import Value
+
+FILE_NAMES = ("llmroute.yaml", "local-llm-router.yaml")
+"""Names that are looked for, in this order, in each folder."""
+
+MAX_FILE_BYTES = 1 << 20
+"""A settings file above 1 MiB is refused unread."""
+
+Key = tuple[str, ...]
+"""Where a value stands: the keys that lead to it, an entry of a list by its number."""
+
+NOT_YET_IN_EFFECT: tuple[Key, ...] = (
+    ("serena",),
+    ("context", "compaction_threshold"),
+    ("context", "compaction_target"),
+    ("context", "preserve_recent_messages"),
+    ("context", "preserve_recent_tool_calls"),
+    ("context", "max_tool_output_tokens"),
+    ("security", "audit_enabled"),
+    ("security", "audit_log_path"),
+    ("security", "log_queries"),
+    ("security", "log_responses"),
+    ("security", "verify_checksums"),
+    ("services", "*", "max_retries"),
+    ("services", "custom_endpoints", "*", "max_retries"),
+    ("services", "custom_endpoints", "*", "health_path"),
+    ("task_routing", "*", "require_serena"),
+)
+"""Keys that existing files hold and that load without effect; `*` stands for any name or number."""
+
+ONLY_THE_USER: tuple[Key, ...] = (
+    ("security", "allow_external"),
+    ("security", "allowed_hosts"),
+    ("security", "allowed_cidrs"),
+    ("embedded", "model_path"),
+)
+"""Keys that a file which came with a project may not set."""
+
+
+class SettingsWarning(UserWarning):
+    """Something of a settings file is not taken."""
+
+
+class SettingsFile(Value):
+    """A settings file that was found."""
+
+    path: Path
+    is_own: bool
+    """Whether the user put it where only they put files, or named it themselves."""
+
+
+def find(project: Path | None, own: Iterable[Path]) -> SettingsFile | None:
+    """Return the file that holds for the folder `project`; the user's `own` folders are looked through first.
+
+    Raises
+    ------
+    SettingsError
+        `LLMROUTE_SETTINGS` names a file that is not there.
+    """
+    if named := os.environ.get("LLMROUTE_SETTINGS"):
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise SettingsError(f"LLMROUTE_SETTINGS names {named!r}, and there is no such file: mend or unset it.")
+        return SettingsFile(path=path, is_own=True)
+    folders = [(folder, True) for folder in own]
+    if project:
+        folders += [(project, False), (_project_root(project), False)]
+    for folder, is_own in folders:
+        for name in FILE_NAMES:
+            if (path := folder / name).is_file():
+                return SettingsFile(path=path, is_own=is_own)
+    return None
+
+
+def read(file: SettingsFile, sections: Collection[str]) -> dict[str, Any]:
+    """Return what the file may say, by section.
+
+    Parameters
+    ----------
+    file
+        As `find` gave it.
+    sections
+        The keys that a file may have at its top.
+
+    Raises
+    ------
+    SettingsError
+        It is too large, not YAML, or has an unknown section.
+    """
+    data = _load(file.path)
+    for key in data:
+        if key not in (*sections, *(first for first, *rest in NOT_YET_IN_EFFECT if not rest)):
+            like = difflib.get_close_matches(key.lower(), sections, n=1)
+            hint = f"did you mean {like[0]!r}?" if like else f"known are {', '.join(sections)}."
+            raise SettingsError(f"The settings file {str(file.path)!r} has an unknown section {key!r}: {hint}")
+    data = _without(data, lambda key, _: _matches(key, NOT_YET_IN_EFFECT), file, "read, and without effect yet")
+    if not file.is_own:
+        remark = (
+            "not taken from a file that came with the project: set it in your own settings file, "
+            "or name this one in LLMROUTE_SETTINGS if you trust it"
+        )
+        data = _without(data, _is_the_users_to_say, file, remark)
+    return data
+
+
+def without_endpoints(data: dict[str, Any], names: Collection[str], file: SettingsFile) -> dict[str, Any]:
+    """Return `data` without the endpoints of the services `names`: a key goes to no address that a project chose."""
+    remark = "not taken from a file that came with the project: your key for this service would go there"
+    wanted = tuple(("services", name, "endpoint") for name in names)
+    return _without(data, lambda key, _: _matches(key, wanted), file, remark)
+
+
+def _project_root(folder: Path) -> Path:
+    """Return the nearest folder upwards that holds `.git` or `pyproject.toml`; `folder` itself when none does."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / ".git").exists() or (candidate / "pyproject.toml").exists():
+            return candidate
+    return folder
+
+
+def _load(path: Path) -> dict[str, Any]:
+    import yaml
+
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise SettingsError(f"The settings file {str(path)!r} has {size} bytes; a settings file has at most 1 MiB.")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.MarkedYAMLError as error:
+        # Neither its text nor its traceback: both quote the file, which may hold a key.
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise SettingsError(f"The settings file {str(path)!r} is not YAML: {where}{error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(f"The settings file {str(path)!r} is not YAML in UTF-8: {error}") from None
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise SettingsError(f"The settings file {str(path)!r} holds {type(data).__name__} data, not keys and values.")
+    return data
+
+
+def _is_the_users_to_say(key: Key, value: Any) -> bool:
+    if _matches(key, (("services", "custom_endpoints", "*"),)):
+        return isinstance(value, dict) and not _is_this_machine(value.get("endpoint"))
+    if _matches(key, (("services", "*", "endpoint"),)):
+        return not _is_this_machine(value)
+    return _matches(key, ONLY_THE_USER)
+
+
+def _is_this_machine(endpoint: Any) -> bool:
+    try:
+        host = urlsplit(endpoint).hostname if isinstance(endpoint, str) else None
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _without(
+    data: dict[str, Any], is_refused: Callable[[Key, Any], bool], file: SettingsFile, remark: str
+) -> dict[str, Any]:
+    """Return `data` without what is refused; a warning names what that was, never its value."""
+    refused: list[str] = []
+
+    def keep(value: Any, key: Key) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: keep(inner, (*key, str(name)))
+                for name, inner in value.items()
+                if wanted(inner, (*key, str(name)))
+            }
+        if isinstance(value, list):
+            numbered = [(inner, (*key, str(number))) for number, inner in enumerate(value)]
+            return [keep(inner, where) for inner, where in numbered if wanted(inner, where)]
+        return value
+
+    def wanted(value: Any, key: Key) -> bool:
+        if is_refused(key, value):
+            refused.append(".".join(key))
+            return False
+        return True
+
+    kept: dict[str, Any] = keep(data, ())
+    if refused:
+        warnings.warn(f"{file.path.name}: {', '.join(refused)}: {remark}.", SettingsWarning, stacklevel=4)
+    return kept
+
+
+def _matches(key: Key, patterns: Iterable[Key]) -> bool:
+    return any(
+        len(key) == len(pattern) and all(wanted in ("*", part) for part, wanted in zip(key, pattern, strict=True))
+        for pattern in patterns
+    )

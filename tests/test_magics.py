@@ -1,0 +1,258 @@
+"""The magics in a real shell of a terminal, asked of a server that plays a script: what is sent, and what is shown."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_llmroute.bridge import Stopped
+from jupyter_llmroute.magics import RouteMagics, split_options
+
+from .scripted import HANG, Scripted, delta, json_reply, llamacpp, says, sse
+
+SETTINGS = """
+services:
+  ollama: {{enabled: false}}
+  llamacpp: {{enabled: false}}
+  custom_endpoints: [{endpoints}]
+embedded: {{enabled: false}}
+"""
+
+
+class Terminal:
+    """A shell, its servers' settings, and what it printed."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._folder, self._patch, self._capsys = folder, patch, capsys
+        self.shell = InteractiveShell()
+
+    def uses(self, *servers: Scripted | str) -> None:
+        """Name the servers, best first, and load the extension anew."""
+        urls = [server if isinstance(server, str) else server.url for server in servers]
+        endpoints = ", ".join(f"{{name: s{n}, endpoint: '{url}', priority: {n}}}" for n, url in enumerate(urls))
+        path = self._folder / "llmroute.yaml"
+        path.write_text(SETTINGS.format(endpoints=endpoints))
+        self._patch.setenv("LLMROUTE_SETTINGS", str(path))
+        self.shell.run_line_magic("load_ext", "jupyter_llmroute")
+
+    def run(self, cell: str) -> tuple[BaseException | None, str]:
+        """Run a cell as a user does; return what it raised, and what it printed."""
+        self._capsys.readouterr()
+        result = self.shell.run_cell(cell, store_history=True)
+        printed = self._capsys.readouterr()
+        return result.error_before_exec or result.error_in_exec, printed.out + printed.err
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    terminal = Terminal(tmp_path, monkeypatch, capsys)
+    yield terminal
+    terminal.shell.run_line_magic("unload_ext", "jupyter_llmroute")
+    terminal.shell.history_manager.end_session()
+    terminal.shell.restore_sys_module_state()
+
+
+def last_question(server: Scripted) -> str:
+    return str(server.chats[-1].json["messages"][-1]["content"])
+
+
+AS_WRITTEN = [
+    "What is {x} in f'{x!r:>{width}}' and {{literal}}?",
+    "$HOME, ${PATH}, $x^2$ and $$\\sum_{i=1}^n i$$, \\alpha \\\\ \\",
+    '{"json": [1, {"a": null}], "quote": "\\""}',
+    "%timeit x\n!ls {files}\n%%bash",
+    "  leading and trailing blanks  \n\n\ttabs",
+    "empty lines at the end\n\n\n",
+    ">>> x = 1\nwhat does this print?\n>>> y",
+    "In [1]: x = 1\nOut[1]: 5",
+    "    indented\n    as it was pasted",
+    "'unbalanced \"quotes ` and # hash ; and ? marks??",
+    "naïve café 数据 🦉 \u202edirection\r\nand line ends",
+]
+
+
+@pytest.mark.parametrize("question", AS_WRITTEN)
+@pytest.mark.parametrize("above", ["%%route", "%%route --no-context --seed 3", "\n\n%%route"])
+def test_a_cell_arrives_character_for_character(terminal: Terminal, above: str, question: str) -> None:
+    with llamacpp(says("yes")) as server:
+        terminal.uses(server)
+        terminal.shell.push({"x": 1, "width": 2, "files": 3})
+        error, _ = terminal.run(f"{above}\n{question}")
+        assert error is None
+        assert last_question(server) == question
+
+
+@pytest.mark.parametrize(
+    "question", ["what's the {x} of $HOME \\n?", "why?", 'is "a  b" two?', "-1 is what?", "a -m b"]
+)
+@pytest.mark.parametrize("options", ["", "--no-context ", "--seed=3 ", "-- ", '-m "m" '])
+def test_a_line_arrives_character_for_character(terminal: Terminal, options: str, question: str) -> None:
+    with llamacpp(says("yes")) as server:
+        terminal.uses(server)
+        error, _ = terminal.run(f"%route {options}{question}")
+        assert error is None
+        assert last_question(server) == question
+
+
+def test_under_another_magic_it_works_too(terminal: Terminal) -> None:
+    with llamacpp(says("yes")) as server:
+        terminal.uses(server)
+        assert terminal.run("%%time\n%%route --no-context\nhello {x}")[0] is None
+        assert last_question(server).strip() == "hello {x}"
+
+
+def test_deltas_go_to_standard_output_once_each_under_the_decision(terminal: Terminal) -> None:
+    with llamacpp(says("Hello ", "wor", "ld")) as server:
+        terminal.uses(server)
+        error, printed = terminal.run("%%route\nfix this: KeyError")
+        head, answer, figures = printed.split("\n\n")
+        assert error is None
+        assert head.splitlines()[0].startswith("task     coding")
+        assert " on s0" in head
+        assert answer == "Hello world"
+        assert figures.strip().endswith("complete")
+        assert terminal.shell.user_ns["_route"].text == "Hello world"
+
+
+def test_what_a_terminal_would_obey_is_not_printed(terminal: Terminal) -> None:
+    with llamacpp(says("a\x1b]52;c;aGk=\x07b", "\x1b[2J\x9b", "c")) as server:
+        terminal.uses(server)
+        _, printed = terminal.run("%%route\nhi")
+        assert not set("\x1b\x07\x9b") & set(printed)
+        assert terminal.shell.user_ns["_route"].text == "a\x1b]52;c;aGk=\x07b\x1b[2J\x9bc"
+
+
+def test_earlier_cells_and_answers_go_along(terminal: Terminal) -> None:
+    with llamacpp(says("forty-two")) as server:
+        terminal.uses(server)
+        terminal.run("speed = 299792458\nspeed")
+        terminal.run("%%route\nwhat is it?")
+        terminal.run("%%route\nand twice that?")
+        system, *turns, question = (message["content"] for message in server.chats[-1].json["messages"])
+        assert "speed = 299792458\nspeed" in system
+        assert "Out[" in system
+        assert turns == ["what is it?", "forty-two"]
+        assert question == "and twice that?"
+        terminal.run("%%route --no-context\nalone")
+        assert [message["role"] for message in server.chats[-1].json["messages"]] == ["system", "user"]
+        assert "speed" not in server.chats[-1].json["messages"][0]["content"]
+
+
+def test_two_questions_of_one_cell_are_two_turns_and_a_retry_replaces_its_own(terminal: Terminal) -> None:
+    with llamacpp([says("one"), says("two"), says("better two"), says("three")]) as server:
+        terminal.uses(server)
+        terminal.run("%route first?\n%route second?")
+        model = server.chats[-1].json["model"]
+        terminal.run(f"%llm_retry -m {model}")
+        terminal.run("%route third?")
+        contents = [message["content"] for message in server.chats[-1].json["messages"]][1:]
+        assert contents == ["first?", "one", "second?", "better two", "third?"]
+
+
+def test_the_next_server_answers_when_the_first_fails_before_its_first_word(terminal: Terminal) -> None:
+    with llamacpp(json_reply({"error": {"message": "server busy"}}, 503)) as busy, llamacpp(says("here")) as other:
+        terminal.uses(busy, other)
+        error, printed = terminal.run("%%route\nhi")
+        response = terminal.shell.user_ns["_route"]
+        assert error is None
+        assert (response.service, response.text, [a.service for a in response.attempts]) == ("s1", "here", ["s0"])
+        assert "failed   " in printed
+
+
+def test_a_server_that_breaks_off_leaves_what_had_come(terminal: Terminal) -> None:
+    with llamacpp(sse(delta("half an ans"))) as server:
+        terminal.uses(server)
+        error, printed = terminal.run("%%route -o kept\nhi")
+        assert type(error).__name__ == "BrokenStream"
+        assert terminal.shell.user_ns["kept"].text == "half an ans"
+        assert "half an ans" in printed
+        assert "Traceback" not in printed
+
+
+def test_an_interrupt_keeps_what_had_come_and_tells_the_server(terminal: Terminal) -> None:
+    with llamacpp(sse(delta("begun"), HANG)) as server:
+        terminal.uses(server)
+        chat = server.arrival("POST /v1/chat/completions")
+        chat.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGINT))
+        error, printed = terminal.run("%%route -o kept\nhi")
+        assert isinstance(error, Stopped)
+        assert terminal.shell.user_ns["kept"].state == "interrupted"
+        assert server.chats[0].is_abandoned.result(timeout=30)
+        assert "Traceback" not in printed
+
+
+USAGE = {
+    "%route --tempurature 0.5 why": "There is no option '--tempurature'",
+    "%route -q why": "There is no option '-q'",
+    '%route -m "phi 4 why?': "do not read",
+    '%%route -m "phi\nhi': "do not read",
+    "%%route -o class\nhi": "-o wants the name of a variable, not 'class'.",
+    "%%route why not here\nhi": "unrecognized arguments: why not here",
+    "%route --max-tokens 0 hi": "--max-tokens 0: Input should be greater than 0.",
+    "%llm_retry": "There is no question to ask again yet",
+    "%llm_services --nope": "unrecognized arguments: --nope",
+}
+
+
+@pytest.mark.parametrize("cell", USAGE)
+def test_a_mistake_is_one_line_and_asks_nobody(terminal: Terminal, cell: str) -> None:
+    with llamacpp(says("never")) as server:
+        terminal.uses(server)
+        error, printed = terminal.run(cell)
+        assert error is not None
+        assert USAGE[cell] in printed
+        assert len(printed.strip().splitlines()) == 1
+        assert server.chats == []
+
+
+@pytest.mark.parametrize("cell", ["%%route\nhi", "%llm_services", "%route --dry-run hi"])
+def test_settings_that_do_not_read_are_a_short_message(
+    terminal: Terminal, cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("limits: {attempts: none}")
+    monkeypatch.setenv("LLMROUTE_SETTINGS", str(path))
+    terminal.shell.run_line_magic("load_ext", "jupyter_llmroute")
+    error, printed = terminal.run(cell)
+    assert type(error).__name__ == "SettingsError"
+    assert "limits.attempts" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_server_that_is_down_is_named_with_what_to_do(terminal: Terminal) -> None:
+    with llamacpp(says("x")) as gone:
+        pass
+    terminal.uses(gone.url)
+    error, printed = terminal.run("%%route\nhi")
+    assert type(error).__name__ == "RouteFailed"
+    assert "s0" in printed
+    assert "refused the connection: is the server running?" in printed
+    assert len(printed.strip().splitlines()) == 1
+
+
+def test_a_server_without_models_is_said_so(terminal: Terminal) -> None:
+    with Scripted({"GET /v1/models": json_reply({"object": "list", "data": []})}) as empty:
+        terminal.uses(empty)
+        error, printed = terminal.run("%%route\nhi")
+        assert type(error).__name__ == "RouteFailed"
+        assert "it serves no model yet" in printed
+
+
+@pytest.mark.parametrize(
+    ("line", "head", "question"),
+    [
+        ("why?", "", "why?"),
+        ("-m phi4 why  {x}?", "-m phi4", "why  {x}?"),
+        ("--model=phi4 --dry-run why", "--model=phi4 --dry-run", "why"),
+        ("-m 'phi 4' why", "-m 'phi 4'", "why"),
+        ("-- --model is what?", "", "--model is what?"),
+        ("-m", "-m", ""),
+        ("why -m phi4", "", "why -m phi4"),
+    ],
+)
+def test_options_are_split_from_the_question(line: str, head: str, question: str) -> None:
+    assert split_options(line, RouteMagics.route.parser) == (head, question)
