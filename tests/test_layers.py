@@ -3,16 +3,18 @@
 import ast
 import subprocess
 import sys
-from pathlib import Path
+from importlib.util import resolve_name
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "jupyter_llmroute"
-CORE = "jupyter_llmroute.core"
+OURS = "jupyter_llmroute"
+CORE = f"{OURS}.core"
 
-LAYERS = (
+CORE_LAYERS = (
     ("errors", "values", "task"),
-    ("settings", "request", "sse", "ndjson", "tokens"),
+    ("settings", "settings_file", "request", "sse", "ndjson", "tokens"),
     ("endpoint", "context", "cues"),
     ("policy", "prompt", "classifier", "catalog"),
     ("transport", "compaction", "selector"),
@@ -23,7 +25,25 @@ LAYERS = (
 )
 """From the ground up: a module imports from its own layer and from those before it."""
 
-JUPYTER = (
+OUTER_LAYERS = (
+    ("", "__version__", "inert", "response"),
+    ("view",),
+    ("services", "terminal"),
+    ("bridge", "notebook"),
+    ("widgets", "magics", "cli", "tour", "server"),
+)
+"""On top of the core. The package itself, `""`, and its version may be read by all of these."""
+
+APART = {"server": {"notebook", "widgets", "magics", "cli"}}
+"""The server and the faces of kernel and terminal stand side by side: neither imports the other."""
+
+RANK = {
+    room: number
+    for number, layer in enumerate((*(tuple(f"core.{name}" for name in layer) for layer in CORE_LAYERS), *OUTER_LAYERS))
+    for room in layer
+}
+
+JUPYTER = {
     "IPython",
     "ipykernel",
     "ipywidgets",
@@ -32,42 +52,150 @@ JUPYTER = (
     "jupyter_server",
     "traitlets",
     "comm",
-)
+}
+
+TYPE_CHECKING = {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
 
 
 def room(name: str) -> str:
-    return name.removeprefix(CORE + ".").split(".")[0]
+    """Return the room of a module of ours: `"core.router"`, `"view"`; `""`, the package itself."""
+    parts = name.split(".")[1:]
+    return ".".join(parts[: 2 if parts[:1] == ["core"] else 1])
 
 
-def imports_of(path: Path) -> set[str]:
-    """Modules of the core that a file imports, wherever in the file, except for type checking."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def imports_of(source: str, package: str = "", *, for_types: bool = False) -> set[str]:
+    """Return what a text imports, wherever in it, as full names: of a module, or of what is taken from one.
+
+    Parameters
+    ----------
+    source
+        Python.
+    package
+        The one that holds the file, for imports with leading dots.
+    for_types
+        Whether what is imported for type checking alone counts too.
+    """
+    tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        if not for_types and isinstance(node, ast.If) and ast.unparse(node.test) in TYPE_CHECKING:
             node.body = []
-    names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            names |= {f"{module}.{alias.name}" for alias in node.names}
     return names
 
 
-CORE_FILES = sorted((PACKAGE / "core").rglob("*.py"))
+def wrong_imports(source: str, file: str) -> set[str]:
+    """Return the imports that a file of this text must not have.
+
+    Parameters
+    ----------
+    source
+        Python.
+    file
+        Where it stands in the package, as `"core/router.py"`.
+    """
+    path = PurePosixPath(OURS, file)
+    package = ".".join(path.parent.parts)
+    here = room(package if path.stem == "__init__" else f"{package}.{path.stem}")
+    for_types = imports_of(source, package, for_types=True)
+    wrong = {name for name in imports_of(source, package) if is_ours(name) and not may_import(here, room(name))}
+    if package == CORE or package.startswith(CORE + "."):
+        wrong |= {name for name in for_types if is_ours(name) and not name.startswith(CORE + ".")}
+        wrong |= {name for name in for_types if name.split(".")[0] in JUPYTER}
+    return wrong
 
 
-@pytest.mark.parametrize("path", CORE_FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_core_imports_only_what_stands_before_it(path: Path) -> None:
-    rank = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    here = room(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
-    if here == "__init__":
-        return
-    above = {name for name in imports_of(path) if name.startswith(CORE + ".") and rank[room(name)] > rank[here]}
-    assert not above
+def is_ours(name: str) -> bool:
+    return name.split(".")[0] == OURS
 
 
-def test_every_room_of_the_core_has_its_layer() -> None:
+def may_import(here: str, there: str) -> bool:
+    """Whether one room may import another; the package's own hooks import any."""
+    if there not in RANK or there in APART.get(here, ()) or here in APART.get(there, ()):
+        return False
+    return here == "" or RANK.get(here, -1) >= RANK[there]
+
+
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_imports_only_what_stands_before_it(file: str) -> None:
+    assert not wrong_imports((PACKAGE / file).read_text("utf-8"), file)
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("core/policy.py", "from jupyter_llmroute.core.router import Router"),
+        ("core/policy.py", "from jupyter_llmroute.core import errors, router"),
+        ("core/policy.py", "import jupyter_llmroute.core.router as above"),
+        ("core/policy.py", "from .router import Router"),
+        ("core/policy.py", "from . import router"),
+        ("core/policy.py", "from jupyter_llmroute.core import *"),
+        ("core/policy.py", "import jupyter_llmroute.core"),
+        ("core/policy.py", "def late():\n    from jupyter_llmroute.core import router"),
+        ("core/policy.py", "if not TYPE_CHECKING:\n    from .router import Router"),
+        ("core/policy.py", "if TYPE_CHECKING:\n    pass\nelse:\n    from .router import Router"),
+        ("core/embedded/model.py", "from ..router import Router"),
+        ("core/embedded/__init__.py", "from jupyter_llmroute.core.executor import execute"),
+        ("core/__init__.py", "from jupyter_llmroute.core.errors import LLMRouteError"),
+        ("core/router.py", "from jupyter_llmroute.view import RunView"),
+        ("core/router.py", "from jupyter_llmroute import inert"),
+        ("core/router.py", "from .. import inert"),
+        ("core/router.py", "from jupyter_llmroute import __version__"),
+        ("core/router.py", "import jupyter_llmroute"),
+        ("core/router.py", "if TYPE_CHECKING:\n    from jupyter_llmroute.view import RunView"),
+        ("core/router.py", "from IPython.display import display"),
+        ("core/router.py", "def late():\n    import ipywidgets.widgets"),
+        ("inert.py", "from jupyter_llmroute.view import RunView"),
+        ("view.py", "from jupyter_llmroute import terminal"),
+        ("services.py", "from .notebook import OutputScreen"),
+        ("terminal.py", "import jupyter_llmroute.bridge"),
+        ("bridge.py", "from jupyter_llmroute.magics import RouteMagics"),
+        ("notebook.py", "def late():\n    from jupyter_llmroute.widgets import show_retry"),
+        ("server/__init__.py", "from jupyter_llmroute.notebook import NotebookSession"),
+        ("server/handlers.py", "from ..widgets import show_retry"),
+        ("magics.py", "from jupyter_llmroute import server"),
+        ("cli.py", "import jupyter_llmroute.server.handlers"),
+        ("view.py", "from jupyter_llmroute import no_such_room"),
+    ],
+)
+def test_a_wrong_import_is_found(file: str, source: str) -> None:
+    assert wrong_imports(source, file)
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("core/router.py", "from jupyter_llmroute.core import errors, executor"),
+        ("core/router.py", "from .executor import execute\nimport httpx, asyncio"),
+        ("core/providers/ollama.py", "from . import openai\nfrom ..embedded import find_models"),
+        ("core/errors.py", "if TYPE_CHECKING:\n    from jupyter_llmroute.core.events import Attempt"),
+        ("core/errors.py", "import typing\nif typing.TYPE_CHECKING:\n    from .events import Attempt"),
+        ("view.py", "from jupyter_llmroute import __version__"),
+        ("view.py", "from jupyter_llmroute.core.router import Router\nfrom jupyter_llmroute.inert import plain_line"),
+        ("magics.py", "from jupyter_llmroute import widgets\nfrom IPython.core.magic import Magics"),
+        ("cli.py", "import jupyter_llmroute\nfrom jupyter_llmroute.notebook import own_folders"),
+        ("server/handlers.py", "from . import panel\nfrom ..view import RunView"),
+        ("__init__.py", "from jupyter_llmroute.magics import load"),
+    ],
+)
+def test_a_right_import_is_let_be(file: str, source: str) -> None:
+    assert not wrong_imports(source, file)
+
+
+@pytest.mark.parametrize(("folder", "layers"), [("core", CORE_LAYERS), (".", OUTER_LAYERS)])
+def test_every_room_has_its_layer(folder: str, layers: tuple[tuple[str, ...], ...]) -> None:
     rooms = {
-        path.stem if path.is_file() else path.name for path in (PACKAGE / "core").iterdir() if path.name[0] not in "_."
+        path.stem for path in (PACKAGE / folder).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
-    assert rooms - {"data"} == {name for layer in LAYERS for name in layer}
+    assert rooms - {"__init__", "core"} == {name for layer in layers for name in layer} - {"", "__version__"}
 
 
 def test_core_brings_no_jupyter_along() -> None:
@@ -96,23 +224,26 @@ ONE_DOOR = {
 }
 
 
-def called_in(path: Path) -> set[str]:
-    """Names of what a file calls, as they are written."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+def opens_with(source: str, name: str) -> bool:
+    """Whether a text calls this, as it is written, or imports it or something of it."""
+    calls = (ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return name in calls or any(f"{found}.".startswith(f"{name}.") for found in imports_of(source))
 
 
-@pytest.mark.parametrize("opens", ONE_DOOR)
-def test_connections_are_opened_at_one_door(opens: str) -> None:
-    users = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if opens
-        in {
-            ast.unparse(node.func)
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.Call)
-        }
-        or opens in imports_of(path)
-    }
-    assert users == ONE_DOOR[opens]
+@pytest.mark.parametrize("name", ONE_DOOR)
+def test_connections_are_opened_at_one_door(name: str) -> None:
+    assert {file for file in FILES if opens_with((PACKAGE / file).read_text("utf-8"), name)} == ONE_DOOR[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("httpx.Client", "import httpx\nhttpx.Client()"),
+        ("httpx.AsyncClient", "from httpx import AsyncClient as Door"),
+        ("urllib.request", "from urllib import request"),
+        ("urllib.request", "from urllib.request import urlopen"),
+        ("requests", "import requests.sessions"),
+    ],
+)
+def test_a_second_door_is_found(name: str, source: str) -> None:
+    assert opens_with(source, name)
