@@ -7,7 +7,9 @@ import {
   length,
   notice,
   on,
+  otherName,
   percent,
+  sentAlong,
   whyWords
 } from './wording.js';
 
@@ -102,6 +104,7 @@ interface IRow {
 /** What "Why this model" holds, in this order; a section with no rows is left out. */
 const SECTIONS: [title: string, content: (facts: IFacts) => IRow[]][] = [
   ['Reasons', facts => facts.reasons.map(only)],
+  ['Answered by', facts => [otherName(facts)].filter(one => one !== null).map(only)],
   ['Task', ({ task }) => (task === null ? [] : [taskWords(task), ...task.evidence].map(only))],
   [
     'Considered',
@@ -115,7 +118,7 @@ const SECTIONS: [title: string, content: (facts: IFacts) => IRow[]][] = [
     'Failed attempts',
     facts => facts.attempts.map(one => ({ cells: [on(one.model, one.service), one.error] }))
   ],
-  ['What was sent', facts => facts.context.map(only)],
+  ['What was sent', facts => sentAlong(facts).map(only)],
   ['Took', facts => [length(facts)].filter(one => one !== null).map(only)]
 ];
 

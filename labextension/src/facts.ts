@@ -40,10 +40,15 @@ export interface IFacts {
   task: ITask | null;
   model: string | null;
   service: string | null;
+  /** The name that the server gave itself in the answer. */
+  answeredBy: string | null;
   reasons: string[];
   considered: IConsidered[];
   attempts: IAttempt[];
+  /** References of what was sent. */
   context: string[];
+  /** References of what did not fit the model's window. */
+  leftOut: string[];
   promptTokens: number | null;
   promptTokensExact: boolean;
   completionTokens: number | null;
@@ -72,6 +77,7 @@ export function readFacts(json: unknown): IFacts {
     task: task(it.task),
     model: text(it.model),
     service: text(it.service),
+    answeredBy: text(it.answered_by),
     reasons: texts(it.reasons),
     considered: entries(it.considered, one => ({
       model: text(one.model) ?? '?',
@@ -84,6 +90,7 @@ export function readFacts(json: unknown): IFacts {
       error: text(one.error) ?? 'no error was recorded'
     })),
     context: texts(it.context),
+    leftOut: texts(it.left_out),
     promptTokens: count(it.prompt_tokens),
     promptTokensExact: it.prompt_tokens_exact === true,
     completionTokens: count(it.completion_tokens),

@@ -77,6 +77,17 @@ export function length(facts: IFacts): string | null {
   return tokens ?? time;
 }
 
+/** The name of who answered, where it is not the model that was asked. */
+export function otherName(facts: IFacts): string | null {
+  return facts.answeredBy === facts.model ? null : facts.answeredBy;
+}
+
+/** What went along with the question, and at the end what did not fit. */
+export function sentAlong(facts: IFacts): string[] {
+  const { context, leftOut } = facts;
+  return leftOut.length === 0 ? context : [...context, `Left out: ${leftOut.join(', ')}`];
+}
+
 /** What a screen reader calls the whole card. */
 export function label(facts: IFacts): string {
   return facts.model === null ? 'Answer' : `Answer of ${on(facts.model, facts.service)}`;

@@ -2,7 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { readFacts } from '../src/facts.js';
-import { figures, isBusy, label, length, notice, seconds, whyWords } from '../src/wording.js';
+import {
+  figures,
+  isBusy,
+  label,
+  length,
+  notice,
+  otherName,
+  seconds,
+  sentAlong,
+  whyWords
+} from '../src/wording.js';
 
 const A = { model: 'a', service: 's1', error: 'refused' };
 const B = { model: 'b', service: 's2', error: 'timed out' };
@@ -43,6 +53,25 @@ test('the length of an answer', () => {
     length(readFacts({ completion_tokens: 842, elapsed_s: 14.9 })),
     '842 tokens in 14.9 s'
   );
+});
+
+test('who answered is named where it is not the model that was asked', () => {
+  assert.equal(otherName(readFacts({})), null);
+  assert.equal(otherName(readFacts({ model: 'a' })), null);
+  assert.equal(otherName(readFacts({ model: 'a', answered_by: 'a' })), null);
+  assert.equal(otherName(readFacts({ model: 'a', answered_by: 'b' })), 'b');
+  assert.equal(otherName(readFacts({ answered_by: 'b' })), 'b');
+});
+
+test('what was sent ends with what did not fit', () => {
+  const said = (json: object): string[] => sentAlong(readFacts(json));
+  assert.deepEqual(said({}), []);
+  assert.deepEqual(said({ context: ['In[3]'] }), ['In[3]']);
+  assert.deepEqual(said({ left_out: ['In[1]'] }), ['Left out: In[1]']);
+  assert.deepEqual(said({ context: ['In[3]'], left_out: ['In[1]', 'In[2]'] }), [
+    'In[3]',
+    'Left out: In[1], In[2]'
+  ]);
 });
 
 test('nothing to notice in a plain answer', () => {
