@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        status = run(options)
+        sys.stdout.flush()  # a reader that is gone shows here, not when Python ends
+        return status
     except LLMRouteError as error:
         print(f"jupyter-llmroute: {error}", file=sys.stderr)
         return 1

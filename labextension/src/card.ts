@@ -22,7 +22,11 @@ import {
 export class Card {
   readonly node = element('div', 'jp-llmroute-card');
 
-  constructor() {
+  constructor(stop: () => void) {
+    this.stop.type = 'button';
+    this.stop.title = 'Interrupt the kernel; what has come is kept';
+    this.stop.addEventListener('click', stop);
+    this.stop.addEventListener('keydown', keepKeys);
     this.node.setAttribute('role', 'group');
     this.state.setAttribute('aria-live', 'polite');
     this.summary.addEventListener('keydown', keepKeys);
@@ -33,7 +37,7 @@ export class Card {
     dot.setAttribute('aria-hidden', 'true');
     state.append(dot, this.state);
     this.model.append(this.modelName, this.on, this.serviceName);
-    head.append(state, this.task, this.model, this.figures);
+    head.append(state, this.task, this.model, this.figures, this.stop);
     this.why.append(this.summary, this.sections);
     this.node.append(head, this.notice, this.why);
   }
@@ -42,6 +46,7 @@ export class Card {
     this.node.dataset.state = facts.state;
     this.node.setAttribute('aria-label', label(facts));
     this.node.setAttribute('aria-busy', String(isBusy(facts)));
+    this.stop.hidden = !isBusy(facts);
     setText(this.state, STATE_WORDS[facts.state]);
     this.showHead(facts);
     this.showNotice(facts);
@@ -87,6 +92,7 @@ export class Card {
   private readonly modelName = element('bdi', 'jp-llmroute-model-name');
   private readonly on = element('span', 'jp-llmroute-service');
   private readonly serviceName = element('bdi', 'jp-llmroute-service');
+  private readonly stop = element('button', 'jp-llmroute-stop', 'Stop');
   private readonly figures = element('span', 'jp-llmroute-figures');
   private readonly notice = element('div', 'jp-llmroute-notice');
   private readonly why = element('details', 'jp-llmroute-why');

@@ -8,8 +8,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
   description: 'Draws a routed answer: which model gave it, why, and what was sent.',
   autoStart: true,
   requires: [IRenderMimeRegistry],
-  activate: (_app: JupyterFrontEnd, registry: IRenderMimeRegistry) => {
-    addAnswerRenderer(registry);
+  activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry) => {
+    // Through the kernel's interrupt: while a cell runs, the kernel hears nothing else. A click in an output makes
+    // its notebook the current one, whose kernel the command interrupts.
+    addAnswerRenderer(registry, () => void app.commands.execute('notebook:interrupt-kernel'));
     lookUpNoLinks();
   }
 };

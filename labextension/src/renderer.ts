@@ -16,9 +16,14 @@ const RANK = 40;
 
 /** Draws an answer: a card made of the facts, then the answer's text as markdown. */
 export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
-  constructor(options: IRenderMime.IRendererOptions, registry: IRenderMimeRegistry) {
+  constructor(
+    options: IRenderMime.IRendererOptions,
+    registry: IRenderMimeRegistry,
+    stop: () => void
+  ) {
     super();
     this.addClass('jp-llmroute-answer');
+    this.card = new Card(stop);
     this.cardHolder = new Widget({ node: this.card.node });
     const text = markdownFactory(registry).createRenderer({
       ...options,
@@ -58,18 +63,18 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
     super.dispose();
   }
 
-  private readonly card = new Card();
+  private readonly card: Card;
   private readonly cardHolder: Widget;
   private readonly pace: Pace;
 }
 
-/** Make the registry draw answers with this renderer. */
-export function addAnswerRenderer(registry: IRenderMimeRegistry): void {
+/** Make the registry draw answers with this renderer; `stop` is what the button of a running answer does. */
+export function addAnswerRenderer(registry: IRenderMimeRegistry, stop: () => void): void {
   registry.addFactory({
     safe: true,
     mimeTypes: [ANSWER_MIME],
     defaultRank: RANK,
-    createRenderer: options => new AnswerRenderer(options, registry)
+    createRenderer: options => new AnswerRenderer(options, registry, stop)
   });
 }
 

@@ -87,14 +87,16 @@ def test_tokens_grow_under_the_card(
     assert errors_seen == []
 
 
-def test_an_interrupt_keeps_what_had_come(page: Page, open_notebook: OpenNotebook) -> None:
+def test_the_stop_button_keeps_what_had_come(page: Page, open_notebook: OpenNotebook) -> None:
     open_notebook("01_first_route.ipynb")
     run_cell(page, 0)
     run_cell(page, ROUTE_CELL, "%%route\nTell me a very long story about a lighthouse keeper and her cat.")
     card = output(page, ROUTE_CELL).locator(".jp-llmroute-card")
     expect(card).to_have_attribute("data-state", "streaming")
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
+    screenshot(page, "streaming")
+    card.get_by_role("button", name="Stop").click()
     expect(card).to_have_attribute("data-state", "interrupted")
+    expect(card.get_by_role("button", name="Stop")).to_be_hidden()
     expect(output(page, ROUTE_CELL)).to_contain_text("Stopped; what had come is kept.")
     screenshot(page, "interrupted")
     expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first).to_be_attached()
