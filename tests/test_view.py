@@ -156,7 +156,7 @@ def test_a_models_html_is_text_and_its_code_is_left_alone() -> None:
     answer = "<script>x</script>\n```html\n<script>x</script>\n```"
     bundle = view_of(started(), TextDelta(text=answer)).bundle()
     assert bundle["text/plain"] == answer
-    assert bundle["text/markdown"].endswith("&lt;script>x&lt;/script>\n```html\n<script>x</script>\n```")
+    assert bundle["text/markdown"].endswith("&lt;script>x&lt;/script>\n\n~~~html\n<script>x</script>\n~~~")
 
 
 def test_response_reads_as_its_text() -> None:
