@@ -12,16 +12,19 @@ from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.context import Context, ContextItem
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.policy import Policy
+from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
 from jupyter_llmroute.core.request import Request, Turn
 from jupyter_llmroute.core.selector import (
     COLD_COST,
     LIST_GAIN,
     SMALL_WINDOW_COST,
+    Likeness,
     RejectionReason,
     Route,
     Snapshot,
     answer_reserve,
-    means,
+    likeness,
+    meant,
     select,
 )
 from jupyter_llmroute.core.settings import SecuritySettings, Settings, TaskRouting
@@ -137,6 +140,13 @@ def test_only_question_and_instructions_must_fit():
     assert order(route(server(model()), context=context)) == [CODER]
 
 
+def test_room_for_the_answer_must_be_left():
+    question = "x" * 4000
+    needed = estimate_prompt(lay_out(Context(request=Request(question=question))))
+    fits = server(model(context_window=needed + 50), model(WRITER, context_window=needed + 49))
+    assert order(route(fits, question=question, reserve_tokens=50)) == [CODER]
+
+
 @pytest.mark.parametrize(
     ("window", "reserve", "kept"), [(32768, 1024, 1024), (1024, 1024, 512), (None, 1024, 1024), (4096, 9999, 2048)]
 )
@@ -162,9 +172,50 @@ def test_pinned_model(asked: str, found: list[str]):
     assert {r.reason for r in pinned.rejections} == {RejectionReason.NOT_ASKED_FOR}
 
 
+NEAREST = {
+    # asked: (served, meant)
+    "llama3:8b-instruct-q8_0": (["llama3:8b-instruct-q4_0", "llama3:8b-instruct-q8_0"], ["llama3:8b-instruct-q8_0"]),
+    "LLAMA3:8B-instruct-Q8_0": (["llama3:8b-instruct-q4_0", "llama3:8b-instruct-q8_0"], ["llama3:8b-instruct-q8_0"]),
+    "llama3:8b": (["llama3:8b-q4_0", "llama3:8b-q8_0", "llama3:70b"], ["llama3:8b-q4_0", "llama3:8b-q8_0"]),
+    "qwen2.5:7b": (["qwen2.5-coder:7b", "qwen2.5:7b"], ["qwen2.5:7b"]),
+    "qwen2.5-7b-instruct": (["qwen2.5-coder:7b", "qwen2.5:7b"], ["qwen2.5:7b"]),
+    "qwen3": (["qwen3-coder:30b", "qwen3:latest", "qwen3:8b"], ["qwen3:latest"]),
+    "qwen": (["qwen3-coder:30b", "qwen3:8b", "phi4:14b"], ["qwen3-coder:30b", "qwen3:8b"]),
+    "phi-4": (["phi4-mini:4b", "phi4:14b"], ["phi4:14b"]),
+    "deepseek-r1-distill-70b": (["deepseek-r1:70b", "deepseek-r1:8b"], ["deepseek-r1:70b"]),
+    "deepseek-r1": (["deepseek-r1:70b", "deepseek-r1:8b"], ["deepseek-r1:70b", "deepseek-r1:8b"]),
+}
+
+
+@pytest.mark.parametrize("asked", NEAREST)
+def test_the_models_whose_names_are_nearest_are_meant_and_no_other(asked: str):
+    served, expected = NEAREST[asked]
+    for shuffled in itertools.permutations(served):
+        assert sorted(order(route(server(*map(model, shuffled)), model=asked))) == sorted(expected)
+        listed = TaskRouting(primary_models=(asked,))
+        found = order(route(server(*map(model, shuffled), model("starcoder2:15b")), routing={Task.CODING: listed}))
+        assert sorted(found[: len(expected)]) == sorted(expected)
+
+
+def test_a_pinned_model_is_looked_for_on_the_pinned_server_alone():
+    here, there = server(model("qwen2.5:7b-q8_0"), name="here"), server(model("qwen2.5:7b"), name="there")
+    assert order(route(here, there, model="qwen2.5:7b")) == ["qwen2.5:7b"]
+    assert order(route(here, there, model="qwen2.5:7b", service="here")) == ["qwen2.5:7b-q8_0"]
+
+
+def test_a_pinned_model_that_cannot_answer_is_not_replaced_by_one_of_a_similar_name():
+    found = route(server(model("m:7b", remote="a cloud tag"), model("m:7b-mini")), model="m:7b")
+    assert found.candidates == ()
+    assert [(r.model, r.reason) for r in found.rejections] == [
+        ("m:7b", RejectionReason.POLICY),
+        ("m:7b-mini", RejectionReason.NOT_ASKED_FOR),
+    ]
+
+
 @pytest.mark.parametrize(("asked", "model_id"), [("", "m"), ("instruct", "m-instruct"), ("latest", "m:latest")])
 def test_words_that_name_nothing_mean_no_model(asked: str, model_id: str):
-    assert not means(asked, model_id)
+    assert likeness(asked, model_id, model_id) is Likeness.NONE
+    assert meant(asked, [(model_id, model_id)]) == frozenset()
 
 
 def test_pinned_server():
@@ -227,6 +278,7 @@ WISHES = {
     "fallback before the others": (TaskRouting(fallback_models=(SMALL,)), [SMALL, CODER, WRITER]),
     "by the catalog's names": (TaskRouting(primary_models=("smollm2-135m",)), [SMALL, CODER, WRITER]),
     "by a family, best first": (TaskRouting(primary_models=("smollm2", "qwen2.5")), [SMALL, CODER, WRITER]),
+    "the nearest name alone": (TaskRouting(primary_models=("qwen2.5:32b", SMALL)), [SMALL, CODER, WRITER]),
     "what is not there is passed over": (TaskRouting(primary_models=("phi-4", SMALL)), [SMALL, CODER, WRITER]),
     "none": (TaskRouting(), [CODER, WRITER, SMALL]),
 }
@@ -237,6 +289,12 @@ def test_the_users_lists_win(wishes: TaskRouting, expected: list[str]):
     models = server(model(WRITER), model(SMALL), model(CODER))
     assert order(route(models, routing={Task.CODING: wishes})) == expected
     assert order(route(models, routing={Task.REASONING: wishes})) == [CODER, WRITER, SMALL], "another task's list"
+
+
+def test_a_list_may_use_the_catalogs_name_of_what_a_server_calls_otherwise():
+    models = server(model(CODER), model("deepseek-r1:70b"))
+    wishes = TaskRouting(primary_models=("deepseek-r1-distill-70b",))
+    assert order(route(models, routing={Task.CODING: wishes})) == ["deepseek-r1:70b", CODER]
 
 
 def test_equal_models_go_by_priority_then_name():

@@ -28,6 +28,7 @@ TRANSCRIPTS = {
     "no space after the colon": (b"data:a\n\n", [said("a")]),
     "one space is taken, no more": (b"data:  a \n\n", [said(" a ")]),
     "several data lines": (b"data: a\ndata\ndata: b\n\n", [said("a\n\nb")]),
+    "several data lines, CRLF": (b"data: a\r\ndata: b\r\n\r\n", [said("a\nb")]),
     "empty data": (b"data:\n\n", [said("")]),
     "event name": (b"event: error\ndata: a\n\ndata: b\n\n", [said("a", "error"), said("b")]),
     "the last name counts": (b"event: x\nevent: y\ndata: a\n\n", [said("a", "y")]),

@@ -9,7 +9,7 @@ import pytest
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal, TimedOut, Unreachable
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.settings import SecuritySettings
-from jupyter_llmroute.core.transport import open_client, peer_errors
+from jupyter_llmroute.core.transport import Network, open_client, peer_errors
 
 DEFAULT = Policy.from_settings(SecuritySettings())
 OPEN = Policy.from_settings(SecuritySettings(allow_external=True))
@@ -176,6 +176,24 @@ async def test_unknown_name(zone: dict[str, list[str]]):
         await get("http://gpu.lab/", NAMED)
 
 
+@pytest.mark.parametrize("host", ["x" * 64, f"gpu.{'x' * 64}.lab", "gpu..lab"])
+async def test_a_name_that_cannot_be_one(host: str):
+    with pytest.raises(Unreachable, match="does not resolve"):
+        await get(f"http://{host}/", Policy.from_settings(SecuritySettings(allowed_hosts=(host,))))
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_certificates_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path, content: str | None):
+    path = tmp_path / "ca.pem"
+    if content:
+        path.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    async with open_client(DEFAULT, transport=Network()) as client:
+        with pytest.raises(Unreachable, match="mend or unset SSL_CERT_FILE") as caught:
+            await client.get("https://127.0.0.1:1/")
+    assert repr(str(path)) in str(caught.value)
+
+
 async def test_every_request_is_judged_anew(zone: dict[str, list[str]]):
     zone["gpu.lab"] = ["10.0.0.1", "8.8.8.8"]
     inner = Inner()
@@ -204,14 +222,6 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
     assert inner.hosts == ["10.0.0.1", "10.0.0.1"]
 
 
-async def test_a_netrc_lends_no_password(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    inner = Inner()
-    await get("http://127.0.0.1/", inner=inner)
-    assert "authorization" not in inner.seen[0].headers
-
-
 async def test_closing_the_client_closes_what_is_within():
     class Closing(httpx.MockTransport):
         closed = False
@@ -234,6 +244,7 @@ async def test_closing_the_client_closes_what_is_within():
         (httpx.ConnectError("x"), Unreachable, "lab refused the connection"),
         (httpx.ReadError("x"), BrokenStream, "lab broke off"),
         (httpx.RemoteProtocolError("cut"), BrokenStream, "cut"),
+        (httpx.DecodingError("not gzip"), BrokenStream, "not gzip"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
