@@ -67,7 +67,8 @@ class Request(Value):
     task: Task | None = None
     """The task where the user names it; `None` lets the classifier decide."""
     model: str | None = None
-    """Only this model, by its id or a unique part of it; `None` lets the router choose."""
+    """Only this model: the one of that id; where none has it, those whose names have the same words; failing these,
+    those whose names have these words and more. `None` lets the router choose."""
     service: str | None = None
     """Only this server, by its name; `None` allows all."""
     sampling: Sampling = Sampling()

@@ -5,8 +5,8 @@ Hard filters first, each with a typed reason; then one score. Pure: the same arg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+from enum import IntEnum, StrEnum
 
 from pydantic import Field
 
@@ -93,36 +93,87 @@ def select(what: Classification, context: Context, snapshot: Snapshot, policy: P
     rejections: list[Rejection] = []
     bare = context.model_copy(update={"items": (), "request": context.request.model_copy(update={"turns": ()})})
     needed = estimate_prompt(lay_out(bare))
+    pinned = _pinned(context.request, snapshot)
     for endpoint in snapshot.endpoints:
         if rejection := _reject_endpoint(endpoint, context.request, policy):
             rejections.append(rejection)
             continue
         for model in endpoint.models:
-            if rejection := _reject_model(endpoint, model, context.request, policy, needed, snapshot.reserve_tokens):
+            if pinned is not None and model.id not in pinned:
+                rejections.append(_not_asked_for(endpoint, model, context.request))
+            elif rejection := _reject_model(endpoint, model, policy, needed, snapshot.reserve_tokens):
                 rejections.append(rejection)
             else:
                 candidates.append(_rate(endpoint, model, what, snapshot))
-    wishes = snapshot.routing.get(what.task, TaskRouting())
-    candidates.sort(key=lambda c: (*_place(c, wishes), -c.score, c.endpoint.priority, c.endpoint.name, c.model.id))
+    places = _places(candidates, snapshot.routing.get(what.task, TaskRouting()))
+    candidates.sort(
+        key=lambda c: (*places.get(_names(c), UNLISTED), -c.score, c.endpoint.priority, c.endpoint.name, c.model.id)
+    )
     return Route(candidates=tuple(candidates), rejections=tuple(rejections))
 
 
-def means(asked: str, model_id: str) -> bool:
-    """Whether a user who writes `asked` means the model `model_id`: the same name, or some of its words.
+class Likeness(IntEnum):
+    """How well the name that a user writes fits a model; the lower, the better."""
+
+    SAME_NAME = 0
+    SAME_WORDS = 1
+    """As the catalog reads names: publisher, quantisation and such as "instruct" aside."""
+    SOME_WORDS = 2
+    """All that the user wrote, and more."""
+    NONE = 3
+
+
+def likeness(asked: str, model_id: str, known_as: str) -> Likeness:
+    """Compare what a user wrote with a model's id, and with the catalog's name for that model."""
+    if asked.lower() == model_id.lower():
+        return Likeness.SAME_NAME
+    wanted = words(asked)
+    if wanted and wanted in (words(model_id), words(known_as)):
+        return Likeness.SAME_WORDS
+    return Likeness.SOME_WORDS if wanted and wanted <= words(model_id) else Likeness.NONE
+
+
+Names = tuple[str, str]
+"""A model's id on its server, and the catalog's name for it."""
+
+
+def meant(asked: str, models: Iterable[Names]) -> frozenset[Names]:
+    """Return the models that a user who writes `asked` means: those whose names are most like it, and no other.
 
     Examples
     --------
-    >>> means("qwen2.5-coder", "qwen2.5-coder:32b"), means("qwen2.5-coder", "qwen2.5:32b")
-    (True, False)
+    >>> coder, plain = ("qwen2.5-coder:7b", "qwen2.5-coder-7b"), ("qwen2.5:7b", "qwen2.5-7b")
+    >>> meant("qwen2.5:7b", [coder, plain]) == {plain}, meant("qwen2.5", [coder, plain]) == {coder, plain}
+    (True, True)
     """
-    return asked.lower() == model_id.lower() or (bool(words(asked)) and words(asked) <= words(model_id))
+    found = {names: likeness(asked, *names) for names in models}
+    best = min(found.values(), default=Likeness.NONE)
+    return frozenset(names for names, like in found.items() if like is best and best is not Likeness.NONE)
+
+
+def _pinned(request: Request, snapshot: Snapshot) -> frozenset[str] | None:
+    """Return the ids of the models that the request pins, `None` where it pins none."""
+    if not request.model:
+        return None
+    served = (model for e in snapshot.endpoints if _is_asked_for(e, request) for model in e.models)
+    names = ((model.id, snapshot.catalog.describe(model).id) for model in served)
+    return frozenset(model_id for model_id, _ in meant(request.model, names))
+
+
+def _is_asked_for(endpoint: Endpoint, request: Request) -> bool:
+    return not request.service or request.service.lower() == endpoint.name.lower()
+
+
+def _not_asked_for(endpoint: Endpoint, model: ServedModel, request: Request) -> Rejection:
+    detail = f"only {request.model} was asked for"
+    return Rejection(service=endpoint.name, model=model.id, reason=RejectionReason.NOT_ASKED_FOR, detail=detail)
 
 
 def _reject_endpoint(endpoint: Endpoint, request: Request, policy: Policy) -> Rejection | None:
     def no(reason: RejectionReason, detail: str) -> Rejection:
         return Rejection(service=endpoint.name, reason=reason, detail=detail)
 
-    if request.service and request.service.lower() != endpoint.name.lower():
+    if not _is_asked_for(endpoint, request):
         return no(RejectionReason.NOT_ASKED_FOR, f"only {request.service} was asked for")
     if endpoint.host and not (verdict := check_name(policy, endpoint.host)).allowed:
         return no(RejectionReason.POLICY, verdict.reason)
@@ -134,15 +185,13 @@ def _reject_endpoint(endpoint: Endpoint, request: Request, policy: Policy) -> Re
 
 
 def _reject_model(
-    endpoint: Endpoint, model: ServedModel, request: Request, policy: Policy, needed: int, reserve: int
+    endpoint: Endpoint, model: ServedModel, policy: Policy, needed: int, reserve: int
 ) -> Rejection | None:
     def no(reason: RejectionReason, detail: str) -> Rejection:
         return Rejection(service=endpoint.name, model=model.id, reason=reason, detail=detail)
 
     if not model.chat:
         return no(RejectionReason.NOT_A_CHAT_MODEL, "it makes embeddings")
-    if request.model and not means(request.model, model.id):
-        return no(RejectionReason.NOT_ASKED_FOR, f"only {request.model} was asked for")
     if not (verdict := check_model(policy, model)).allowed:
         return no(RejectionReason.POLICY, verdict.reason)
     if model.context_window and needed + answer_reserve(model, reserve) > model.context_window:
@@ -181,10 +230,20 @@ def _list_gain(info: ModelInfo, task: Task, catalog: Catalog) -> float:
     return LIST_GAIN * (1 - order.index(info.id) / len(order)) if info.id in order else 0.0
 
 
-def _place(candidate: Candidate, wishes: TaskRouting) -> tuple[int, int]:
-    """Place a candidate by the user's own lists: primary first, then fallback, then all others."""
-    for rank, names in enumerate((wishes.primary_models, wishes.fallback_models)):
-        for position, name in enumerate(names):
-            if means(name, candidate.model.id) or words(name) == words(candidate.info.id):
-                return rank, position
-    return 2, 0
+UNLISTED = (2, 0)
+"""The place of a model that is on none of the user's lists."""
+
+
+def _names(candidate: Candidate) -> Names:
+    return candidate.model.id, candidate.info.id
+
+
+def _places(candidates: Iterable[Candidate], wishes: TaskRouting) -> dict[Names, tuple[int, int]]:
+    """Place models by the user's own lists: primary first, then fallback."""
+    models = {_names(candidate) for candidate in candidates}
+    places: dict[Names, tuple[int, int]] = {}
+    for rank, listed in enumerate((wishes.primary_models, wishes.fallback_models)):
+        for position, name in enumerate(listed):
+            for model in meant(name, models):
+                places.setdefault(model, (rank, position))
+    return places

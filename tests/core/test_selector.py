@@ -278,7 +278,6 @@ WISHES = {
     "fallback before the others": (TaskRouting(fallback_models=(SMALL,)), [SMALL, CODER, WRITER]),
     "by the catalog's names": (TaskRouting(primary_models=("smollm2-135m",)), [SMALL, CODER, WRITER]),
     "by a family, best first": (TaskRouting(primary_models=("smollm2", "qwen2.5")), [SMALL, CODER, WRITER]),
-    "the nearest name alone": (TaskRouting(primary_models=("qwen2.5:32b", SMALL)), [SMALL, CODER, WRITER]),
     "what is not there is passed over": (TaskRouting(primary_models=("phi-4", SMALL)), [SMALL, CODER, WRITER]),
     "none": (TaskRouting(), [CODER, WRITER, SMALL]),
 }
