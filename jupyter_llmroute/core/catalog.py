@@ -17,7 +17,7 @@ from jupyter_llmroute.core.values import Value
 
 # A name is compared by its words, never by substrings: "qwen2.5-coder" is not "qwen2.5".
 _WORD = re.compile(r"\d+x\d+(?:\.\d+)?b|\d+(?:\.\d+)?[bm](?![a-z])|[a-z]+|\d+(?:\.\d+)*")
-_SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])")
+_SIZE = re.compile(r"(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)([bm])")  # no model has more digits than that
 _QUANTISATION = re.compile(
     r"[.\-_:@](?:ud-)?(?:i?q\d\w*|f16|fp16|bf16|f32|fp8|int[48]|awq|gptq|mlx|(?:bnb-)?\d+bit|gguf|\d+-of-\d+)"
     r"(?=$|[.\-_:@])"
@@ -33,7 +33,11 @@ MOST_SHRUNK = 3
 
 
 class ModelInfo(Value):
-    """A model as the catalog knows it, or as its name lets one guess."""
+    """A model as the catalog knows it, or as its name lets one guess.
+
+    `tier` and `specialises_in` are for people who read the catalog or a candidate's `info`; nothing is decided by
+    them, as `scores` say the same and more.
+    """
 
     id: str
     family: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.context import Context, turn_ref
 from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
 
 
@@ -30,7 +30,7 @@ def compact(context: Context, budget_tokens: int, family: str = "") -> Context:
         elif context.request.turns:
             turn, *turns = context.request.turns
             request = context.request.model_copy(update={"turns": tuple(turns)})
-            left_out = (*context.left_out, f"answer to In[{turn.number}]")
+            left_out = (*context.left_out, turn_ref(turn))
             context = context.model_copy(update={"request": request, "left_out": left_out})
         else:
             break

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from jupyter_llmroute.core.request import CellRef, Request
+from jupyter_llmroute.core.request import CellRef, Request, Turn
 from jupyter_llmroute.core.settings import ContextSettings
 from jupyter_llmroute.core.values import Value
 
@@ -26,9 +26,18 @@ class Context(Value):
 
     request: Request
     items: tuple[ContextItem, ...] = ()
-    """Oldest first: a prompt that grows at its end keeps the server's cache."""
+    """Oldest first."""
     left_out: tuple[str, ...] = ()
     """References of what was gathered and then dropped, because it did not fit."""
+
+    def refs(self) -> tuple[str, ...]:
+        """Return the references of all that goes along with the question, in the order of the prompt."""
+        return (*(item.ref for item in self.items), *map(turn_ref, self.request.turns))
+
+
+def turn_ref(turn: Turn) -> str:
+    """Return what the user knows an earlier answer by."""
+    return f"answer to In[{turn.number}]"
 
 
 class ContextSource(Protocol):

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
 from jupyter_llmroute.core.values import Value
+
+BEYOND_ANY_SIZE = 2**60
+"""No count of tokens, bytes or parameters comes near this."""
+
+
+def size(told: object) -> int | None:
+    """Return the number that a server tells; `None` for what is no size: a server may say anything.
+
+    Examples
+    --------
+    >>> size(8192), size(-1), size(10**400), size("many")
+    (8192, None, None, None)
+    """
+    if isinstance(told, int) and not isinstance(told, bool) and 0 < told < BEYOND_ANY_SIZE:
+        return told
+    return None
+
+
+Size = Annotated[int | None, AfterValidator(size)]
+"""A number of tokens, bytes or parameters as a server tells it; what can be none counts as not told."""
 
 
 class Health(StrEnum):
@@ -25,12 +46,12 @@ class ServedModel(Value):
 
     id: str
     """What requests must name it."""
-    context_window: int | None = None
+    context_window: Size = None
     """Served window in tokens, prompt and answer together. This is the one that counts."""
-    trained_window: int | None = None
+    trained_window: Size = None
     """Window in tokens that the model was trained for: an upper bound only."""
-    size_bytes: int | None = None
-    parameters: int | None = None
+    size_bytes: Size = None
+    parameters: Size = None
     quantisation: str | None = None
     loaded: bool | None = None
     """Whether it is in memory now."""

@@ -17,7 +17,8 @@ LLMRouteError
 │   ├── ServerBusy                queue full, try later
 │   ├── ContextOverflow           the prompt is longer than the served window
 │   ├── OutOfMemory               the model does not fit
-│   ├── BadRequest                it refuses the parameters: nobody else would take them either
+│   ├── BadRequest                it refuses something in the request; another may take it
+│   ├── RefusedOption             it refuses an option of the user's: nobody else would take it either
 │   ├── BrokenStream              the answer ended without its end
 │   ├── EmptyAnswer               the answer ended without a word
 │   └── ServerFailure             anything else it says
@@ -63,7 +64,9 @@ class MissingExtra(UserError):
 
 
 class PolicyRefusal(LLMRouteError):
-    """The policy forbids this address or this model."""
+    """The policy forbids this address or this model; another candidate may be allowed."""
+
+    may_fall_back = True
 
 
 class PeerError(LLMRouteError):
@@ -112,7 +115,14 @@ class OutOfMemory(PeerError):
 
 
 class BadRequest(PeerError):
-    """The server refuses the parameters; no other server would take them either."""
+    """The server refuses something in the request, often what our own prompt does; another may take it.
+
+    Such as a message of the system's, where its template has no place for one, or a field that it does not know.
+    """
+
+
+class RefusedOption(PeerError):
+    """The server refuses an option that the user set, such as the temperature; no other would take it either."""
 
     may_fall_back = False
 

@@ -5,9 +5,12 @@ Routed, then for each attempt AttemptStarted and its deltas; AttemptFailed where
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from jupyter_llmroute.core.classifier import Classification
+from jupyter_llmroute.core.endpoint import size
 from jupyter_llmroute.core.selector import Route
 from jupyter_llmroute.core.values import Value
 
@@ -22,13 +25,17 @@ class Attempt(Value):
     error: str
 
 
+Count = Annotated[int | None, AfterValidator(lambda told: 0 if told == 0 else size(told))]
+"""A number as a server tells it, none at all included; what can be none counts as not told."""
+
+
 class Usage(Value):
     """Tokens as the server counted them; `None` is what it did not tell."""
 
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
+    prompt_tokens: Count = None
+    cached_tokens: Count = None
     """Those of the prompt that the server did not have to read again."""
-    completion_tokens: int | None = None
+    completion_tokens: Count = None
 
 
 class Routed(Value):
@@ -38,7 +45,7 @@ class Routed(Value):
     classification: Classification
     route: Route
     context: tuple[str, ...] = ()
-    """References of what was gathered to go along."""
+    """References of what was gathered to go along: cells, then earlier answers."""
 
 
 class AttemptStarted(Value):
@@ -52,7 +59,7 @@ class AttemptStarted(Value):
     prompt_tokens: int
     """Estimated."""
     context: tuple[str, ...] = ()
-    """References of what goes along to this model."""
+    """References of what goes along to this model: cells, then earlier answers."""
     left_out: tuple[str, ...] = ()
     """References of what did not fit its window."""
 

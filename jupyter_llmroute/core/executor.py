@@ -22,6 +22,7 @@ from jupyter_llmroute.core.errors import (
     ContextOverflow,
     EmptyAnswer,
     PeerError,
+    PolicyRefusal,
     RouteFailed,
     TimedOut,
     UserError,
@@ -67,7 +68,7 @@ async def execute(
     UserError
         The prompt holds what cannot be sent as text.
     PeerError
-        The server failed after the first visible token, or refused what no other would take either.
+        The server failed after the first visible token, or refused an option that no other would take either.
     """
     _refuse_half_characters(lay_out(context))
     deadline = time.monotonic() + limits.total_s
@@ -87,7 +88,7 @@ async def execute(
                     visible = visible or isinstance(event, TextDelta)
                     yield event
             return
-        except PeerError as error:
+        except (PeerError, PolicyRefusal) as error:
             attempts.append(_failed(len(attempts) + 1, candidate, error))
             yield AttemptFailed(attempt=attempts[-1])
             if visible or not error.may_fall_back:
@@ -115,7 +116,7 @@ async def _attempt(
         model=candidate.model.id,
         reasons=candidate.reasons,
         prompt_tokens=chat.prompt_tokens,
-        context=tuple(item.ref for item in fitted.items),
+        context=fitted.refs(),
         left_out=fitted.left_out,
     )
     answer = _Answer(candidate)
@@ -174,7 +175,7 @@ async def _next(chunks: AsyncIterator[Chunk], answer: _Answer, limits: Limits, d
         raise TimedOut(f"{answer.who} gave no token in {limits.first_token_s:g} s (limits.first_token_s).") from error
 
 
-def _failed(number: int, candidate: Candidate, error: PeerError) -> Attempt:
+def _failed(number: int, candidate: Candidate, error: PeerError | PolicyRefusal) -> Attempt:
     return Attempt(number=number, service=candidate.endpoint.name, model=candidate.model.id, error=str(error))
 
 

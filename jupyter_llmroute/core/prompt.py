@@ -1,6 +1,8 @@
-"""The layout of what is sent: stable material first, new material last.
+"""The layout of what is sent: instructions and cells, earlier turns, the question last.
 
 The question is a message of its own, character for character; what was gathered stands in the system message.
+A server's prompt cache helps as far as one prompt begins like the one before: up to the last cell of before while
+cells are only added, and no further than the instructions once the oldest one has left.
 """
 
 from __future__ import annotations
@@ -41,3 +43,11 @@ def lay_out(context: Context) -> tuple[Message, ...]:
 def estimate_prompt(messages: tuple[Message, ...], family: str = "") -> int:
     """Estimate the prompt tokens of a chat, its template included."""
     return sum(estimate_tokens(message.content, family) + TOKENS_PER_MESSAGE for message in messages)
+
+
+def least_tokens(messages: tuple[Message, ...]) -> int:
+    """Return a number of tokens that a chat has in every common vocabulary: none joins two words over a blank.
+
+    Earlier answers do not count: templates of reasoning models leave out the thoughts in them.
+    """
+    return sum(len(message.content.split()) for message in messages if message.role != "assistant")

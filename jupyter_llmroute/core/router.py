@@ -14,7 +14,7 @@ import httpx
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.classifier import classify
 from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, gather
-from jupyter_llmroute.core.discovery import discover
+from jupyter_llmroute.core.discovery import discover, with_unique_names
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, Completed, Event, Routed
@@ -23,7 +23,7 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.selector import Rejection, RejectionReason, Route, Snapshot, means, select
+from jupyter_llmroute.core.selector import Rejection, RejectionReason, Route, Snapshot, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.transport import open_client
 
@@ -62,7 +62,8 @@ class Router:
         self.policy = Policy.from_settings(settings.security)
         self.sources = (CellsSource(settings.context),) if sources is None else sources
         self.embedded = Embedded(settings.embedded)
-        self.providers = {**(load_providers() if providers is None else providers), self.embedded.name: self.embedded}
+        self._dialects = load_providers() if providers is None else providers
+        self.providers = {**self._dialects, self.embedded.name: self.embedded}
         self._client = open_client(self.policy, connect_s=settings.limits.connect_s, transport=transport)
         self._endpoints: tuple[Endpoint, ...] | None = None
         self._seen_at = 0.0
@@ -144,9 +145,9 @@ class Router:
     async def _look(self) -> tuple[Endpoint, ...]:
         try:
             found, built_in = await asyncio.gather(
-                discover(self.settings, self.providers, self._client), self.embedded.endpoints()
+                discover(self.settings, self._dialects, self._client), self.embedded.endpoints()
             )
-            self._endpoints = (*found, *built_in)
+            self._endpoints = with_unique_names((*found, *built_in))
             self._seen_at = time.monotonic()
             return self._endpoints
         finally:
@@ -163,8 +164,7 @@ class Router:
         context = await gather(request, self.sources)
         what = classify(request, context)
         route = select(what, context, await self._snapshot(), self.policy)
-        refs = tuple(item.ref for item in context.items)
-        return context, Routed(classification=what, route=route, context=refs)
+        return context, Routed(classification=what, route=route, context=context.refs())
 
     async def _snapshot(self) -> Snapshot:
         return Snapshot(
@@ -184,7 +184,7 @@ def _nobody(request: Request, route: Route) -> Exception:
     in_the_way = [r for r in route.rejections if r.reason is not RejectionReason.NOT_ASKED_FOR]
     if request.model:
         of_servers = [r for r in in_the_way if r.model is None]
-        in_the_way = [r for r in in_the_way if r.model and means(request.model, r.model)]
+        in_the_way = [r for r in in_the_way if r.model]
         if not in_the_way:
             served = ", ".join(r.model for r in route.rejections if r.model) or "none"
             closed = ", ".join(f"{r.service} ({r.detail})" for r in of_servers)

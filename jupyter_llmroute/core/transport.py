@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 
@@ -16,7 +18,7 @@ import httpx
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal, TimedOut, Unreachable
 from jupyter_llmroute.core.policy import LOCAL_NAME, Address, Policy, check_address, check_name, parse_address
 
-LOOPBACK = parse_address("127.0.0.1")
+LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 
 LIMITS = httpx.Limits(max_connections=64, keepalive_expiry=30)
 """Connections of one router, and seconds that an unused one is kept."""
@@ -77,11 +79,11 @@ def _refusal(host: str, reason: str) -> str:
 async def _resolve(host: str) -> list[Address]:
     if address := parse_address(host):
         return [address]
-    if host.lower().rstrip(".") == LOCAL_NAME and LOOPBACK:
+    if host.lower().rstrip(".") == LOCAL_NAME:
         return [LOOPBACK]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a name that has a part of no or too many characters
         raise Unreachable(f"The name {host!r} does not resolve ({error}): check the endpoint's spelling.") from error
     return [address for *_, sockaddr in found if (address := parse_address(str(sockaddr[0])))]
 
@@ -98,7 +100,7 @@ class Network(httpx.AsyncBaseTransport):
         if request.url.scheme != "https":
             return await self._plain.handle_async_request(request)
         if self._tls is None:
-            self._tls = httpx.AsyncHTTPTransport(limits=LIMITS)
+            self._tls = _open_tls()
         return await self._tls.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -106,6 +108,18 @@ class Network(httpx.AsyncBaseTransport):
         await self._plain.aclose()
         if self._tls:
             await self._tls.aclose()
+
+
+def _open_tls() -> httpx.AsyncHTTPTransport:
+    """Open connections that trust the certificates of the system, or those of `SSL_CERT_FILE` or `SSL_CERT_DIR`."""
+    try:
+        return httpx.AsyncHTTPTransport(limits=LIMITS)
+    except OSError as error:
+        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+        raise Unreachable(
+            f"The certificates for https cannot be read ({error}): "
+            f"mend or unset SSL_CERT_FILE or SSL_CERT_DIR, which name {named!r}."
+        ) from error
 
 
 def open_client(
@@ -148,5 +162,5 @@ def peer_errors(who: str) -> Iterator[None]:
         raise TimedOut(f"{who} did not answer in time ({type(error).__name__}).") from error
     except httpx.ConnectError as error:
         raise Unreachable(f"{who} refused the connection: is the server running?") from error
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:  # a body that does not unpack is one of these, and no TransportError
         raise BrokenStream(f"{who} broke off ({type(error).__name__}: {error}).") from error

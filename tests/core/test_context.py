@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_llmroute.core.context import CUT, CellsSource, ContextItem, cut_middle, fenced, gather
-from jupyter_llmroute.core.request import CellRef, Request
+from jupyter_llmroute.core.context import CUT, CellsSource, Context, ContextItem, cut_middle, fenced, gather
+from jupyter_llmroute.core.request import CellRef, Request, Turn
 from jupyter_llmroute.core.settings import ContextSettings
 
 CELLS = tuple(CellRef(number=n, source=f"x = {n}") for n in range(1, 6))
@@ -68,6 +68,19 @@ async def test_sources_are_asked_in_order():
     assert [(item.ref, item.text) for item in context.items] == [("a", "why?"), ("b", "why?"), ("c", "why?")]
     assert context.request == request
     assert context.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("items", "turns", "refs"),
+    [
+        ([], [], ()),
+        (["In[1]"], [], ("In[1]",)),
+        (["In[4]", "x.py"], [2, 3], ("In[4]", "x.py", "answer to In[2]", "answer to In[3]")),
+    ],
+)
+def test_all_that_goes_along_is_named(items: list[str], turns: list[int], refs: tuple[str, ...]):
+    request = Request(question="why?", turns=tuple(Turn(number=n, question="q", answer="a") for n in turns))
+    assert Context(request=request, items=tuple(ContextItem(ref=ref, text="") for ref in items)).refs() == refs
 
 
 @given(st.text(), st.integers(1, 40))

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from jupyter_llmroute.core.discovery import discover
+from jupyter_llmroute.core.catalog import Catalog
+from jupyter_llmroute.core.discovery import discover, with_unique_names
 from jupyter_llmroute.core.endpoint import Endpoint, Health
+from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
@@ -65,7 +67,7 @@ def dialects(**default_urls: str) -> dict[str, Provider]:
 
 async def look(
     services: Mapping[str, object] | None = None, providers: Mapping[str, Provider] | None = None, scan_s: float = 5
-) -> list[Endpoint]:
+) -> tuple[Endpoint, ...]:
     settings = Settings(services=services or {}, limits={"scan_s": scan_s})
     transport = httpx.AsyncHTTPTransport(verify=False)
     async with open_client(Policy.from_settings(settings.security), transport=transport) as client:
@@ -123,11 +125,25 @@ async def test_with_a_named_dialect_no_other_is_asked():
     assert server.lines == ["GET /", "GET /api/tags", "GET /api/ps"]
 
 
-async def test_a_dialect_that_is_not_there_is_said():
-    with Scripted({}) as server:
-        (endpoint,) = await look(customs(custom("mine", server.url, api_style="gopher")))
-    assert endpoint.health is Health.DOWN
-    assert endpoint.detail == "api_style 'gopher' is no known dialect: choose one of llamacpp, ollama, openai."
+@pytest.mark.parametrize("how", ["custom", "configured", "known"])
+async def test_a_dialect_that_is_not_there_is_said_before_anybody_is_asked(how):
+    with ollama() as server:
+        services = {
+            "custom": customs(custom("mine", server.url, api_style="gopher")),
+            "configured": {"mine": {"endpoint": server.url, "api_style": "gopher"}},
+            "known": {"ollama": {"api_style": "gopher"}},
+        }[how]
+        with pytest.raises(SettingsError) as caught:
+            await look(services, dialects(ollama=server.url))
+    name = "ollama" if how == "known" else "mine"
+    assert str(caught.value) == (
+        f"The api_style of {name!r} is 'gopher', which is no known dialect: choose one of llamacpp, ollama, openai."
+    )
+    assert server.asked == []
+
+
+async def test_a_dialect_of_what_is_switched_off_does_not_matter():
+    assert await look(customs(custom("mine", "http://127.0.0.1:1", api_style="gopher", enabled=False))) == ()
 
 
 async def test_a_server_with_paths_of_its_own_speaks_the_openai_dialect():
@@ -144,6 +160,7 @@ NO_SERVER: dict[str, tuple[dict[str, Reply], Reply]] = {
     "web page": ({}, html()),
     "web page that nobody may see": ({}, html(403)),
     "other API": ({}, json_reply({"detail": "Not Found"}, 404)),
+    "packed as it is not": ({}, Reply((b"{}",), headers={"Content-Encoding": "gzip"})),
     "no HTTP": ({}, Reply((b"SSH-2.0-OpenSSH_9.6\r\n",), is_http=False)),
     "half open": ({}, Reply((HANG,))),
     "a greeting of Ollama's alone": ({"GET /": text_reply("Ollama is running")}, html()),
@@ -154,13 +171,13 @@ NO_SERVER: dict[str, tuple[dict[str, Reply], Reply]] = {
 async def test_what_is_no_model_server_is_left_out(name):
     script, otherwise = NO_SERVER[name]
     with Scripted(script, otherwise=otherwise) as server:
-        assert await look(providers=dialects(ollama=server.url), scan_s=0.3) == []
+        assert await look(providers=dialects(ollama=server.url), scan_s=0.3) == ()
     assert server.asked
 
 
 async def test_a_default_port_where_nobody_listens_is_left_out():
     with nobody() as url:
-        assert await look(providers=dialects(ollama=url)) == []
+        assert await look(providers=dialects(ollama=url)) == ()
 
 
 @pytest.mark.parametrize("name", NO_SERVER)
@@ -215,6 +232,24 @@ async def test_one_odd_server_hides_no_other():
     assert [(endpoint.name, len(endpoint.models)) for endpoint in found] == [("odd", 0), ("well", 1)]
 
 
+@pytest.mark.parametrize("said", [-1, 0, 10**400, 1 << 60, "1e9", True])
+async def test_figures_that_can_be_none_are_as_if_they_were_not_told(said):
+    """Whoever listens on a default port may say anything, and the question must go on."""
+    listed = {"id": "9" * 400 + "x7b", "meta": {"n_params": said, "size": said, "n_ctx": said, "n_ctx_train": said}}
+    with Scripted(
+        {
+            "GET /v1/models": json_reply({"data": [listed, {"id": "m"}]}),
+            "GET /props": json_reply({"default_generation_settings": {"n_ctx": said}}),
+        },
+        headers={"Server": "llama.cpp"},
+    ) as server:
+        (endpoint,) = await look(providers=dialects(llamacpp=server.url))
+    assert endpoint.models[-1].id == "m"
+    for model in endpoint.models:
+        assert not {model.parameters, model.size_bytes, model.context_window, model.trained_window} - {None, 1}
+        assert Catalog.load().describe(model).source == "size"
+
+
 # --- keys ---
 
 REFUSES = json_reply({"error": {"message": "Invalid API Key", "type": "authentication_error"}}, 401)
@@ -265,7 +300,7 @@ async def test_a_key_does_not_follow_a_redirect():
 async def test_a_disabled_service_is_not_asked():
     with ollama() as server:
         found = await look({"ollama": {"enabled": False}}, dialects(ollama=server.url))
-    assert found == []
+    assert found == ()
     assert server.asked == []
 
 
@@ -276,7 +311,7 @@ async def test_a_disabled_address_is_not_asked_under_another_name_either(how):
             "known": {"lmstudio": {"endpoint": server.url, "enabled": False}},
             "custom": customs(custom("mine", server.url + "/", enabled=False)),
         }[how]
-        assert await look(services, dialects(llamacpp=server.url)) == []
+        assert await look(services, dialects(llamacpp=server.url)) == ()
     assert server.asked == []
 
 
@@ -318,6 +353,46 @@ async def test_two_servers_of_one_name_get_different_ones(names, unique):
     assert [endpoint.name for endpoint in found] == unique
 
 
+def test_names_that_are_unique_stay_as_they_are():
+    named = with_unique_names(Endpoint(name=name, provider="x", base_url="") for name in ("a", "A", "embedded", "a"))
+    assert [endpoint.name for endpoint in named] == ["a", "A-2", "embedded", "a-3"]
+    assert with_unique_names(named) == named
+
+
+# --- where OLLAMA_HOST says ---
+
+
+async def test_a_server_that_a_variable_names_is_looked_at_in_place_of_the_default_port(monkeypatch):
+    with ollama() as named, ollama() as default:
+        monkeypatch.setenv("OLLAMA_HOST", named.url)
+        (endpoint,) = await look(providers=dialects(ollama=default.url))
+    assert (endpoint.name, endpoint.base_url, endpoint.health) == ("ollama", named.url, Health.WELL)
+    assert default.asked == []
+
+
+async def test_a_variable_that_names_what_the_policy_forbids_is_shown_with_the_reason(monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "192.0.2.1")
+    (endpoint,) = await look()
+    assert (endpoint.name, endpoint.base_url, endpoint.health) == ("ollama", "http://192.0.2.1:11434", Health.DOWN)
+    assert "The policy forbids '192.0.2.1'" in endpoint.detail
+
+
+async def test_the_settings_say_more_than_a_variable(monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "192.0.2.1")
+    with ollama() as server:
+        (endpoint,) = await look({"ollama": {"endpoint": server.url}})
+        assert endpoint.base_url == server.url
+        assert await look({"ollama": {"enabled": False}}) == ()
+
+
+async def test_a_key_of_the_settings_does_not_go_where_a_variable_says(monkeypatch):
+    with ollama() as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        (endpoint,) = await look({"ollama": {"api_key": KEY}})
+    assert {asked.headers.get("authorization") for asked in server.asked} == {None}
+    assert endpoint.api_key is None
+
+
 async def test_a_look_that_is_given_up_leaves_nothing_behind():
     with Scripted({}, otherwise=Reply((HANG,))) as server:
         before = asyncio.all_tasks()
@@ -338,6 +413,14 @@ class Broken:
 
 class Gopher:
     name = "gopher"
+    default_urls = named_urls = ()
+
+    async def recognise(self, probe): ...
+    async def models(self, probe, endpoint): ...
+    def chat(self, client, endpoint, chat): ...
+
+class Half:
+    name = "half"
     default_urls = ()
 """
 ENTRY_POINTS = """
@@ -345,6 +428,7 @@ ENTRY_POINTS = """
 missing = llmroute_test_plugin:Nowhere
 absent = llmroute_no_such_module:Any
 broken = llmroute_test_plugin:Broken
+half = llmroute_test_plugin:Half
 gopher = llmroute_test_plugin:Gopher
 """
 
@@ -361,9 +445,46 @@ def test_a_dialect_that_does_not_load_is_named_and_stops_no_other(tmp_path, monk
         providers = load_providers()
     assert set(providers) == {"llamacpp", "ollama", "openai", "gopher"}
     said = [str(warning.message) for warning in caught]
-    assert len(said) == 3
-    for name, why in [("missing", "Nowhere"), ("absent", "No module named"), ("broken", "no licence")]:
+    reasons = {"missing": "Nowhere", "absent": "No module named", "broken": "no licence", "half": "lacks a part"}
+    assert len(said) == len(reasons)
+    for name, why in reasons.items():
         assert any(f"The provider {name!r}" in text and why in text for text in said)
+
+
+class Careless(OpenAICompatible):
+    """A third party's dialect that takes servers at their word."""
+
+    name = "careless"
+
+    def __init__(self, says_so: bool | None = None) -> None:
+        self.says_so = says_so
+
+    async def recognise(self, probe):
+        return {}["gopher"] if self.says_so is None else self.says_so
+
+    async def models(self, probe, endpoint):
+        return [][0]
+
+
+async def test_a_dialect_that_fails_at_a_server_is_named_and_the_next_one_is_asked():
+    with ollama() as server, pytest.warns(UserWarning, match="The provider 'careless' failed at .*KeyError"):
+        (endpoint,) = await look(providers={"careless": Careless(), **dialects(llamacpp=server.url)})
+    assert (endpoint.provider, endpoint.health) == ("ollama", Health.WELL)
+
+
+async def test_a_dialect_that_fails_at_its_list_is_named_and_hides_no_other():
+    with ollama() as first, ollama() as second:
+        services = customs(custom("one", first.url, api_style="careless"), custom("two", second.url))
+        one, two = await look(services, {"careless": Careless(False), **dialects()})
+    assert (one.name, one.provider, one.health) == ("one", "careless", Health.DOWN)
+    assert one.detail == "the provider 'careless' failed: IndexError('list index out of range')"
+    assert (two.name, two.provider, two.health) == ("two", "ollama", Health.WELL)
+
+
+async def test_a_dialect_goes_by_the_name_that_it_was_installed_under():
+    with Scripted({}) as server:
+        (endpoint,) = await look(customs(custom("mine", server.url)), {"other": Careless(True)})
+    assert endpoint.provider == "other"
 
 
 def test_the_built_in_dialects_come_in_by_the_same_door():

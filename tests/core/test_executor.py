@@ -21,6 +21,7 @@ from jupyter_llmroute.core.errors import (
     LLMRouteError,
     PeerError,
     PolicyRefusal,
+    RefusedOption,
     RouteFailed,
     ServerBusy,
     ServerFailure,
@@ -31,7 +32,7 @@ from jupyter_llmroute.core.errors import (
 from jupyter_llmroute.core.events import Event, Usage
 from jupyter_llmroute.core.executor import execute
 from jupyter_llmroute.core.providers import Chat, Chunk
-from jupyter_llmroute.core.request import Request, Sampling
+from jupyter_llmroute.core.request import Request, Sampling, Turn
 from jupyter_llmroute.core.selector import Candidate, Route
 from jupyter_llmroute.core.settings import Limits
 
@@ -168,11 +169,12 @@ async def test_what_is_known_of_an_answer_at_its_start_and_end():
     usage = Usage(prompt_tokens=9, cached_tokens=1, completion_tokens=2)
     provider = Plays(a=[text("Hel"), text("lo"), Chunk(finish_reason="length", answered_by="A", usage=usage)])
     seen: list[Event] = []
-    context = Context(request=Request(question="Why?"), items=(ContextItem(ref="In[1]", text="x"),))
+    turn = Turn(number=2, question="q", answer="a")
+    context = Context(request=Request(question="Why?", turns=(turn,)), items=(ContextItem(ref="In[1]", text="x"),))
     await play(provider, route("a"), context=context, seen=seen)
     started, *_, completed = seen
     assert (started.number, started.service, started.model, started.reasons) == (1, "on-a", "a", ("because",))
-    assert (started.context, started.left_out) == (("In[1]",), ())
+    assert (started.context, started.left_out) == (("In[1]", "answer to In[2]"), ())
     assert started.prompt_tokens == provider.asked[0].prompt_tokens > 0
     assert (completed.service, completed.model, completed.answered_by) == ("on-a", "a", "A")
     assert (completed.finish_reason, completed.usage) == ("length", usage)
@@ -240,6 +242,8 @@ BEFORE = {
     "busy": [ServerBusy("busy")],
     "cut": [BrokenStream("cut")],
     "overflow": [ContextOverflow("too long")],
+    "no place for a message of the system's": [BadRequest("System role not supported")],
+    "forbidden": [PolicyRefusal("forbidden")],
     "nothing at all": [],
     "no word": [STOP],
     "thoughts, then an error": [thought("hm"), ServerFailure("no")],
@@ -269,7 +273,7 @@ async def test_after_the_first_word_nobody_else_is_asked(fault):
     assert len(provider.asked) == 1
 
 
-@pytest.mark.parametrize("fault", [BadRequest("temperature"), PolicyRefusal("forbidden"), UserError("mend it")])
+@pytest.mark.parametrize("fault", [RefusedOption("temperature"), UserError("mend it")])
 async def test_what_no_other_server_would_take_ends_the_chain(fault):
     provider = Plays(a=[fault], b=[text("Yes"), STOP])
     transcript, error = await play(provider, route("a", "b"))
@@ -489,4 +493,4 @@ async def test_cancel_closes_the_answer_and_is_no_failure(script):
 
 
 def test_every_error_of_a_server_says_whether_another_may_be_asked():
-    assert {kind.__name__ for kind in PeerError.__subclasses__() if not kind.may_fall_back} == {"BadRequest"}
+    assert {kind.__name__ for kind in PeerError.__subclasses__() if not kind.may_fall_back} == {"RefusedOption"}

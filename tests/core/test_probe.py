@@ -70,6 +70,7 @@ FAULTS = {
     "hangs in its body": (Reply((b"{", HANG)), TimedOut),
     "cut before its headers": (Reply((CUT,)), BrokenStream),
     "cut in its body": (Reply((b"{", CUT)), BrokenStream),
+    "packed as it is not": (Reply((b"{}",), headers={"Content-Encoding": "gzip"}), BrokenStream),
     "no HTTP": (Reply((b"SSH-2.0-OpenSSH_9.6\r\n",), is_http=False), BrokenStream),
     "no HTTP, and silent after": (Reply((b"SSH-2.0", HANG), is_http=False), TimedOut),
 }

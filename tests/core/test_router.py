@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from jupyter_llmroute.core.errors import (
-    BadRequest,
     BrokenStream,
+    ContextOverflow,
     LLMRouteError,
+    RefusedOption,
     RouteFailed,
+    SettingsError,
     UnknownModel,
     UnknownService,
     UserError,
@@ -22,7 +24,7 @@ from jupyter_llmroute.core.providers import Provider
 from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
 from jupyter_llmroute.core.providers.ollama import Ollama
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
-from jupyter_llmroute.core.request import CellRef, Request, Sampling
+from jupyter_llmroute.core.request import CellRef, Request, Sampling, Turn
 from jupyter_llmroute.core.router import Router
 from jupyter_llmroute.core.settings import Settings
 
@@ -132,13 +134,15 @@ async def test_the_question_goes_out_character_for_character(name):
 
 async def test_cells_go_along_and_are_listed_before_they_are_sent():
     cell = CellRef(number=3, source="x = {'a': 1}", output="1")
+    turn = Turn(number=4, question="What?", answer="That.")
     with llamacpp() as server:
         async with router({"desk": server.url}) as asked:
-            events, _ = await ask(asked, cells=(cell,))
+            events, _ = await ask(asked, cells=(cell,), turns=(turn,))
     routed, started = events[:2]
-    assert routed.context == started.context == ("In[3]",)
-    system, question = server.chats[0].json["messages"]
+    assert routed.context == started.context == ("In[3]", "answer to In[4]")
+    system, *turns, question = server.chats[0].json["messages"]
     assert cell.source in system["content"]
+    assert [message["content"] for message in turns] == [turn.question, turn.answer]
     assert question == {"role": "user", "content": "Why?"}
 
 
@@ -161,6 +165,8 @@ FAULTS = {
     "empty stream": sse(),
     "too long": json_reply(OVERFLOW, 400),
     "rate limit": json_reply({"error": {"message": "slow down"}}, 429),
+    "no place for a message of the system's": json_reply({"error": {"message": "System role not supported"}}, 400),
+    "packed as it is not": Reply((b"no gzip",), 200, "text/event-stream", {"Content-Encoding": "gzip"}),
     "loading": json_reply({"error": {"message": "Loading model"}}, 503),
     "web page": html(),
     "silence": Reply((HANG,)),
@@ -196,13 +202,24 @@ async def test_when_it_fails_after_a_word_the_word_is_kept_and_nobody_else_is_as
     assert other.chats == []
 
 
-async def test_a_refused_parameter_is_said_and_nobody_else_is_asked():
+async def test_a_refused_option_is_said_and_nobody_else_is_asked():
     refusal = json_reply({"error": {"message": "Field 'seed': too odd", "type": "invalid_request_error"}}, 400)
     with llamacpp(refusal) as best, llamacpp() as other:
         async with router({"best": best.url, "other": other.url}) as asked:
             _, error = await ask(asked)
-    assert type(error) is BadRequest
+    assert type(error) is RefusedOption
     assert "Field 'seed': too odd" in str(error)
+    assert other.chats == []
+
+
+async def test_an_answer_to_a_prompt_that_was_cut_keeps_its_text_and_is_an_error():
+    """The server says that it counted 42 tokens."""
+    with llamacpp(says("Hel", "lo")) as best, llamacpp() as other:
+        async with router({"best": best.url, "other": other.url}) as asked:
+            events, error = await ask(asked, "word " * 1000)
+    assert type(error) is ContextOverflow
+    assert kinds(events) == ["routed", "attempt_started", "text_delta", "text_delta", "attempt_failed"]
+    assert text(events) == "Hello"
     assert other.chats == []
 
 
@@ -491,6 +508,29 @@ async def test_who_waits_for_a_look_can_leave_and_the_look_goes_on_for_the_other
     assert first.cancelled() or first.done()
     assert endpoint.name == "desk"
     assert rounds(server) == 1
+
+
+async def test_a_server_that_is_called_as_the_built_in_one_keeps_its_name(tmp_path, monkeypatch, embedded_extra):
+    monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path))
+    with llamacpp() as server:
+        async with router({"embedded": server.url}, embedded={}) as asked:
+            mine, built_in = await asked.services()
+            events, _ = await ask(asked, service="embedded")
+    assert (mine.name, mine.base_url) == ("embedded", server.url)
+    assert (built_in.name, built_in.provider) == ("embedded-2", "embedded")
+    assert text(events) == "Hello"
+
+
+@pytest.mark.parametrize("style", ["gopher", "embedded"])
+async def test_a_dialect_that_is_not_there(style):
+    with llamacpp() as server:
+        services = {"jan": {"endpoint": server.url, "api_style": style}}
+        async with router(services=services) as asked:
+            events, error = await ask(asked)
+    assert events == []
+    assert type(error) is SettingsError
+    assert "choose one of llamacpp, ollama, openai." in str(error)
+    assert server.asked == []
 
 
 # --- the real thing ---

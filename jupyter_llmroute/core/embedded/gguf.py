@@ -45,7 +45,8 @@ class Header(Value):
 
     path: Path
     name: str
-    """The file's name without its suffix; also the name that the embedded server gives the model."""
+    """The file's name without its suffix; also the name that the embedded server gives the model. Where several files
+    of one folder tree would have the same, `find_models` names them by their paths in it."""
     architecture: str
     trained_window: int | None
     """Tokens that the model was trained to look at."""

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -75,7 +76,8 @@ def find_models(settings: EmbeddedSettings) -> tuple[Header, ...]:
     Returns
     -------
     tuple of Header
-        Empty where `enabled` is false, or where `model_path` is unset and nothing was fetched or put there yet.
+        Each with a name of its own. Empty where `enabled` is false, or where `model_path` is unset and nothing was
+        fetched or put there yet.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def find_models(settings: EmbeddedSettings) -> tuple[Header, ...]:
         return ()
     chosen = settings.model_path
     if chosen is None:
-        return tuple(_usable(models_folder()))
+        return _usable(models_folder())
     if chosen.is_file():
         return (_require_chat(read_header(chosen.absolute())),)
     if not chosen.is_dir():
@@ -94,7 +96,7 @@ def find_models(settings: EmbeddedSettings) -> tuple[Header, ...]:
             f"embedded.model_path names {str(chosen)!r}, and there is no such file or folder: mend it, or unset it "
             f"to use what lies in {str(models_folder())!r}."
         )
-    if not (found := tuple(_usable(chosen.absolute()))):
+    if not (found := _usable(chosen.absolute())):
         raise NoModelFile(
             f"The folder {str(chosen)!r} of embedded.model_path holds no GGUF file with a chat template: "
             f"put one there (an “instruct” or “chat” model), or name another folder."
@@ -102,7 +104,19 @@ def find_models(settings: EmbeddedSettings) -> tuple[Header, ...]:
     return found
 
 
-def _usable(folder: Path) -> Iterator[Header]:
+def _usable(folder: Path) -> tuple[Header, ...]:
+    """Return the models of a folder; those whose files have one name are told apart by their paths in it."""
+    headers = list(_headers(folder))
+    bearers = Counter(header.name for header in headers)
+    return tuple(
+        header
+        if bearers[header.name] == 1
+        else header.model_copy(update={"name": header.path.relative_to(folder).as_posix()})
+        for header in headers
+    )
+
+
+def _headers(folder: Path) -> Iterator[Header]:
     for path in sorted((*folder.glob("*"), *folder.glob("*/*"))):
         if path.suffix.lower() != ".gguf" or not path.is_file() or _is_later_part(path):
             continue

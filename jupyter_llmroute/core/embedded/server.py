@@ -49,7 +49,7 @@ def main() -> int:
         "url": server.listening_address,
         "key": config["key"],
         "pid": os.getpid(),
-        "context_window": _window(config),
+        "context_window": served_window(config["context_window"], config["trained_window"]),
         "started_at": datetime.now(UTC).isoformat(),
     }
     # Now that all is imported: a process that stays should not hold on to the folder it was started in.
@@ -81,7 +81,7 @@ def _open_server(config: Mapping[str, Any]) -> Any:
     params.ui = False
     params.endpoint_slots = True
     params.endpoint_metrics = True
-    params.n_ctx = _window(config)
+    params.n_ctx = served_window(config["context_window"], config["trained_window"])
     params.n_parallel = 1
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"] or max(1, _cores() - 1)
     params.cache_ram_mib = 256
@@ -93,9 +93,15 @@ def _open_server(config: Mapping[str, Any]) -> Any:
     return xllamacpp.Server(params)
 
 
-def _window(config: Mapping[str, Any]) -> int:
-    window: int = min(config["context_window"], config["trained_window"] or config["context_window"])
-    return max(WINDOW_STEP, window // WINDOW_STEP * WINDOW_STEP)
+def served_window(wanted: int, trained: int | None) -> int:
+    """Return the window that a server is started with, in tokens: what is wanted, and at most the trained one.
+
+    Examples
+    --------
+    >>> served_window(8192, 2048), served_window(1000, None)
+    (2048, 768)
+    """
+    return max(WINDOW_STEP, min(wanted, trained or wanted) // WINDOW_STEP * WINDOW_STEP)
 
 
 def _cores() -> int:

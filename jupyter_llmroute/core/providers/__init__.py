@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncGenerator
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import httpx
 
@@ -43,12 +43,15 @@ class Chunk(Value):
     usage: Usage | None = None
 
 
+@runtime_checkable
 class Provider(Protocol):
     """One dialect."""
 
     name: str
     default_urls: tuple[str, ...]
     """Where such servers listen unless they are told otherwise."""
+    named_urls: tuple[str, ...]
+    """Where the user's own variables say that one listens: looked at instead, and shown even when nothing answers."""
 
     async def recognise(self, probe: Probe) -> bool:
         """Whether the server behind `probe` says that it is one of this kind; its port says nothing."""
@@ -78,6 +81,8 @@ def load_providers() -> dict[str, Provider]:
     for entry in entry_points(group=GROUP):
         try:
             provider = entry.load()()
+            if not isinstance(provider, Provider):
+                raise TypeError("it lacks a part of jupyter_llmroute.core.providers.Provider")
         except Exception as error:  # a third party's code: whatever it raises must not stop the rest
             warnings.warn(f"The provider {entry.name!r} ({entry.value}) does not load: {error!r}", stacklevel=2)
             continue

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator
 
 import httpx
 
-from jupyter_llmroute.core.embedded import EmbeddedBackend, Header, find_models, is_installed
+from jupyter_llmroute.core.embedded import EmbeddedBackend, Header, Running, find_models, is_installed
+from jupyter_llmroute.core.embedded.server import served_window
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
-from jupyter_llmroute.core.errors import ModelNotFound, UserError
+from jupyter_llmroute.core.errors import ModelNotFound, ServerFailure, UserError
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
@@ -26,6 +27,7 @@ class Embedded:
 
     name = "embedded"
     default_urls: tuple[str, ...] = ()
+    named_urls: tuple[str, ...] = ()
 
     def __init__(self, settings: EmbeddedSettings) -> None:
         self._settings = settings
@@ -44,21 +46,21 @@ class Embedded:
             headers, running = await asyncio.to_thread(lambda: (find_models(self._settings), self._backend.running()))
         except UserError as error:
             return (endpoint.model_copy(update={"health": Health.DOWN, "detail": str(error)}),)
-        in_memory = {process.path for process in running}
-        models = tuple(self._served(header, header.path in in_memory) for header in headers)
+        in_memory = {process.path: process for process in running}
+        models = tuple(self._served(header, in_memory.get(header.path)) for header in headers)
         detail = "" if models else "no model yet: jupyter-llmroute embedded fetch, or set embedded.model_path"
         return (endpoint.model_copy(update={"models": models, "detail": detail}),)
 
-    def _served(self, header: Header, loaded: bool) -> ServedModel:
-        window = self._settings.context_window
+    def _served(self, header: Header, running: Running | None) -> ServedModel:
+        to_be = served_window(self._settings.context_window, header.trained_window)
         return ServedModel(
             id=header.name,
-            context_window=min(window, header.trained_window or window),
+            context_window=running.context_window if running else to_be,
             trained_window=header.trained_window,
             size_bytes=header.size_bytes,
             parameters=header.parameters,
             quantisation=header.quantisation,
-            loaded=loaded,
+            loaded=running is not None,
         )
 
     async def recognise(self, probe: Probe) -> bool:
@@ -78,7 +80,10 @@ class Embedded:
         header = next((header for header in headers if header.name == chat.model.id), None)
         if header is None:
             raise ModelNotFound(f"The file of {chat.model.id!r} is gone: see jupyter-llmroute embedded status.")
-        running = await self._backend.ensure(header)
+        try:
+            running = await self._backend.ensure(header)
+        except (UserError, OSError) as error:  # the user's to mend, and no reason to ask nobody else
+            raise ServerFailure(f"The embedded server cannot be had for {chat.model.id!r}: {error}") from error
         started = endpoint.model_copy(update={"base_url": running.url, "api_key": running.key})
         async with contextlib.aclosing(self._dialect.chat(client, started, chat)) as chunks:
             async for chunk in chunks:

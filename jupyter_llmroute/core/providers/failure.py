@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any
 
+from jupyter_llmroute.core.endpoint import size
 from jupyter_llmroute.core.errors import (
     AuthenticationNeeded,
     BadRequest,
@@ -18,6 +19,7 @@ from jupyter_llmroute.core.errors import (
     ModelNotFound,
     OutOfMemory,
     PeerError,
+    RefusedOption,
     ServerBusy,
     ServerFailure,
 )
@@ -56,6 +58,10 @@ BY_STATUS: dict[int, type[PeerError]] = {
 }
 """The rest is `ServerFailure`: a path that is missing (405) or a body too large (413) says nothing of other servers."""
 
+OPTIONS = re.compile(r"\b(temperature|seed|max_(completion_|new_)?tokens|(n|num)_predict)\b", re.IGNORECASE)
+"""The names that servers have for what `Sampling` holds. A `BadRequest` that names one is the user's to mend; any other
+may be about our own prompt, such as "System role not supported", and another server may take that."""
+
 COUNTS = re.compile(r"\((\d+) tokens\)[^()]*\((\d+) tokens\)")
 """Prompt and window in the words of llama.cpp, of Ollama that passes them on, and of SGLang."""
 
@@ -66,7 +72,8 @@ REMEDIES: dict[type[PeerError], str] = {
     ServerBusy: "ask again in a moment",
     ContextOverflow: "send less, or serve the model with a larger window",
     OutOfMemory: "choose a smaller model, or a smaller window",
-    BadRequest: "mend the option that it names",
+    BadRequest: "choose another model, or send less along",
+    RefusedOption: "mend the option that it names",
 }
 """What the user can do about each."""
 
@@ -85,7 +92,7 @@ def failure(who: str, status: int, body: bytes | str) -> PeerError:
     """
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
     said, details = _read(text)
-    kind = _kind(status, f"{said} {details.get('type', '')} {details.get('code', '')}")
+    kind = _kind(status, " ".join((said, *(str(details.get(key, "")) for key in ("type", "code", "param")))))
     said = said[:SHOWN_CHARS].rstrip(" .") or "no reason given"
     message = f"{who}: {said} (HTTP {status})" + (f"; {REMEDIES[kind]}." if kind in REMEDIES else ".")
     if kind is ContextOverflow:
@@ -93,8 +100,8 @@ def failure(who: str, status: int, body: bytes | str) -> PeerError:
         prompt_tokens, context_window = map(int, counts.groups()) if counts else (None, None)
         return ContextOverflow(
             message,
-            prompt_tokens=_number(details.get("n_prompt_tokens")) or prompt_tokens,
-            context_window=_number(details.get("n_ctx")) or context_window,
+            prompt_tokens=size(details.get("n_prompt_tokens")) or prompt_tokens,
+            context_window=size(details.get("n_ctx")) or context_window,
         )
     return kind(message)
 
@@ -103,7 +110,8 @@ def _kind(status: int, said: str) -> type[PeerError]:
     for words, kind in BY_WORDS:
         if words.search(said):
             return kind
-    return BY_STATUS.get(status, ServerFailure)
+    kind = BY_STATUS.get(status, ServerFailure)
+    return RefusedOption if kind is BadRequest and OPTIONS.search(said) else kind
 
 
 def _read(text: str) -> tuple[str, dict[str, Any]]:
@@ -118,7 +126,3 @@ def _read(text: str) -> tuple[str, dict[str, Any]]:
     if isinstance(details, dict):
         return str(details.get("message") or details.get("msg") or details), details
     return str(details), {}
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, size
 from jupyter_llmroute.core.errors import ModelLoading
 from jupyter_llmroute.core.probe import Answer, Probe
 from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
@@ -75,5 +75,4 @@ def _is_loading(answer: Answer) -> bool:
 
 def _slot_window(answer: Answer) -> int | None:
     settings = answer.json.get("default_generation_settings") if isinstance(answer.json, dict) else None
-    window = settings.get("n_ctx") if isinstance(settings, dict) else None
-    return window if isinstance(window, int) and window > 0 else None
+    return size(settings.get("n_ctx")) if isinstance(settings, dict) else None

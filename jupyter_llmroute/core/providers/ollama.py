@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import ValidationError
 
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.errors import BrokenStream
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.ndjson import LineDecoder, LineTooLong
@@ -39,7 +39,7 @@ EMBEDDING_FAMILY = "bert"
 class _Details(Answered):
     family: str | None = None
     quantization_level: str | None = None
-    context_length: int | None = None
+    context_length: Size = None
 
 
 class _Listed(Answered):
@@ -57,7 +57,7 @@ class _Running(Answered):
     """One entry of `/api/ps`."""
 
     name: str
-    context_length: int | None = None
+    context_length: Size = None
     """The window that was really allocated."""
 
 
@@ -80,11 +80,13 @@ class Ollama:
     """Several models, loaded when they are asked."""
 
     name = "ollama"
+    default_urls: tuple[str, ...] = (f"http://127.0.0.1:{DEFAULT_PORT}",)
 
     @property
-    def default_urls(self) -> tuple[str, ...]:
-        """Where `OLLAMA_HOST` says, as Ollama itself reads it; else the default port."""
-        return (base_url(os.environ.get("OLLAMA_HOST", "")),)
+    def named_urls(self) -> tuple[str, ...]:
+        """Where `OLLAMA_HOST` says, as Ollama itself reads it."""
+        value = os.environ.get("OLLAMA_HOST", "")
+        return (base_url(value),) if value.strip(" \t\"'") else ()
 
     async def recognise(self, probe: Probe) -> bool:
         """Whether it greets as Ollama and its version has one key: several servers imitate one of the two."""

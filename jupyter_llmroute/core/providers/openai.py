@@ -11,14 +11,18 @@ import httpx
 from pydantic import ValidationError
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
-from jupyter_llmroute.core.errors import BrokenStream, ServerFailure
+from jupyter_llmroute.core.errors import BrokenStream, ContextOverflow, ServerFailure
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.probe import Probe, key_headers
+from jupyter_llmroute.core.prompt import least_tokens
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.sse import EventTooLong, ServerSentEvent, SSEDecoder
 from jupyter_llmroute.core.transport import peer_errors
 from jupyter_llmroute.core.values import Answered
+
+CERTAIN_TOKENS = 256
+"""A prompt of fewer words than this is cut by nobody; whatever is counted of it, the answer is one to all of it."""
 
 
 class _Delta(Answered):
@@ -62,6 +66,7 @@ class OpenAICompatible:
 
     name = "openai"
     default_urls: tuple[str, ...] = ()
+    named_urls: tuple[str, ...] = ()
     models_path = "/v1/models"
     chat_path = "/v1/chat/completions"
 
@@ -98,23 +103,43 @@ class OpenAICompatible:
         }
 
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
-        """Stream the answer; the end is what the server says it is, `[DONE]` alone proves nothing."""
+        """Stream the answer; the end is what the server says it is, `[DONE]` alone proves nothing.
+
+        An answer to a prompt that the server cut ends in `ContextOverflow`, after its text: usage comes last.
+        """
         url = endpoint.base_url.rstrip("/") + (endpoint.chat_path or self.chat_path)
         who = f"{chat.model.id} on {endpoint.name}"
         with peer_errors(who):
             async with client.stream("POST", url, json=self.body(chat), headers=auth_headers(endpoint)) as response:
                 await raise_unless_stream(who, response, "text/event-stream")
-                decoder = SSEDecoder()
+                decoder, usage = SSEDecoder(), Usage()
                 try:
                     async for data in response.aiter_bytes():
                         for event in decoder.feed(data):
                             if chunk := _read(who, event):
+                                usage = chunk.usage or usage
                                 yield chunk
                 except EventTooLong as error:
                     raise BrokenStream(f"{who}: {error}.") from error
                 for event in decoder.close():
                     if chunk := _read(who, event):
+                        usage = chunk.usage or usage
                         yield chunk
+        _raise_if_cut(who, chat, usage)
+
+
+def _raise_if_cut(who: str, chat: Chat, usage: Usage) -> None:
+    """Raise when the server counted fewer tokens than the prompt has words: in this dialect it counts the whole prompt.
+
+    Not by the estimate: of blanks, rules and rows of signs it may be several times too high.
+    """
+    words, counted = least_tokens(chat.messages), usage.prompt_tokens
+    if counted and counted < words and words >= CERTAIN_TOKENS:
+        raise ContextOverflow(
+            f"{who} read only {counted:,} tokens of a prompt of more than {words:,}: it cut the prompt without a word, "
+            f"so this is no answer to all of it; send less, or serve the model with a larger window.",
+            prompt_tokens=counted,
+        )
 
 
 def model_list(answer: Any) -> list[dict[str, Any]] | None:

@@ -47,6 +47,13 @@ def test_a_folder_is_searched_with_the_folders_in_it(shelf):
     assert names(shelf) == ["A", "b", "c-00001-of-00002"]
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(shelf, tiny_model):
+    (shelf / "flat").mkdir()
+    for name in ("deep/b.gguf", "flat/b.gguf", "flat/e.gguf"):
+        shutil.copyfile(tiny_model, shelf / name)
+    assert names(shelf) == ["A", "b.gguf", "deep/b.gguf", "c-00001-of-00002", "flat/b.gguf", "e"]
+
+
 def test_a_file_is_taken_alone(shelf):
     assert names(shelf / "b.gguf") == ["b"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_llmroute.core.embedded import EmbeddedBackend
 from jupyter_llmroute.core.endpoint import Health
-from jupyter_llmroute.core.errors import ModelNotFound
+from jupyter_llmroute.core.errors import ModelNotFound, ServerFailure
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers.embedded import Embedded
@@ -53,6 +53,12 @@ async def test_a_file_is_a_model_with_both_windows(folder):
     )
     assert (model.context_window, model.trained_window, model.loaded) == (1024, 8192, False)
     assert model.size_bytes == (folder / "tiny.gguf").stat().st_size
+
+
+async def test_the_window_is_the_one_that_a_server_would_be_started_with(folder):
+    with closing(Embedded(settings(folder, context_window=1000))) as provider:
+        (endpoint,) = await provider.endpoints()
+    assert endpoint.models[0].context_window == 768
 
 
 async def test_the_served_window_is_never_above_the_trained_one(folder):
@@ -104,6 +110,8 @@ async def test_a_question_starts_the_server_and_is_answered(folder):
         async with open_client(Policy()) as client:
             chunks = [chunk async for chunk in provider.chat(client, endpoint, asked)]
         (after,) = await provider.endpoints()
+        with closing(Embedded(settings(folder, context_window=4096))) as other:
+            (of_others,) = await other.endpoints()
         with EmbeddedBackend(given) as backend:
             (started,) = [running for running in backend.running() if running.path.parent == folder]
             await backend.stop(started.pid)
@@ -112,6 +120,29 @@ async def test_a_question_starts_the_server_and_is_answered(folder):
     assert "".join(chunk.text for chunk in chunks)
     assert usage.completion_tokens == 3
     assert [each.models[0].loaded for each in (endpoint, after, stopped)] == [False, True, False]
+    assert of_others.models[0].context_window == 512, "that of the server that runs"
+
+
+async def test_two_files_of_one_name_are_two_models(folder):
+    (folder / "deep").mkdir()
+    shutil.copyfile(folder / "tiny.gguf", folder / "deep" / "tiny.gguf")
+    with closing(Embedded(settings(folder))) as provider:
+        (endpoint,) = await provider.endpoints()
+    assert [model.id for model in endpoint.models] == ["deep/tiny.gguf", "tiny.gguf"]
+
+
+@pytest.mark.parametrize("obstacle", ["no package", "no folder"])
+async def test_a_server_that_cannot_be_had_is_a_failure_and_another_may_answer(folder, tmp_path, monkeypatch, obstacle):
+    monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path / "home"))
+    with closing(Embedded(settings(folder))) as provider:
+        (endpoint,) = await provider.endpoints()
+        if obstacle == "no package":
+            monkeypatch.setitem(sys.modules, "xllamacpp", None)
+        else:
+            (tmp_path / "home").write_text("in the way")
+        async with open_client(Policy()) as client:
+            with pytest.raises(ServerFailure, match=r"xllamacpp|state folder"):
+                await anext(provider.chat(client, endpoint, chat("Hello?", endpoint.models[0])))
 
 
 @pytest.mark.parametrize("gone", ["the file", "the folder"])

@@ -14,10 +14,12 @@ from jupyter_llmroute.core.errors import (
     ModelNotFound,
     OutOfMemory,
     PeerError,
+    RefusedOption,
     ServerBusy,
     ServerFailure,
 )
 from jupyter_llmroute.core.providers.failure import REMEDIES, SHOWN_CHARS, failure
+from jupyter_llmroute.core.request import Sampling
 
 
 def said(message: str, **more: object) -> str:
@@ -38,6 +40,8 @@ SERVERS = {
     "llama.cpp, path": (404, said("File Not Found", type="not_found_error", code=404), ModelNotFound),
     "llama.cpp, router": (400, said("model 'X' not found"), ModelNotFound),
     "llama.cpp, parameter": (400, said("'messages' is required", type="invalid_request_error"), BadRequest),
+    "llama.cpp, option": (400, said("Field 'temperature': must be a number", param="x"), RefusedOption),
+    "llama.cpp, template": (400, said("Jinja Exception: System role not supported"), BadRequest),
     "llama.cpp, compute": (500, said("Compute error."), ServerFailure),
     "Ollama, too long": (400, '{"error":"the input is longer than the context length"}', ContextOverflow),
     "Ollama, unknown": (404, '{"error":"model \'X\' not found"}', ModelNotFound),
@@ -66,6 +70,10 @@ SERVERS = {
         ContextOverflow,
     ),
     "vLLM, unknown": (404, said("The model `X` does not exist.", type="NotFoundError", code=404), ModelNotFound),
+    "vLLM, option": (400, said("temperature must be non-negative, got -1.0.", type="BadRequestError"), RefusedOption),
+    "vLLM, option in param": (400, said("not in range", param="max_tokens"), RefusedOption),
+    "vLLM, field": (400, said("[{'loc': ('body', 'stream_options'), 'msg': 'Extra inputs'}]"), BadRequest),
+    "vLLM, roles": (400, said("Conversation roles must alternate user/assistant/user/assistant/..."), BadRequest),
     "vLLM, key": (401, '{"error":"Unauthorized"}', AuthenticationNeeded),
     "SGLang, too long": (
         400,
@@ -80,6 +88,10 @@ SERVERS = {
     "KoboldCpp, busy": (503, '{"detail":{"msg":"Server is busy; please try again later."}}', ServerBusy),
     "text-generation-webui, key": (401, '{"detail":"Unauthorized"}', AuthenticationNeeded),
     "text-generation-webui, parameter": (422, '{"detail":[{"loc":["body"],"msg":"field required"}]}', BadRequest),
+    "text-generation-webui, option": (422, '{"detail":[{"loc":["body","max_tokens"],"msg":"x"}]}', RefusedOption),
+    "Ollama, option": (400, '{"error":"option \\"num_predict\\" must be of type integer"}', RefusedOption),
+    "Ollama, our option": (400, '{"error":"option \\"num_ctx\\" must be of type integer"}', BadRequest),
+    "any, another status": (500, said("temperature"), ServerFailure),
     "LocalAI, loading": (503, said("backend is starting", code="model_loading"), ModelLoading),
     "LocalAI, opaque": (500, "", ServerFailure),
     "Jan, plain text": (404, "No running session found for model 'X'", ModelNotFound),
@@ -107,9 +119,14 @@ def test_within_a_stream_there_is_no_status_and_the_words_tell(name):
     assert type(failure("m on desk", 200, body)) is kind
 
 
-def test_only_a_refused_parameter_ends_the_chain():
+def test_only_a_refused_option_ends_the_chain():
     kinds = {kind for *_, kind in SERVERS.values()}
-    assert {kind for kind in kinds if not kind.may_fall_back} == {BadRequest}
+    assert {kind for kind in kinds if not kind.may_fall_back} == {RefusedOption}
+
+
+@pytest.mark.parametrize("option", Sampling.model_fields)
+def test_every_option_of_the_user_is_known_by_its_name(option):
+    assert type(failure("m on desk", 400, said(f"invalid {option}"))) is RefusedOption
 
 
 def test_message_has_who_what_and_what_to_do():

@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_llmroute.core.embedded import Running
 from jupyter_llmroute.core.endpoint import ServedModel
-from jupyter_llmroute.core.errors import AuthenticationNeeded, BadRequest, ContextOverflow, ModelLoading
+from jupyter_llmroute.core.errors import AuthenticationNeeded, ContextOverflow, ModelLoading, RefusedOption
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
@@ -258,5 +258,5 @@ async def test_real_server_refuses_what_is_no_parameter(dialect, embedded):
             return super().body(asked) | {"temperature": "hot"}
 
     heard = await listen(Odd(), asked=chat(), **of(embedded))
-    assert type(heard.error) is BadRequest
+    assert type(heard.error) is RefusedOption
     assert "temperature" in str(heard.error)

@@ -82,7 +82,12 @@ def dialect():
 def test_where_ollama_host_says(monkeypatch, dialect, ollama_host, url):
     assert base_url(ollama_host) == url
     monkeypatch.setenv("OLLAMA_HOST", ollama_host)
-    assert dialect.default_urls == (url,)
+    assert dialect.named_urls == ((url,) if ollama_host.strip() else ())
+
+
+def test_without_it_the_default_port(monkeypatch, dialect):
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+    assert (dialect.default_urls, dialect.named_urls) == ((base_url(""),), ())
 
 
 # --- who it is ---

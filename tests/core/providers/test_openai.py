@@ -7,13 +7,13 @@ import pytest
 
 from jupyter_llmroute.core.errors import (
     AuthenticationNeeded,
-    BadRequest,
     BrokenStream,
     ContextOverflow,
     ModelLoading,
     ModelNotFound,
     OutOfMemory,
     PeerError,
+    RefusedOption,
     ServerBusy,
     ServerFailure,
     Unreachable,
@@ -135,7 +135,7 @@ FAILURES = {
     "rate limit": (json_reply({"error": {"message": "slow down"}}, 429), ServerBusy, "", "slow down"),
     "no key": (json_reply({"error": {"message": "Invalid API Key"}}, 401), AuthenticationNeeded, "", "api_key"),
     "no model": (json_reply({"error": {"message": "gone"}}, 404), ModelNotFound, "", "gone"),
-    "parameter": (json_reply({"error": {"message": "temperature"}}, 400), BadRequest, "", "temperature"),
+    "option": (json_reply({"error": {"message": "temperature"}}, 400), RefusedOption, "", "temperature"),
     "crash": (text_reply("", 500), ServerFailure, "", "HTTP 500"),
     "redirect": (Reply((), 307, headers={"Location": "http://127.0.0.1:1/"}), ServerFailure, "", "HTTP 307"),
     "web page": (html(), ServerFailure, "", "'text/html' where 'text/event-stream' was due"),
@@ -151,6 +151,12 @@ FAILURES = {
     "cut in mid-token": (sse(delta("Hel"), 'data: {"choices":[{"del', CUT), BrokenStream, "Hel", "broke off"),
     "ended in mid-token": (sse(delta("Hel"), 'data: {"choices":[{"del'), BrokenStream, "Hel", "not a chat completion"),
     "cut before an answer": (Reply((CUT,)), BrokenStream, "", "broke off"),
+    "packed as it is not": (
+        Reply((b"no gzip",), 200, "text/event-stream", {"Content-Encoding": "gzip"}),
+        BrokenStream,
+        "",
+        "DecodingError",
+    ),
     "garbage": (sse(delta("Hel"), "data: <oops>\n\n"), BrokenStream, "Hel", "not a chat completion: '<oops>'"),
     "other JSON": (sse("data: 5\n\n"), BrokenStream, "", "not a chat completion: '5'"),
     "other fields": (sse('data: {"choices":"x"}\n\n'), BrokenStream, "", "not a chat completion"),
@@ -175,6 +181,35 @@ async def test_an_overflow_tells_both_numbers(dialect):
         error = (await listen(dialect, server.url)).error
     assert isinstance(error, ContextOverflow)
     assert (error.prompt_tokens, error.context_window) == (9000, 8192)
+
+
+def counted(tokens: object) -> Reply:
+    """An answer to a prompt of which so many tokens were read."""
+    return sse(delta("Yes", finish="stop"), {"choices": [], "usage": {"prompt_tokens": tokens}})
+
+
+@pytest.mark.parametrize(
+    ("question", "tokens", "is_cut"),
+    [
+        ("word " * 300, 42, True),
+        ("word " * 300, 301, True),
+        ("word " * 300, 302, False),
+        ("word " * 300, 0, False),
+        ("word " * 300, None, False),
+        ("word " * 300, -1, False),
+        ("word " * 250, 42, False),
+        ("=" * 9000 + " " * 9000 + "数据分析" * 900, 42, False),
+    ],
+    ids=lambda value: str(value)[:9],
+)
+async def test_an_answer_to_a_prompt_that_was_cut_is_an_error_after_its_text(dialect, question, tokens, is_cut):
+    with Scripted({CHAT: counted(tokens)}) as server:
+        heard = await listen(dialect, server.url, chat(question))
+    assert heard.text == "Yes"
+    assert type(heard.error) is (ContextOverflow if is_cut else type(None))
+    if is_cut:
+        assert heard.error.prompt_tokens == tokens
+        assert f"read only {tokens} tokens of a prompt of more than 302" in str(heard.error)
 
 
 async def test_refused(dialect):
