@@ -225,6 +225,11 @@ CHANGED = {
     "live code, still being written": ("```html\n<b>", "~~~html\n<b>\n~~~"),
     "live code in a list": ("1. a\n   ```sh\n   echo $x\n   ```\n2. b", "1. a\n\n~~~sh\necho $x\n~~~\n\n2. b"),
     "live code with tildes": ("```\n<b>\n~~~~\n```", "~~~~~\n<b>\n~~~~\n~~~~~"),
+    "live code beside the mark of its item": ("- ```sh\n  echo $x\n  ```", "-\n\n~~~sh\necho $x\n~~~"),
+    "live code that ends with its item": ("- ```\n  $x\ntext", "-\n\n~~~\n$x\n~~~\n\ntext"),
+    "live code that shows a fence": ("```\n<b>\n    ```\ny\n```", "~~~\n<b>\n    ```\ny\n~~~"),
+    "a fence that only some renderers close": ("```\n<b>\n```~\nc", "~~~\n<b>\n~~~\n\nc"),
+    "entities": ("&#92;a &bsol;b &lt;", "&amp;#92;a &amp;bsol;b &lt;"),
     "a diagram": ("```mermaid\na\n```", "~~~\na\n~~~"),
     "line ends": ("a\r\nb\rc", "a\nb\nc"),
 }
@@ -280,6 +285,10 @@ def test_a_name_is_cut_with_a_mark():
     assert plain_line("x" * 300, 10) == "x" * 9 + "…"
     assert plain_line("a\nb\tc\x00") == "a b c\ufffd"
     assert inert_line("$" * 300, 3) == "&#36;&#36;…"
+
+
+def test_a_name_makes_no_link_of_mathjax():
+    assert inert_line(r"$\href{javascript:x}{y}$").startswith("&#36;&#92;\N{WORD JOINER}href")
 
 
 @pytest.mark.parametrize(
