@@ -210,7 +210,7 @@ def _rate(endpoint: Endpoint, model: ServedModel, what: Classification, snapshot
     # The mixture, not the winner alone: where two tasks are close, a model that is good at both is the better bet.
     quality = sum(what.scores[task] * info.scores[task] for task in Task)
     origin = "guessed from its size" if info.source == "size" else "catalog"
-    score, reasons = quality, [f"{what.task} {info.scores[what.task]:.0f} of 100 ({origin})"]
+    score, reasons = quality, [f"rated {info.scores[what.task]:.0f} of 100 for {what.task} ({origin})"]
     if gain := _list_gain(info, what.task, snapshot.catalog):
         score += gain
         reasons.append(f"on the list for {what.task}")

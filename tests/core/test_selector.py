@@ -267,8 +267,8 @@ def test_costs(facts: dict[str, Any], cost: float, reason: str | None):
 
 def test_reasons_say_where_the_score_comes_from():
     [known, unknown] = route(server(model(CODER), model("new:7b"))).candidates
-    assert known.reasons == ("coding 96 of 100 (catalog)", "on the list for coding")
-    assert unknown.reasons == ("coding 61 of 100 (guessed from its size)",)
+    assert known.reasons == ("rated 96 of 100 for coding (catalog)", "on the list for coding")
+    assert unknown.reasons == ("rated 61 of 100 for coding (guessed from its size)",)
 
 
 WISHES = {

@@ -78,7 +78,7 @@ def test_tokens_grow_under_the_card(
     assert len(lengths) >= 3, f"the answer was not seen to grow: {lengths}"
     assert lengths == sorted(lengths)
     card.get_by_text("Why this model").click()
-    expect(card).to_contain_text("coding 12 of 100")
+    expect(card).to_contain_text("rated 12 of 100 for coding")
     screenshot(page, "first-route")
     outside = {urlsplit(url).netloc for url in requests_seen if url.startswith(("http", "ws"))} - {
         urlsplit(lab.url).netloc
