@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from jupyter_llmroute.core.embedded import Running
 
@@ -150,6 +150,7 @@ def browser(lab: Lab) -> Iterator[Browser]:
     if not CHROMIUM:
         required = os.environ.get("LLMROUTE_TEST_REQUIRE", "")
         (pytest.fail if required == "all" or "browser" in required else pytest.skip)("no browser: install chromium")
+    expect.set_options(timeout=60_000)  # of milliseconds; a busy machine needs more than the usual five seconds
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=CHROMIUM_ARGS)
         yield chromium
