@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an answer must not end because a code page lacks a character
+    warnings.showwarning = _show_warning
     options = build_parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -55,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"jupyter-llmroute: {message}", file=sys.stderr)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     from jupyter_llmroute.core.task import Task
@@ -67,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     services.set_defaults(run=_services)
 
     route = commands.add_parser("route", help="ask the model that suits a question")
-    route.add_argument("question", help="the question; - reads it from standard input")
+    route.add_argument("question", nargs="+", help="the question, best in quotes; - reads it from standard input")
     route.add_argument("-m", "--model", help="ask only this model")
     route.add_argument("-s", "--service", help="ask only this server")
     route.add_argument("-t", "--task", choices=[task.value for task in Task])
@@ -92,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--lab", action="store_true", help="open the same in JupyterLab")
     demo.add_argument("--no-download", action="store_true", help="use only what is there")
+    demo.add_argument("lab_options", nargs="*", metavar="-- OPTION", help="JupyterLab's own, such as --allow-root")
     demo.set_defaults(run=_demo)
 
     embedded = commands.add_parser("embedded", help="the built-in llama.cpp server").add_subparsers(
@@ -131,7 +138,7 @@ def _route(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.request import Request, Sampling
     from jupyter_llmroute.core.router import Router
 
-    question = sys.stdin.read() if options.question == "-" else options.question
+    question = sys.stdin.read() if options.question == ["-"] else " ".join(options.question)
     if not question.strip():
         raise UserError("There is no question.")
     sampling = Sampling.checked(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
@@ -215,7 +222,7 @@ def _demo(options: argparse.Namespace) -> int:
         except NoModelFile as error:
             print(f"{error}\nGoing on with the servers that run here.", file=sys.stderr)
     if options.lab:
-        return _open_lab()
+        return _open_lab(options.lab_options)
     request = Request(question=DEMO_QUESTION, sampling=Sampling(max_tokens=DEMO_TOKENS, temperature=0))
 
     async def go() -> None:
@@ -231,10 +238,10 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
-def _open_lab() -> int:
+def _open_lab(lab_options: Sequence[str]) -> int:
     from jupyter_llmroute.tour import open_in_lab
 
-    return open_in_lab()
+    return open_in_lab(lab_options)
 
 
 def _embedded_status(options: argparse.Namespace) -> int:

@@ -47,7 +47,9 @@ def bundle(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 def _server_cells(endpoint: Endpoint) -> tuple[str, str, str]:
     state = endpoint.health.value + (f": {endpoint.detail}" if endpoint.detail else "")
-    if endpoint.health is Health.WELL and not endpoint.base_url and not endpoint.detail:
+    if endpoint.health is Health.WELL and not endpoint.models:
+        state = endpoint.detail
+    elif endpoint.health is Health.WELL and not endpoint.base_url and not endpoint.detail:
         state = "starts when asked"
     return plain_line(endpoint.name), plain_line(endpoint.base_url) or "built in", plain_line(state)
 

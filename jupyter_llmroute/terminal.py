@@ -7,7 +7,7 @@ import re
 from jupyter_llmroute.core.events import Routed
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.inert import plain_line
-from jupyter_llmroute.view import RunView, figures
+from jupyter_llmroute.view import CUT_SHORT, CUT_WORDS, RunView, figures
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """A terminal obeys these: they can clear it, rename it, and write to the clipboard."""
@@ -53,7 +53,8 @@ def decision_lines(routed: Routed, request: Request) -> list[str]:
 def figures_line(view: RunView) -> str:
     """Return what was measured, and how the run ended."""
     facts = view.facts()
-    return " · ".join((*figures(facts), facts.state.value))
+    cut = (CUT_WORDS,) if facts.finish_reason == CUT_SHORT else ()
+    return " · ".join((*figures(facts), *cut, facts.state.value))
 
 
 class TerminalScreen:

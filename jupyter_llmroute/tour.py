@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from jupyter_llmroute.core.errors import MissingExtra
@@ -13,8 +15,13 @@ from jupyter_llmroute.core.errors import MissingExtra
 TOUR = "01_first_route.ipynb"
 
 
-def open_in_lab() -> int:
+def open_in_lab(options: Sequence[str] = ()) -> int:
     """Put the tour's notebook into this folder, unless it is there, and run JupyterLab on it until it is closed.
+
+    Parameters
+    ----------
+    options
+        JupyterLab's own.
 
     Returns
     -------
@@ -32,7 +39,8 @@ def open_in_lab() -> int:
     if not notebook.exists():  # what is there may be the user's own work
         shutil.copy(packaged_tour(), notebook)
     print(f"Opening {notebook} in JupyterLab; Ctrl-C twice ends it.", flush=True)
-    lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", str(notebook)])
+    lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", str(notebook), *options])
+    signal.signal(signal.SIGTERM, lambda *_: lab.terminate())  # it must not outlive this process
     while True:
         try:
             return lab.wait()

@@ -35,6 +35,11 @@ SHOWN_IN_CARD = 4
 
 KEPT_IN_FACTS = 40
 
+CUT_SHORT = "length"
+"""The finish reason of an answer that reached its limit of tokens, in every dialect."""
+
+CUT_WORDS = "the answer was cut: it reached its limit of tokens"
+
 _MEASURED = {"answered_by", "finish_reason", "usage", "time_to_first_token_s", "elapsed_s", "tokens_per_second"}
 """Fields that a response takes from the event of its completion."""
 
@@ -89,6 +94,8 @@ class AnswerFacts(Value):
     time_to_first_token_s: float | None = None
     tokens_per_second: float | None = None
     elapsed_s: float | None = None
+    finish_reason: str | None = None
+    """`"length"` where the answer was cut at its limit of tokens."""
     error: str | None = None
 
 
@@ -208,6 +215,7 @@ class RunView:
             time_to_first_token_s=done and round(done.time_to_first_token_s, 3),
             tokens_per_second=round(done.tokens_per_second, 1) if done and done.tokens_per_second else None,
             elapsed_s=done and round(done.elapsed_s, 3),
+            finish_reason=plain_line(done.finish_reason) if done else None,
             error=plain_line(self._error, 600) if self._error else None,
         )
 
@@ -224,6 +232,8 @@ class RunView:
         rows += [f"failed: {inert_line(_who(a))}: {inert_line(a.error, 400)}" for a in facts.attempts]
         if facts.answered_by and facts.answered_by != facts.model:
             rows.append(f"answered by {inert_line(facts.answered_by)}, as the server calls it")
+        if facts.finish_reason == CUT_SHORT:
+            rows.append(f"**{CUT_WORDS}**")
         if facts.left_out:
             rows.append(f"did not fit and was left out: {inert_line(', '.join(facts.left_out))}")
         rows.append(inert_figures(facts))

@@ -159,6 +159,13 @@ def test_a_models_html_is_text_and_its_code_is_left_alone() -> None:
     assert bundle["text/markdown"].endswith("&lt;script>x&lt;/script>\n\n~~~html\n<script>x</script>\n~~~")
 
 
+def test_an_answer_that_reached_its_limit_is_said_to_be_cut() -> None:
+    view = view_of(routed("phi-4"), started(), TextDelta(text="x"), DONE.model_copy(update={"finish_reason": "length"}))
+    assert "**the answer was cut: it reached its limit of tokens**" in view.bundle()["text/markdown"]
+    assert "the answer was cut" in figures_line(view)
+    assert "cut" not in figures_line(view_of(routed("phi-4"), started(), TextDelta(text="x"), DONE))
+
+
 def test_response_reads_as_its_text() -> None:
     response = view_of(routed("phi-4"), started(), TextDelta(text="Hello"), DONE).response()
     assert str(response) == "Hello"

@@ -7,9 +7,11 @@ One order of sources: defaults < settings file < environment (`LLMROUTE_…`) < 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,15 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from jupyter_llmroute.core.errors import SettingsError
-from jupyter_llmroute.core.settings_file import SettingsFile, find, read, without_endpoints
+from jupyter_llmroute.core.settings_file import SettingsFile, SettingsWarning, find, read, without_endpoints
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
 _SECRET = re.compile(r"(?<!\[)key|token(?!s)|secret|password", re.IGNORECASE)
 """Of names that may stand before a secret, misspelt ones included."""
+
+OTHER_VARIABLES = frozenset({"SETTINGS", "HOME"})
+"""Of those that begin with `LLMROUTE_`, the ones that are no settings."""
 
 FILE = "_file"
 """The argument of `Settings` that carries what the settings file says; `Settings.load` fills it."""
@@ -43,11 +48,13 @@ class ServiceSettings(Value):
 
     @field_validator("endpoint")
     @classmethod
-    def _has_no_credentials(cls, endpoint: str | None) -> str | None:
-        """Addresses are shown and saved; a key is not."""
-        if endpoint and "@" in endpoint.partition("://")[2].partition("/")[0]:
+    def _reads_as_an_address(cls, endpoint: str | None) -> str | None:
+        """Return the base of the paths: what is copied from elsewhere often ends in `/v1`, which the dialect adds."""
+        if endpoint is None:
+            return None
+        if "@" in endpoint.partition("://")[2].partition("/")[0]:  # addresses are shown and saved; a key is not
             raise ValueError("an address must not hold a name or a password: use api_key")
-        return endpoint
+        return endpoint.rstrip("/").removesuffix("/v1")
 
 
 class CustomEndpoint(ServiceSettings):
@@ -153,6 +160,13 @@ class SecuritySettings(Value):
         ("192.168.0.0/16", "10.0.0.0/8", "172.16.0.0/12"), description="networks that configured servers may be in"
     )
 
+    @field_validator("allowed_cidrs")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ipaddress.ip_network(network, strict=False)
+        return networks
+
 
 class Settings(BaseSettings):
     """Everything that can be set, as it holds for one router.
@@ -232,6 +246,7 @@ class Settings(BaseSettings):
             A file or a variable does not read; the message names the key and the file.
         """
         file = find(project, own)
+        _warn_of_unknown_variables(cls.model_fields)
         try:
             data = read(file, tuple(cls.model_fields)) if file else {}
             if file and not file.is_own:
@@ -242,6 +257,18 @@ class Settings(BaseSettings):
             raise SettingsError(_explain(error, file)) from None
         except UnreadableVariable as error:
             raise SettingsError(f"A variable LLMROUTE_… does not read: {error}; it takes JSON.") from None
+
+
+def _warn_of_unknown_variables(sections: Collection[str]) -> None:
+    """Warn of a misspelt variable: pydantic-settings passes over what it does not know."""
+    known = {section.upper() for section in sections} | OTHER_VARIABLES
+    for name in os.environ:
+        if name.upper().startswith("LLMROUTE_"):
+            section = name.upper().removeprefix("LLMROUTE_").partition("__")[0]
+            if section not in known and not section.startswith("TEST_"):
+                warnings.warn(
+                    f"The variable {name} names no setting, and is passed over.", SettingsWarning, stacklevel=3
+                )
 
 
 def _explain(error: ValidationError, file: SettingsFile | None) -> str:

@@ -157,7 +157,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _is_the_users_to_say(key: Key, value: Any) -> bool:
     if _matches(key, (("services", "custom_endpoints", "*"),)):
-        return isinstance(value, dict) and not _is_this_machine(value.get("endpoint"))
+        return isinstance(value, dict) and "endpoint" in value and not _is_this_machine(value["endpoint"])
     if _matches(key, (("services", "*", "endpoint"),)):
         return not _is_this_machine(value)
     return _matches(key, ONLY_THE_USER)
@@ -165,7 +165,8 @@ def _is_the_users_to_say(key: Key, value: Any) -> bool:
 
 def _is_this_machine(endpoint: Any) -> bool:
     try:
-        host = urlsplit(endpoint).hostname if isinstance(endpoint, str) else None
+        address = urlsplit(endpoint) if isinstance(endpoint, str) else None
+        host = address.hostname if address and (address.port or True) else None  # asking for a bad port raises
         return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
     except ValueError:
         return False

@@ -20,6 +20,8 @@ from jupyter_llmroute.core.policy import LOCAL_NAME, Address, Policy, check_addr
 
 LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 
+MAX_PORT = 65535
+
 LIMITS = httpx.Limits(max_connections=64, keepalive_expiry=30)
 """Connections of one router, and seconds that an unused one is kept."""
 
@@ -44,6 +46,8 @@ class PolicyTransport(httpx.AsyncBaseTransport):
             The address is not one of HTTP.
         """
         host = request.url.host
+        if (request.url.port or 0) > MAX_PORT:
+            raise Unreachable(f"{str(request.url)!r} has no port that exists: the last one is {MAX_PORT}.")
         if not host or request.url.scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol(f"{str(request.url)!r} does not begin with http://HOST or https://HOST")
         if not (verdict := check_name(self._policy, host)).allowed:

@@ -55,6 +55,7 @@ export interface IFacts {
   timeToFirstTokenS: number | null;
   tokensPerSecond: number | null;
   elapsedS: number | null;
+  finishReason: string | null;
   error: string | null;
 }
 
@@ -97,6 +98,7 @@ export function readFacts(json: unknown): IFacts {
     timeToFirstTokenS: amount(it.time_to_first_token_s),
     tokensPerSecond: amount(it.tokens_per_second),
     elapsedS: amount(it.elapsed_s),
+    finishReason: text(it.finish_reason),
     error: text(it.error)
   };
 }

@@ -48,7 +48,8 @@ function ending(facts: IFacts): (string | null)[] {
   if (facts.state === 'interrupted') {
     return ['The answer is not complete.', facts.error];
   }
-  return [facts.error];
+  const isCut = facts.finishReason === 'length';
+  return [isCut ? 'The answer was cut: it reached its limit of tokens.' : null, facts.error];
 }
 
 /** What the closed part of the card is called. */

@@ -22,6 +22,7 @@ const WHOLE = {
   time_to_first_token_s: 0.31,
   tokens_per_second: 57.2,
   elapsed_s: 14.9,
+  finish_reason: 'stop',
   error: null
 };
 
@@ -45,6 +46,7 @@ test('a whole answer is read as it is', () => {
     timeToFirstTokenS: 0.31,
     tokensPerSecond: 57.2,
     elapsedS: 14.9,
+    finishReason: 'stop',
     error: null
   });
 });
@@ -73,6 +75,7 @@ const NOTHING = {
   timeToFirstTokenS: null,
   tokensPerSecond: null,
   elapsedS: null,
+  finishReason: null,
   error: null
 };
 

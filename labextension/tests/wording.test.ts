@@ -104,6 +104,12 @@ test('a failure says what happened, or that nobody wrote it down', () => {
   });
 });
 
+test('an answer that reached its limit of tokens is said to be cut', () => {
+  const cut = readFacts({ state: 'complete', finish_reason: 'length' });
+  assert.deepEqual(notice(cut)?.lines, ['The answer was cut: it reached its limit of tokens.']);
+  assert.equal(notice(readFacts({ state: 'complete', finish_reason: 'stop' })), null);
+});
+
 test('an interrupted answer is said to be incomplete', () => {
   assert.deepEqual(notice(readFacts({ state: 'interrupted' })), {
     tone: 'warning',

@@ -269,6 +269,7 @@ class TestWhereTheFileIs:
         ("services: {custom_endpoints: [{name: lab}]}", "services.custom_endpoints.0.endpoint: Field required"),
         ("task_routing: {poetry: {min_context: 1}}", "task_routing.poetry.*, not 'poetry'"),
         ("services: {ollama: {endpoint: 'http://me:pw@127.0.0.1'}}", "must not hold a name or a password"),
+        ("security: {allowed_cidrs: [banana]}", "security.allowed_cidrs: .*'banana' does not appear to be"),
         ("task_routing: 7", "task_routing: .*, not 7"),
         ("{environment: air-gapped, security: {allow_external: true}}", "contradict each other"),
         ("- a\n- b", "holds list data, not keys and values"),
@@ -312,6 +313,18 @@ def test_a_variable_that_does_not_read_is_named(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv(name, text)
     with pytest.raises(SettingsError, match=told):
         Settings.load()
+
+
+def test_an_unknown_variable_is_warned_of(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LLMROUTE_EMBEDED__ENABLED", "false")
+    with pytest.warns(SettingsWarning, match="LLMROUTE_EMBEDED__ENABLED names no setting"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/"])
+def test_an_endpoint_is_the_base_of_its_paths(end: str):
+    settings = Settings(services={"custom_endpoints": [{"name": "x", "endpoint": f"http://127.0.0.1:1/base{end}"}]})
+    assert settings.services.custom_endpoints[0].endpoint == "http://127.0.0.1:1/base"
 
 
 def test_a_key_does_not_show_in_repr():
