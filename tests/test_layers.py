@@ -16,7 +16,7 @@ CORE_LAYERS = (
     ("errors", "values", "task"),
     ("settings", "settings_file", "request", "sse", "ndjson", "tokens"),
     ("endpoint", "context", "cues"),
-    ("policy", "prompt", "classifier", "catalog"),
+    ("policy", "prompt", "reading", "classifier", "catalog"),
     ("transport", "compaction", "selector"),
     ("events", "probe"),
     ("providers", "embedded"),

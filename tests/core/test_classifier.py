@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_llmroute.core import cues
-from jupyter_llmroute.core.classifier import HEAD, TAIL, Classification, classify, classify_text, read
+from jupyter_llmroute.core.classifier import Classification, classify, classify_text
+from jupyter_llmroute.core.reading import HEAD, TAIL, read
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.task import Task
 

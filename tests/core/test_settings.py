@@ -167,8 +167,8 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_variables_expand_in_a_path(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("WORKSPACE_ROOT", "/work")
-    assert Settings(embedded={"model_path": "${WORKSPACE_ROOT}/m.gguf"}).embedded.model_path == Path("/work/m.gguf")
+    monkeypatch.setenv("WORKSPACE_ROOT", "/data")
+    assert Settings(embedded={"model_path": "${WORKSPACE_ROOT}/m.gguf"}).embedded.model_path == Path("/data/m.gguf")
 
 
 class TestWhereTheFileIs:
