@@ -17,7 +17,8 @@ from nbclient import NotebookClient
 from jupyter_llmroute.core.embedded import Running
 from jupyter_llmroute.view import ANSWER_MIME
 
-STORY = "%%route\nTell me a very long story about a lighthouse keeper and her cat."
+# Without chance and surroundings the model goes on for more than 900 tokens: it is never done before the interrupt.
+STORY = "%%route --no-context --temperature 0\nTell me a very long story about a lighthouse keeper and her cat."
 
 
 @dataclass

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 OpenNotebook = Callable[[str], Path]
 
+LONG_STORY = "%%route --no-context --temperature 0\nTell me a very long story about a lighthouse keeper and her cat."
+"""Without chance and surroundings the model goes on for more than 900 tokens."""
+
 HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
 
 ROUTE_CELL = 2  # number of the tour's first %%route cell among its code cells
@@ -90,7 +93,7 @@ def test_tokens_grow_under_the_card(
 def test_the_stop_button_keeps_what_had_come(page: Page, open_notebook: OpenNotebook) -> None:
     open_notebook("01_first_route.ipynb")
     run_cell(page, 0)
-    run_cell(page, ROUTE_CELL, "%%route\nTell me a very long story about a lighthouse keeper and her cat.")
+    run_cell(page, ROUTE_CELL, LONG_STORY)
     card = output(page, ROUTE_CELL).locator(".jp-llmroute-card")
     expect(card).to_have_attribute("data-state", "streaming")
     screenshot(page, "streaming")
