@@ -65,18 +65,20 @@ def places(settings: Settings, providers: Mapping[str, Provider]) -> list[Place]
                 f"The api_style of {name!r} is {service.api_style!r}, which is no known dialect: choose one of {known}."
             )
     found = [
-        Place(base_url=custom.endpoint, settings=custom, name=custom.name, configured=True)
+        Place(base_url=_base(custom.endpoint, custom), settings=custom, name=custom.name, configured=True)
         for custom in settings.services.custom_endpoints
         if custom.enabled
     ]
     found += [
-        Place(base_url=service.endpoint, settings=service, name=name, configured=True)
+        Place(base_url=_base(service.endpoint, service), settings=service, name=name, configured=True)
         for name, service in by_name.items()
         if service.endpoint and service.enabled
     ]
     disabled = {name for name, service in by_name.items() if not service.enabled}
     moved = {name for name, service in by_name.items() if service.endpoint}
-    switched_off = {_key(service.endpoint) for _, service in named if service.endpoint and not service.enabled}
+    switched_off = {
+        _key(_base(service.endpoint, service)) for _, service in named if service.endpoint and not service.enabled
+    }
     found += [
         Place(
             base_url=url,
@@ -198,6 +200,13 @@ def with_unique_names(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
 
 def _from_root(path: str | None) -> str | None:
     return path and "/" + path.lstrip("/")
+
+
+def _base(endpoint: str, service: ServiceSettings) -> str:
+    """Return what paths are joined to: addresses are often copied with the `/v1` that the dialect's paths begin with."""
+    if isinstance(service, CustomEndpoint) and (service.models_path or service.chat_path):
+        return endpoint  # its own paths go on from where it ends
+    return endpoint.rstrip("/").removesuffix("/v1")
 
 
 def _key(base_url: str) -> str:

@@ -48,13 +48,11 @@ class ServiceSettings(Value):
 
     @field_validator("endpoint")
     @classmethod
-    def _reads_as_an_address(cls, endpoint: str | None) -> str | None:
-        """Return the base of the paths: what is copied from elsewhere often ends in `/v1`, which the dialect adds."""
-        if endpoint is None:
-            return None
-        if "@" in endpoint.partition("://")[2].partition("/")[0]:  # addresses are shown and saved; a key is not
+    def _has_no_credentials(cls, endpoint: str | None) -> str | None:
+        """Addresses are shown and saved; a key is not."""
+        if endpoint and "@" in endpoint.partition("://")[2].partition("/")[0]:
             raise ValueError("an address must not hold a name or a password: use api_key")
-        return endpoint.rstrip("/").removesuffix("/v1")
+        return endpoint
 
 
 class CustomEndpoint(ServiceSettings):

@@ -205,6 +205,20 @@ async def test_what_is_no_address_is_said_and_hides_no_other(url):
     assert "has an address that does not read" in broken.detail or "has no port that exists" in broken.detail
 
 
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/"])
+async def test_an_address_may_be_copied_with_the_start_of_the_paths(end):
+    with llamacpp() as server:
+        (endpoint,) = await look(customs(custom("mine", server.url + end)))
+    assert (endpoint.health, endpoint.base_url) == (Health.WELL, server.url)
+
+
+async def test_own_paths_go_on_from_the_address_as_it_is():
+    with llamacpp() as server:
+        (endpoint,) = await look(customs(custom("mine", server.url + "/v1", models_path="/models")))
+        assert "GET /v1/models" in server.lines
+    assert (endpoint.health, endpoint.base_url) == (Health.WELL, server.url + "/v1")
+
+
 async def test_an_address_that_the_policy_forbids_is_said():
     (endpoint,) = await look(customs(custom("far", "http://192.0.2.1:8080")))
     assert endpoint.health is Health.DOWN

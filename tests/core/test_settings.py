@@ -321,12 +321,6 @@ def test_an_unknown_variable_is_warned_of(monkeypatch: pytest.MonkeyPatch):
         Settings.load()
 
 
-@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/"])
-def test_an_endpoint_is_the_base_of_its_paths(end: str):
-    settings = Settings(services={"custom_endpoints": [{"name": "x", "endpoint": f"http://127.0.0.1:1/base{end}"}]})
-    assert settings.services.custom_endpoints[0].endpoint == "http://127.0.0.1:1/base"
-
-
 def test_a_key_does_not_show_in_repr():
     settings = Settings(services={"ollama": {"api_key": KEY}})
     assert settings.services.by_name["ollama"].api_key.get_secret_value() == KEY
