@@ -203,7 +203,7 @@ def _from_root(path: str | None) -> str | None:
 
 
 def _base(endpoint: str, service: ServiceSettings) -> str:
-    """Return what paths are joined to: addresses are often copied with the `/v1` that the dialect's paths begin with."""
+    """Return what paths are joined to: addresses are often copied with the `/v1` that our paths begin with."""
     if isinstance(service, CustomEndpoint) and (service.models_path or service.chat_path):
         return endpoint  # its own paths go on from where it ends
     return endpoint.rstrip("/").removesuffix("/v1")
