@@ -48,11 +48,21 @@ class ServedModel(Value):
     """What requests must name it."""
     context_window: Size = None
     """Served window in tokens, prompt and answer together. This is the one that counts."""
+    window_is_assumed: bool = False
+    """Whether `context_window` is what we count on because the server does not tell it."""
+    window_limit: Size = None
+    """The largest window in tokens that a request may ask for; `None` where the server's is fixed."""
     trained_window: Size = None
     """Window in tokens that the model was trained for: an upper bound only."""
     size_bytes: Size = None
     parameters: Size = None
     quantisation: str | None = None
+    family: str | None = None
+    """The architecture as the server calls it, such as `qwen3`."""
+    digest: str | None = None
+    """Of the model's file or manifest; equal digests are equal models."""
+    capabilities: frozenset[str] = frozenset()
+    """What it can besides answering in text: of `tools`, `vision`, `thinking`, `insert`; empty also where unknown."""
     loaded: bool | None = None
     """Whether it is in memory now."""
     chat: bool = True
@@ -78,6 +88,10 @@ class Endpoint(Value):
     api_key: SecretStr | None = None
     stall_s: float = 30.0
     """Seconds of silence within an answer after which it counts as dead."""
+    max_retries: int = 3
+    """How often the same model is asked again after a passing failure, when there is nobody else."""
+    models_are_local: bool = False
+    """Whether the user vouches that a gateway passes text on to nobody outside the allowed network."""
     models_path: str | None = None
     """Where a custom endpoint keeps its model list; `None`: where the dialect has it."""
     chat_path: str | None = None

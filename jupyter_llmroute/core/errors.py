@@ -16,6 +16,7 @@ LLMRouteError
 │   ├── ModelLoading              alive, still reading the model
 │   ├── ServerBusy                queue full, try later
 │   ├── ContextOverflow           the prompt is longer than the served window
+│   │   └── TruncatedContext          the server cut the prompt without a word: its answer is none
 │   ├── OutOfMemory               the model does not fit
 │   ├── BadRequest                it refuses something in the request; another may take it
 │   ├── RefusedOption             it refuses an option of the user's: nobody else would take it either
@@ -98,6 +99,11 @@ class ModelLoading(PeerError):
 class ServerBusy(PeerError):
     """The server's queue is full."""
 
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        """Seconds to wait, as the server asks; `None` where it does not say."""
+
 
 class ContextOverflow(PeerError):
     """The prompt is longer than the window that the server serves."""
@@ -108,6 +114,10 @@ class ContextOverflow(PeerError):
         """Tokens of the prompt as the server counted them; `None` where it did not say."""
         self.context_window = context_window
         """The served window in tokens; `None` where the server did not say."""
+
+
+class TruncatedContext(ContextOverflow):
+    """The server read less than what was sent, so its answer is not one to the whole question."""
 
 
 class OutOfMemory(PeerError):

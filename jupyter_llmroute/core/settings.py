@@ -43,8 +43,19 @@ class ServiceSettings(Value):
     )
     priority: int = Field(5, description="lower is preferred where two servers are otherwise equal")
     timeout: int = Field(30_000, gt=0, description="milliseconds of silence within an answer before it counts as dead")
-    api_style: str | None = Field(None, description="dialect: `llamacpp`, `ollama` or `openai`; unset: found by asking")
+    api_style: str | None = Field(
+        None, description="dialect, such as `ollama`, `vllm` or `openai`; unset: found by asking"
+    )
     api_key: SecretStr | None = Field(None, description="sent to `endpoint` alone, never in a scan")
+    max_retries: int = Field(
+        3, ge=0, description="how often the same model is asked again after a passing failure, when nobody else is left"
+    )
+    context_window: int | None = Field(
+        None, ge=512, description="tokens that it serves, where it does not tell; unset: 4096 is assumed"
+    )
+    models_are_local: bool = Field(
+        False, description="of a gateway: you vouch that what is behind it is inside the allowed network"
+    )
 
     @field_validator("endpoint")
     @classmethod
@@ -61,6 +72,7 @@ class CustomEndpoint(ServiceSettings):
     name: str = Field(description="what you call it; custom endpoints take the settings of a service too")
     endpoint: str
     priority: int = 0
+    health_path: str | None = Field(None, description="path that answers with a status below 400 when it is well")
     models_path: str | None = Field(None, description="path of the model list, from the endpoint")
     chat_path: str | None = Field(None, description="path of chat completions, from the endpoint")
 
@@ -141,9 +153,39 @@ class Limits(Value):
     connect_s: float = Field(5, gt=0, description="seconds to connect")
     first_token_s: float = Field(600, gt=0, description="seconds from sending to the first token, loading included")
     total_s: float = Field(1800, gt=0, description="seconds for one question, all attempts together")
-    attempts: int = Field(4, ge=1, description="models tried for one question")
+    attempts: int = Field(6, ge=1, description="attempts for one question, retries included")
+    patience_s: float = Field(
+        30, gt=0, description="an answer that takes so long costs a model 12 points, three times as long 24"
+    )
+    breaker_failures: int = Field(
+        3, ge=1, description="failures in a row after which a server is left alone for a while"
+    )
+    breaker_s: float = Field(30, gt=0, description="seconds of that while; it doubles each time, up to 10 minutes")
     scan_s: float = Field(1.5, gt=0, description="seconds to wait for each server when looking for them")
     rescan_s: float = Field(30, ge=0, description="seconds that a look around stays valid")
+
+
+class DiscoverySettings(Value):
+    """Where else servers are looked for."""
+
+    hosts: tuple[str, ...] = Field(
+        (), description="other machines on whose default ports is looked too: names or addresses, without port"
+    )
+    host_machine: bool = Field(
+        True, description="in WSL or in a container: look at the machine around it, where its name or address is known"
+    )
+
+
+class ModelSettings(Value):
+    """What of the models may be used, and what the user knows about them."""
+
+    excluded: tuple[str, ...] = Field((), description="names of models that are never asked")
+    memory_gb: float | None = Field(
+        None, gt=0, description="memory that models on this machine may take; unset: what the machine has"
+    )
+    catalog: tuple[dict[str, Any], ...] = Field(
+        (), description="models to add to the catalog, or fields of known ones to override, each with its `id`"
+    )
 
 
 class SecuritySettings(Value):
@@ -191,6 +233,8 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     context: ContextSettings = ContextSettings()
     limits: Limits = Limits()
+    discovery: DiscoverySettings = DiscoverySettings()
+    models: ModelSettings = ModelSettings()
     security: SecuritySettings = SecuritySettings()
 
     @field_validator("task_routing", mode="before")

@@ -40,9 +40,6 @@ NOT_YET_IN_EFFECT: tuple[Key, ...] = (
     ("security", "log_queries"),
     ("security", "log_responses"),
     ("security", "verify_checksums"),
-    ("services", "*", "max_retries"),
-    ("services", "custom_endpoints", "*", "max_retries"),
-    ("services", "custom_endpoints", "*", "health_path"),
     ("task_routing", "*", "require_serena"),
 )
 """Keys that existing files hold and that load without effect; `*` stands for any name or number."""
@@ -52,6 +49,9 @@ ONLY_THE_USER: tuple[Key, ...] = (
     ("security", "allowed_hosts"),
     ("security", "allowed_cidrs"),
     ("embedded", "model_path"),
+    ("discovery", "hosts"),
+    ("services", "*", "models_are_local"),
+    ("services", "custom_endpoints", "*", "models_are_local"),
 )
 """Keys that a file which came with a project may not set."""
 

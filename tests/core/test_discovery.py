@@ -427,7 +427,8 @@ class Broken:
 
 class Gopher:
     name = "gopher"
-    default_urls = named_urls = ()
+    default_urls = named_urls = marks = ()
+    cuts_silently = True
 
     async def recognise(self, probe): ...
     async def models(self, probe, endpoint): ...

@@ -115,8 +115,7 @@ def test_what_a_file_says_of_one_service_or_task_leaves_its_other_defaults(tmp_p
 
 
 INEFFECTIVE = (
-    "serena", "context.compaction_threshold", "security.audit_log_path", "services.ollama.max_retries",
-    "services.custom_endpoints.0.health_path", "task_routing.analysis.require_serena",
+    "serena", "context.compaction_threshold", "security.audit_log_path", "task_routing.analysis.require_serena",
 )  # fmt: skip
 
 FILE, VARIABLE, ARGUMENT = 11, 12, 13

@@ -30,7 +30,11 @@ class Chat(Value):
     messages: tuple[Message, ...]
     sampling: Sampling
     prompt_tokens: int
-    """Estimated."""
+    """Estimated, or counted by the server where it was asked."""
+    window: int | None = None
+    """Tokens of the window to be served, for a server that can be told; `None` leaves it to the server."""
+    room_tokens: int = 1024
+    """Tokens of the window that the prompt leaves for the answer."""
 
 
 class Chunk(Value):
@@ -52,6 +56,10 @@ class Provider(Protocol):
     """Where such servers listen unless they are told otherwise."""
     named_urls: tuple[str, ...]
     """Where the user's own variables say that one listens: looked at instead, and shown even when nothing answers."""
+    marks: tuple[str, ...]
+    """Paths that `recognise` may ask for besides `/v1/models`. Who needs fewest is asked first."""
+    cuts_silently: bool
+    """Whether such a server may cut a prompt that is too long without a word: then its window is never left open."""
 
     async def recognise(self, probe: Probe) -> bool:
         """Whether the server behind `probe` says that it is one of this kind; its port says nothing."""
@@ -72,6 +80,20 @@ class Provider(Protocol):
         ------
         PeerError
             As the server, or the connection to it, failed; before or after the first chunk.
+        """
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A dialect whose servers count a prompt's tokens without answering it."""
+
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+        """Return the tokens of the prompt, template included, as the server counts them; `None` where it will not.
+
+        Raises
+        ------
+        PeerError
+            The connection failed.
         """
 
 

@@ -28,6 +28,8 @@ class Embedded:
     name = "embedded"
     default_urls: tuple[str, ...] = ()
     named_urls: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    cuts_silently = False
 
     def __init__(self, settings: EmbeddedSettings) -> None:
         self._settings = settings

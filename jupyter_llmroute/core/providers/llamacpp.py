@@ -38,6 +38,7 @@ class LlamaCpp(OpenAICompatible):
 
     name = "llamacpp"
     default_urls = ("http://127.0.0.1:8080", "http://127.0.0.1:9931")  # the second is the announced new default
+    cuts_silently = False
 
     async def recognise(self, probe: Probe) -> bool:
         """Whether it says so in its header, or as the owner of its models."""

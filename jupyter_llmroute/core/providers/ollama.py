@@ -81,6 +81,8 @@ class Ollama:
 
     name = "ollama"
     default_urls: tuple[str, ...] = (f"http://127.0.0.1:{DEFAULT_PORT}",)
+    marks = ("/", "/api/version", "/.well-known/localai.json")
+    cuts_silently = False  # it is told not to
 
     @property
     def named_urls(self) -> tuple[str, ...]:

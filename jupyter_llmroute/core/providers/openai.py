@@ -67,6 +67,8 @@ class OpenAICompatible:
     name = "openai"
     default_urls: tuple[str, ...] = ()
     named_urls: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    cuts_silently = True  # nobody knows what it is
     models_path = "/v1/models"
     chat_path = "/v1/chat/completions"
 
