@@ -1,8 +1,9 @@
 """A server on a real loopback socket that plays a script: answers as the products write them, and their faults.
 
 A script maps "METHOD /path" to the replies that are due there, one after another; the last one is due from then on.
-What is not in it is answered with 404. The server has a thread and a loop of its own, so that blocking tests, async
-tests and other processes can ask it.
+A reply may be made of the request. A line with a query is looked up as it is and then without its query; one `*` in a
+line of the script stands for anything. What is not in it is answered with 404. The server has a thread and a loop of
+its own, so that blocking tests, async tests and other processes can ask it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ class Asked:
     body: bytes
     is_abandoned: Future[bool] = field(default_factory=Future)
     """Done when its reply is over: whether the client left before the reply's end."""
+    is_stray: bool = False
+    """Whether the script has nothing of it."""
 
     @property
     def json(self) -> Any:
@@ -62,15 +65,43 @@ class Asked:
         return f"{self.method} {self.path}"
 
 
-Script = Mapping[str, Reply | Sequence[Reply]]
+Due = Reply | Callable[[Asked], Reply]
+"""An answer, or what makes one of the request."""
+Script = Mapping[str, Due | Sequence[Due]]
 
 
 class Scripted:
-    """The server; a context manager."""
+    """The server; a context manager.
 
-    def __init__(self, script: Script, *, otherwise: Reply | None = None, headers: Mapping[str, str] | None = None):
-        self.script = {line: [due] if isinstance(due, Reply) else list(due) for line, due in script.items()}
+    Parameters
+    ----------
+    script
+        What is due for which line.
+    otherwise
+        What is due for every other line.
+    headers
+        Those of every answer.
+    guard
+        Looks at every request first: what it returns is the answer, such as a refusal of a wrong key.
+    never
+        Lines that a scan must not ask for, as in a script; see `spoilt`.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        otherwise: Due | None = None,
+        headers: Mapping[str, str] | None = None,
+        guard: Callable[[Asked], Reply | None] | None = None,
+        never: Sequence[str] = (),
+    ):
+        self.script: dict[str, list[Due]] = {
+            line: [due] if isinstance(due, Reply) or callable(due) else list(due) for line, due in script.items()
+        }
         self.asked: list[Asked] = []
+        self._guard = guard
+        self._never = tuple(never)
         self._awaited: list[tuple[str, int, Future[Asked]]] = []
         self._lock = threading.Lock()
         self._otherwise = otherwise or json_reply({"error": {"message": "File Not Found", "code": 404}}, 404)
@@ -99,6 +130,16 @@ class Scripted:
     def chats(self) -> list[Asked]:
         """The requests that made a model work."""
         return [asked for asked in self.asked if asked.method == "POST"]
+
+    @property
+    def spoilt(self) -> list[str]:
+        """What was asked that a scan must never ask."""
+        return [line for line in self.lines if any(matches(pattern, line) for pattern in self._never)]
+
+    @property
+    def strays(self) -> list[str]:
+        """What was asked that the server does not know."""
+        return [asked.line for asked in self.asked if asked.is_stray]
 
     async def _open(self) -> str:
         self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0)
@@ -148,8 +189,18 @@ class Scripted:
                 future.set_result(same[number - 1])
 
     def _due(self, asked: Asked) -> Reply:
-        due = self.script.get(asked.line, [self._otherwise])
-        return due.pop(0) if len(due) > 1 else due[0]
+        if self._guard and (refusal := self._guard(asked)):
+            return refusal
+        replies = self._replies(asked.line)
+        asked.is_stray = replies is None
+        due = (replies.pop(0) if len(replies) > 1 else replies[0]) if replies else self._otherwise
+        return due if isinstance(due, Reply) else due(asked)
+
+    def _replies(self, line: str) -> list[Due] | None:
+        for exact in (line, line.partition("?")[0]):
+            if exact in self.script:
+                return self.script[exact]
+        return next((due for pattern, due in self.script.items() if matches(pattern, line.partition("?")[0])), None)
 
     async def _play(
         self, reply: Reply, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -182,6 +233,20 @@ class Scripted:
         headers = {"Content-Type": reply.content_type, "Transfer-Encoding": "chunked", **self._headers, **reply.headers}
         lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join([*lines, "", ""]).encode()
+
+
+def matches(pattern: str, line: str) -> bool:
+    """Whether `line` is `pattern`, in which one `*` stands for anything.
+
+    Examples
+    --------
+    >>> matches("GET /upstream/*", "GET /upstream/m/v1/models"), matches("GET */v1/models", "GET /v1/model")
+    (True, False)
+    """
+    start, star, end = pattern.partition("*")
+    if not star:
+        return line == pattern
+    return len(line) >= len(start + end) and line.startswith(start) and line.endswith(end)
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked | None:
