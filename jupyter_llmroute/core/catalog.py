@@ -4,32 +4,59 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from jupyter_llmroute.core import naming
 from jupyter_llmroute.core.endpoint import ServedModel
+from jupyter_llmroute.core.errors import SettingsError
+from jupyter_llmroute.core.naming import identity, same_model, words
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
-# A name is compared by its words, never by substrings: "qwen2.5-coder" is not "qwen2.5".
-_WORD = re.compile(r"\d+x\d+(?:\.\d+)?b|\d+(?:\.\d+)?[bm](?![a-z])|[a-z]+|\d+(?:\.\d+)*")
-_SIZE = re.compile(r"(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)([bm])")  # no model has more digits than that
-_QUANTISATION = re.compile(
-    r"[.\-_:@](?:ud-)?(?:i?q\d\w*|f16|fp16|bf16|f32|fp8|int[48]|awq|gptq|mlx|(?:bnb-)?\d+bit|gguf|\d+-of-\d+)"
-    r"(?=$|[.\-_:@])"
-)
-_NOISE = frozenset({"instruct", "chat", "it", "gguf", "latest", "hf", "meta", "preview", "text", "model", "main"})
+__all__ = [
+    "Catalog",
+    "ModelInfo",
+    "Source",
+    "TaskList",
+    "guess",
+    "identity",
+    "memory_bytes",
+    "same_model",
+    "words",
+]
 
-BYTES_PER_PARAMETER = 0.6
-"""Of a file quantised to about 4.5 bits a weight, for guessing a model's size from its file's."""
+CACHE_SHARE = 0.1
+"""What the cache of a conversation and the buffers add to the weights, as a share of these: enough for some 8,000
+tokens; long windows take more."""
 
+TIERS = ((32.0, 1), (7.5, 2))
+"""From so many GB at 4 bits on, the tier; what is smaller has the third: two graphics cards, one, or a laptop."""
 
 MOST_SHRUNK = 3
-"""A model that is smaller than its row says by more than this is another one: `deepseek-r1:latest` has 8 billion."""
+"""A file that is smaller than its row says by more than this holds another model, as in `deepseek-r1:latest`."""
+
+MOST_APART = 1.5
+"""A told number of parameters that differs from the row's by more than this belongs to another model."""
+
+MOST_KEPT = 8192
+"""Descriptions kept for the next decision."""
+
+GUESSED, YOURS = "size", "your settings"
+"""Sources of scores that no row of the package gives: guessed from the size, and set by the user."""
+
+
+class Source(Value):
+    """Where figures were published."""
+
+    title: str
+    address: str
+    figures: str
+    """Which of its figures are used."""
 
 
 class ModelInfo(Value):
@@ -39,20 +66,36 @@ class ModelInfo(Value):
     them, as `scores` say the same and more.
     """
 
-    id: str
-    family: str
-    context_window: int | None = None
+    id: str = Field(min_length=1)
+    family: str = Field(min_length=1)
+    context_window: int | None = Field(None, gt=0)
     """Tokens that it was trained for."""
-    memory_gb: float | None = None
-    """What it takes at 4 bits a weight."""
-    tier: int = Field(ge=1, le=3)
-    """1 best to 3 basic."""
+    parameters: int | None = Field(None, gt=0)
+    """All of them, the experts of a mixture too: this is what must fit into memory."""
+    active_parameters: int | None = Field(None, gt=0)
+    """Of a mixture of experts, those that one token passes through: this is what takes time; `None` for all."""
     scores: Mapping[Task, float]
     """0 to 100 for each task."""
+    sources: Mapping[Task, str]
+    """Where each score comes from; the head of the catalog's file says how to read it. `"size"` marks a guess."""
     specialises_in: tuple[Task, ...] = ()
-    source: str
-    """Where the scores come from; `"size"` marks a guess."""
     aliases: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """`"size"` where every score is guessed from the size, else `"catalog"`."""
+        return GUESSED if set(self.sources.values()) == {GUESSED} else "catalog"
+
+    @property
+    def memory_gb(self) -> float | None:
+        """What it takes at 4 bits a weight, its cache included; `None` where the size is not known."""
+        need = _need(self.parameters, naming.DEFAULT_BITS)
+        return round(need / 1e9, 1) if need else None
+
+    @property
+    def tier(self) -> int:
+        """1 best to 3 basic, by what it takes at 4 bits a weight."""
+        return next((tier for least, tier in TIERS if (self.memory_gb or 0) >= least), 3)
 
 
 class TaskList(Value):
@@ -67,96 +110,290 @@ class Catalog(Value):
 
     model: tuple[ModelInfo, ...]
     lists: Mapping[Task, TaskList]
+    sources: Mapping[str, Source] = {}
+    """What the keys in a model's `sources` stand for."""
 
     @classmethod
     def load(cls) -> Catalog:
         """Return the catalog that is part of the package."""
         return _packaged()
 
+    def extended(self, entries: Sequence[Mapping[str, Any]]) -> Catalog:
+        """Return the catalog with the user's own models, and with what they say of known ones.
+
+        Parameters
+        ----------
+        entries
+            Fields of `ModelInfo`; `id` is needed. Of a known model only what is given replaces what is known; a new
+            one is placed by its size where nothing is given. `parameters` may be written as in names: `"7b"`.
+
+        Raises
+        ------
+        SettingsError
+            When an entry does not read; it says which, and which field.
+
+        Examples
+        --------
+        >>> mine = Catalog.load().extended([{"id": "phi-4", "scores": {"coding": 90}}])
+        >>> mine.match("phi4:14b").scores[Task.CODING]
+        90.0
+        """
+        rows = {info.id: info for info in self.model}
+        added: dict[str, ModelInfo] = {}
+        for number, entry in enumerate(entries, 1):
+            info = _amended(self, rows | added, entry, number)
+            (rows if info.id in rows else added)[info.id] = info
+        return Catalog(model=(*added.values(), *rows.values()), lists=self.lists, sources=self.sources)
+
     def describe(self, served: ServedModel) -> ModelInfo:
         """Return what is known of a served model; one that is not known is placed by its size."""
-        info = self.match(served.id)
-        return info if info and _has_its_size(info, served) else guess(served)
+        key = (served.id, served.parameters, served.size_bytes, served.trained_window)
+        if (found := self._described.get(key)) is None:
+            if len(self._described) >= MOST_KEPT:
+                self._described.clear()
+            found = self._described[key] = self._describe(served)
+        return found
 
     def match(self, name: str) -> ModelInfo | None:
         """Return the model that a server's name means, or `None`."""
-        return self._by_words.get(_words_and_tuning(name)) or self._by_words.get(words(name))
+        known = self._by_words
+        tuned, telling = _tuned(name), words(name)
+        for found in (tuned, telling, naming.without_window(telling), naming.without_active(telling)):
+            if info := known.get(found):
+                return info
+        if (told := naming.size(name)) is None:
+            return None
+        line = self._lines.get(naming.without_size(telling), ())
+        # "phi4:14b" means the row "phi-4", whose id tells no size, but "qwen3:9b" not the row "qwen3-8b".
+        return _nearest((info for info in line if naming.size(info.id) is None), told.total, 1 + naming.ALIKE)
+
+    def _describe(self, served: ServedModel) -> ModelInfo:
+        info = self.match(served.id)
+        if info and _has_its_size(info, served):
+            return info
+        if served.parameters and (line := self._lines.get(naming.without_size(words(served.id)))):
+            # A tag such as "latest" tells no size, but the server does.
+            info = _nearest(line, served.parameters, 1 + naming.ALIKE)
+            if info and (naming.size(served.id) is None):
+                return info
+        return self._changed(served) or guess(served)
+
+    def _changed(self, served: ServedModel) -> ModelInfo | None:
+        """Return a known model that somebody changed and whose name says how, such as "abliterated"."""
+        telling = words(served.id)
+        changes = telling & CHANGES
+        info = self._by_words.get(telling - changes) if changes else None
+        if info is None or not _has_its_size(info, served):
+            return None
+        because = f"placed: as {info.id} less {CHANGE_COST:.0f}, for its name says {' '.join(sorted(changes))}"
+        scores = {task: max(0.0, score - CHANGE_COST) for task, score in info.scores.items()}
+        return info.model_copy(
+            update={"id": served.id, "aliases": (), "scores": scores, "sources": dict.fromkeys(Task, because)}
+        )
+
+    @functools.cached_property
+    def _described(self) -> dict[tuple[str, int | None, int | None, int | None], ModelInfo]:
+        return {}
 
     @functools.cached_property
     def _by_words(self) -> dict[frozenset[str], ModelInfo]:
-        named = [(name, info) for info in self.model for name in (info.id, *info.aliases)]
-        plain = {words(name): info for name, info in reversed(named)}
+        # From the last row to the first, so that of two rows the first is meant; the user's own come first.
+        named = [(name, info) for info in reversed(self.model) for name in (*reversed(info.aliases), info.id)]
+        short = {naming.without_active(words(name)): info for name, info in named}
+        plain = {words(name): info for name, info in named}
         # Two rows may differ in "instruct" alone; then the one that says so is meant only where the name says so.
-        return plain | {_words_and_tuning(name): info for name, info in named}
+        return short | plain | {_tuned(name): info for name, info in named}
 
-
-def words(name: str) -> frozenset[str]:
-    """Return the words of a model's name that tell it from others: family, generation, line, size.
-
-    The publisher's prefix, the quantisation and words such as "instruct" do not.
-
-    Examples
-    --------
-    >>> words("Qwen/Qwen2.5-Coder-32B-Instruct-GGUF") == words("qwen2.5-coder:32b-instruct-q4_K_M")
-    True
-    >>> words("qwen2.5:32b") == words("qwen2.5-coder:32b")
-    False
-    """
-    return frozenset(_in_order(name)) - _NOISE
-
-
-def _words_and_tuning(name: str) -> frozenset[str]:
-    return frozenset(_in_order(name)) - (_NOISE - {"instruct"})
-
-
-def _in_order(name: str) -> list[str]:
-    name = name.lower().rsplit("/", 1)[-1]
-    while (shorter := _QUANTISATION.sub("", name)) != name:
-        name = shorter
-    return _WORD.findall(name)
-
-
-def _has_its_size(info: ModelInfo, served: ServedModel) -> bool:
-    billions = _told_billions(served)
-    return not billions or not info.memory_gb or billions * BYTES_PER_PARAMETER * MOST_SHRUNK >= info.memory_gb
+    @functools.cached_property
+    def _lines(self) -> dict[frozenset[str], tuple[ModelInfo, ...]]:
+        lines: dict[frozenset[str], dict[str, ModelInfo]] = {}
+        for info in self.model:
+            for name in (info.id, *info.aliases):
+                lines.setdefault(naming.without_size(words(name)), {})[info.id] = info
+        return {line: tuple(rows.values()) for line, rows in lines.items()}
 
 
 def guess(served: ServedModel) -> ModelInfo:
     """Place an unknown model by its number of parameters, and by the words of its name."""
-    billions = _billions(served)
+    size = naming.size(served.id)
+    told = served.parameters or (served.size_bytes or 0) * 8 / naming.DEFAULT_BITS or None
+    total = served.parameters or (size and size.total) or told
+    active = size.active if size and total == size.total else None
+    # Of a mixture the geometric mean of all and active parameters is about the dense model that does as well.
+    billions = math.sqrt(total * (active or total)) / 1e9 if total else None
     quality = max(5.0, min(90.0, 40 + 25 * math.log10(billions))) if billions else 30.0
     scores = dict.fromkeys(Task, quality)
-    named = words(served.id)
-    if any(word in ("coder", "code", "starcoder") for word in named):
-        scores[Task.CODING] += 5
-        scores[Task.DOCUMENTATION] -= 5
+    telling = words(served.id)
+    for word, gains in WORD_GAINS.items():
+        if word in telling:
+            scores = {task: scores[task] + gain for task, gain in zip(Task, gains, strict=True)}
+    in_order = naming.in_order(served.id)
     return ModelInfo(
-        id=served.id,
-        family=next((word for word in _in_order(served.id) if word.isalpha() and word in named), "unknown"),
+        id=served.id or "unnamed",
+        family=next((word for word in in_order if word.isalpha() and word in telling), "unknown"),
         context_window=served.trained_window,
-        memory_gb=billions and round(billions * BYTES_PER_PARAMETER, 1),
-        tier=3 if quality < 75 else 2,
-        scores=scores,
-        source="size",
+        parameters=int(total) if total else None,
+        active_parameters=int(active) if active else None,
+        scores={task: max(0.0, min(100.0, score)) for task, score in scores.items()},
+        sources=dict.fromkeys(Task, GUESSED),
     )
 
 
-def _told_billions(served: ServedModel) -> float | None:
-    """Return how many billions of parameters the server tells, or its file's size lets one guess."""
-    return (served.parameters or (served.size_bytes or 0) / BYTES_PER_PARAMETER) / 1e9 or None
+WORD_GAINS: Mapping[str, tuple[float, float, float, float]] = {
+    # coding, reasoning, analysis, documentation
+    "coder": (5, 0, 0, -5),
+    "code": (5, 0, 0, -5),
+    "starcoder": (5, 0, 0, -5),
+    "sql": (3, -5, -5, -10),
+    "math": (-5, 5, 0, -10),
+    "reasoning": (3, 6, 4, 0),
+    "reasoner": (3, 6, 4, 0),
+    "thinking": (3, 6, 4, 0),
+    "distill": (2, 4, 2, 0),
+    "vision": (-2, -2, -2, 0),
+    "vl": (-2, -2, -2, 0),
+    "base": (-15, -15, -15, -20),  # not tuned to answer
+    "roleplay": (-10, -10, -10, -5),
+    "draft": (-20, -20, -20, -20),
+    "guard": (-40, -40, -40, -40),  # judges texts
+    "reward": (-40, -40, -40, -40),
+    "embed": (-40, -40, -40, -40),
+    "embedding": (-40, -40, -40, -40),
+    "reranker": (-40, -40, -40, -40),
+}
+"""Points that the words of an unknown model's name are worth; an opinion, checked by no figure."""
+
+CHANGES = frozenset("abliterated uncensored heretic josiefied lorablated unaligned finetune finetuned lora".split())
+"""Words that say that somebody changed a model, mostly to refuse less."""
+
+CHANGE_COST = 3.0
+"""Points that such a change costs; an opinion, checked by no figure."""
 
 
-def _billions(served: ServedModel) -> float | None:
+def memory_bytes(info: ModelInfo, served: ServedModel) -> int | None:
+    """Return how many bytes of memory a served model takes, its cache included; `None` where nothing tells its size.
+
+    Parameters
+    ----------
+    info
+        What the catalog says of it, for its number of parameters.
+    served
+        What the server says: the size of the file where told, else the quantisation, else that in its name. Where
+        nobody tells it, 4 bits a weight are counted.
+    """
+    if served.size_bytes:
+        return round(served.size_bytes * (1 + CACHE_SHARE))
+    packed = served.quantisation or naming.quantisation(served.id)
+    return _need(
+        served.parameters or info.parameters, (packed and naming.bits_per_weight(packed)) or naming.DEFAULT_BITS
+    )
+
+
+def _need(parameters: int | None, bits: float) -> int | None:
+    return round(parameters * bits / 8 * (1 + CACHE_SHARE)) if parameters else None
+
+
+def _tuned(name: str) -> frozenset[str]:
+    found = words(name)
+    return found | {"instruct"} if "instruct" in naming.in_order(name) else found
+
+
+def _nearest(rows: Iterable[ModelInfo], parameters: float, most_apart: float) -> ModelInfo | None:
+    """Return the row whose number of parameters is nearest, `None` where all are further apart than that."""
+    near = [(_apart(info.parameters, parameters), info) for info in rows if info.parameters]
+    apart, info = min(near, key=lambda pair: pair[0], default=(math.inf, None))
+    return info if apart <= most_apart else None
+
+
+def _apart(one: float, other: float) -> float:
+    return max(one, other) / min(one, other)
+
+
+def _has_its_size(info: ModelInfo, served: ServedModel) -> bool:
+    if not info.parameters:
+        return True
     if served.parameters:
-        return served.parameters / 1e9
-    for word in _in_order(served.id):
-        if found := _SIZE.fullmatch(word):
-            times, number, unit = found.groups()
-            return int(times or 1) * float(number) / (1 if unit == "b" else 1000)
-    return _told_billions(served)
+        return _apart(info.parameters, served.parameters) <= MOST_APART
+    need = _need(info.parameters, naming.DEFAULT_BITS)
+    return not (served.size_bytes and need) or served.size_bytes * MOST_SHRUNK >= need
+
+
+def _amended(catalog: Catalog, rows: Mapping[str, ModelInfo], entry: Mapping[str, Any], number: int) -> ModelInfo:
+    """Return the row that a user's entry makes of a known one, or of what a new one's name lets one guess."""
+    name = entry.get("id")
+    where = f"The catalog's entry {name!r}" if isinstance(name, str) and name else f"Entry {number} for the catalog"
+    if not isinstance(name, str) or not name:
+        raise SettingsError(f"{where} has no name: {dict(entry)!r}. Give it an id, such as 'my-model-7b'.")
+    given = {**entry, "parameters": _parameters(entry.get("parameters"))} if "parameters" in entry else dict(entry)
+    known = rows.get(name) or catalog.match(name)
+    base = rows.get(known.id, known) if known else _guess_of(name, given)
+    scores = given.get("scores", {})
+    told = scores if isinstance(scores, Mapping) else {}
+    fields = {
+        **base.model_dump(),
+        **given,
+        "id": base.id,
+        "scores": {**base.scores, **told} if isinstance(scores, Mapping) else scores,
+        "sources": {**base.sources, **{task: YOURS for task in Task if task in told}},
+    }
+    try:
+        amended = ModelInfo.model_validate(fields)
+        _check_scores(amended)
+    except (ValidationError, ValueError) as error:
+        raise SettingsError(f"{where} does not read: {_explain(error)}. Mend or remove that field.") from None
+    return amended
+
+
+def _guess_of(name: str, given: Mapping[str, Any]) -> ModelInfo:
+    parameters = given.get("parameters")
+    return guess(ServedModel(id=name, parameters=parameters if isinstance(parameters, int) else None))
+
+
+def _parameters(told: object) -> object:
+    size = naming.size(told) if isinstance(told, str) else None
+    return int(size.total) if size else int(told) if isinstance(told, float) and told.is_integer() else told
+
+
+def _check_scores(info: ModelInfo) -> None:
+    for task, score in info.scores.items():
+        if not 0 <= score <= 100:
+            raise ValueError(f"scores.{task} is {score!r}, and must be from 0 to 100")
+
+
+def _explain(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(
+        f"{'.'.join(map(str, found['loc']))} is {found['input']!r}: {found['msg']}" for found in error.errors()
+    )
 
 
 @functools.cache
 def _packaged() -> Catalog:
-    text = resources.files("jupyter_llmroute.core").joinpath("data/catalog.toml").read_text(encoding="utf-8")
-    return Catalog.model_validate(tomllib.loads(text))
+    data = resources.files("jupyter_llmroute.core").joinpath("data")
+    head = tomllib.loads(data.joinpath("catalog.toml").read_text(encoding="utf-8"))
+    files = (tomllib.loads(data.joinpath(name).read_text(encoding="utf-8")) for name in head.pop("files"))
+    lines = [line for file in files for line in file["line"]]
+    return Catalog.model_validate({**head, "model": [row for line in lines for row in _rows(line)]})
+
+
+def _rows(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the models of one line, as the files write them."""
+    for row in line["models"]:
+        origins = row.get("from", line.get("from"))
+        yield {
+            "id": row["id"],
+            "family": line["family"],
+            "context_window": row.get("window", line.get("window")),
+            "parameters": round(row["size"] * 1e9),
+            "active_parameters": round(row["active"] * 1e9) if "active" in row else None,
+            "scores": dict(zip(Task, row["scores"], strict=True)),
+            "sources": dict(zip(Task, [origins] * 4 if isinstance(origins, str) else origins, strict=True)),
+            "specialises_in": row.get("good", "").split() or _best(row["scores"]),
+            "aliases": row.get("aka", ()),
+        }
+
+
+def _best(scores: Sequence[float]) -> tuple[Task, ...]:
+    """Return the tasks that a model does nearly as well as the one that it does best."""
+    return tuple(task for task, score in zip(Task, scores, strict=True) if score >= max(scores) - 2)
