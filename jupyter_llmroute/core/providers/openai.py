@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -11,48 +11,26 @@ import httpx
 from pydantic import ValidationError
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
-from jupyter_llmroute.core.errors import BrokenStream, ContextOverflow, ServerFailure
+from jupyter_llmroute.core.errors import BadRequest, BrokenStream, RefusedOption, ServerFailure
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.probe import Probe, key_headers
-from jupyter_llmroute.core.prompt import least_tokens
 from jupyter_llmroute.core.providers import Chat, Chunk
+from jupyter_llmroute.core.providers.completion import CompletionReader
 from jupyter_llmroute.core.providers.failure import failure
-from jupyter_llmroute.core.sse import EventTooLong, ServerSentEvent, SSEDecoder
+from jupyter_llmroute.core.sse import EventTooLong, SSEDecoder
 from jupyter_llmroute.core.transport import peer_errors
 from jupyter_llmroute.core.values import Answered
 
-CERTAIN_TOKENS = 256
-"""A prompt of fewer words than this is cut by nobody; whatever is counted of it, the answer is one to all of it."""
+STREAM, WHOLE = "text/event-stream", "application/json"
+"""The types of an answer that comes in pieces, and of one that does not."""
 
+MAX_COMPLETION_BYTES = 16 << 20
+"""No honest answer is larger than 16 MiB."""
 
-class _Delta(Answered):
-    content: str | None = None
-    # The three spellings of a reasoning model's thoughts: llama.cpp and SGLang, Ollama and newer vLLM.
-    reasoning_content: str | None = None
-    reasoning: str | None = None
+MAX_ERROR_BYTES = 64 << 10
 
-
-class _Choice(Answered):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _PromptDetails(Answered):
-    cached_tokens: int | None = None
-
-
-class _Usage(Answered):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-
-
-class _Item(Answered):
-    """One item of the stream, as far as it is read."""
-
-    choices: tuple[_Choice, ...] = ()
-    model: str | None = None
-    usage: _Usage | None = None
+OPTIONAL = {"stream_options": re.compile(r"stream_options|include_usage")}
+"""Keys of the body that a server may do without, and the words by which a strict or older one names each."""
 
 
 class _Listed(Answered):
@@ -81,7 +59,7 @@ class OpenAICompatible:
         answer = await probe.get(endpoint.models_path or self.models_path)
         listed = model_list(answer)
         if listed is None:
-            raise failure(endpoint.name, answer.status, answer.body)
+            raise failure(endpoint.name, answer.status, answer.body, answer.headers)
         served = []
         for item in listed:
             with contextlib.suppress(ValidationError):  # one odd entry must not hide the others
@@ -104,44 +82,74 @@ class OpenAICompatible:
             **sampling,
         }
 
+    def window_for(self, model: ServedModel, needed_tokens: int) -> int | None:
+        """Return the window in tokens to ask for, so that it holds so many; `None` where the server's is fixed."""
+        return None
+
+    def believed(self, usage: Usage) -> Usage:
+        """Return what is true of the server's counts; a dialect whose servers invent some overrides this."""
+        return usage
+
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Stream the answer; the end is what the server says it is, `[DONE]` alone proves nothing.
 
-        An answer to a prompt that the server cut ends in `ContextOverflow`, after its text: usage comes last.
+        A whole completion is an answer too. A key that the server could do without and refuses is left out, and the
+        server asked once more.
         """
         url = endpoint.base_url.rstrip("/") + (endpoint.chat_path or self.chat_path)
         who = f"{chat.model.id} on {endpoint.name}"
         with peer_errors(who):
-            async with client.stream("POST", url, json=self.body(chat), headers=auth_headers(endpoint)) as response:
-                await raise_unless_stream(who, response, "text/event-stream")
-                decoder, usage = SSEDecoder(), Usage()
-                try:
-                    async for data in response.aiter_bytes():
-                        for event in decoder.feed(data):
-                            if chunk := _read(who, event):
-                                usage = chunk.usage or usage
-                                yield chunk
-                except EventTooLong as error:
-                    raise BrokenStream(f"{who}: {error}.") from error
-                for event in decoder.close():
-                    if chunk := _read(who, event):
-                        usage = chunk.usage or usage
+            async with contextlib.AsyncExitStack() as opened:
+                response = await _ask(opened, client, who, url, self.body(chat), auth_headers(endpoint))
+                chunks = await opened.enter_async_context(contextlib.aclosing(_chunks(who, response)))
+                async for chunk in chunks:
+                    yield chunk.model_copy(update={"usage": self.believed(chunk.usage)}) if chunk.usage else chunk
+
+
+async def _ask(
+    opened: contextlib.AsyncExitStack,
+    client: httpx.AsyncClient,
+    who: str,
+    url: str,
+    body: dict[str, Any],
+    headers: dict[bytes, bytes],
+) -> httpx.Response:
+    """Return the answer, once its head says that it is one."""
+    response = await opened.enter_async_context(client.stream("POST", url, json=body, headers=headers))
+    try:
+        if not _is_whole(response):
+            await raise_unless_stream(who, response, STREAM)
+        return response
+    except (BadRequest, RefusedOption) as error:
+        needless = {key for key, words in OPTIONAL.items() if key in body and words.search(str(error))}
+        if not needless:
+            raise
+    await opened.aclose()
+    needed = {key: value for key, value in body.items() if key not in needless}
+    return await _ask(opened, client, who, url, needed, headers)
+
+
+async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
+    reader = CompletionReader(who)
+    if _is_whole(response):
+        body = await _read_at_most(response, MAX_COMPLETION_BYTES)
+        if not (chunk := reader.read_whole(body)):
+            raise _no_answer(who, response, STREAM)
+        yield chunk
+    else:
+        decoder = SSEDecoder()
+        try:
+            async for data in response.aiter_bytes():
+                for event in decoder.feed(data):
+                    if chunk := reader.read(event):
                         yield chunk
-        _raise_if_cut(who, chat, usage)
-
-
-def _raise_if_cut(who: str, chat: Chat, usage: Usage) -> None:
-    """Raise when the server counted fewer tokens than the prompt has words: in this dialect it counts the whole prompt.
-
-    Not by the estimate: of blanks, rules and rows of signs it may be several times too high.
-    """
-    words, counted = least_tokens(chat.messages), usage.prompt_tokens
-    if counted and counted < words and words >= CERTAIN_TOKENS:
-        raise ContextOverflow(
-            f"{who} read only {counted:,} tokens of a prompt of more than {words:,}: it cut the prompt without a word, "
-            f"so this is no answer to all of it; send less, or serve the model with a larger window.",
-            prompt_tokens=counted,
-        )
+        except EventTooLong as error:
+            raise BrokenStream(f"{who}: {error}.") from error
+        for event in decoder.close():
+            if chunk := reader.read(event):
+                yield chunk
+    if rest := reader.close():
+        yield rest
 
 
 def model_list(answer: Any) -> list[dict[str, Any]] | None:
@@ -160,15 +168,29 @@ def auth_headers(endpoint: Endpoint) -> dict[bytes, bytes]:
 
 async def raise_unless_stream(who: str, response: httpx.Response, content_type: str) -> None:
     """Raise what the server says when it did not answer with a stream of the wanted type."""
-    found = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if response.status_code == 200 and found == content_type:
+    if response.status_code == 200 and _media_type(response) == content_type:
         return
-    body = await _read_at_most(response, 64 << 10)
+    body = await _read_at_most(response, MAX_ERROR_BYTES)
+    if response.status_code >= 500 and (stream := response.extensions.get("network_stream")):
+        # llama-cpp-python and transformers reset the next request on a connection that had a 500: seen on both.
+        await stream.aclose()
     if response.status_code != 200 or b'"error"' in body:
-        raise failure(who, response.status_code, body)
-    raise ServerFailure(
-        f"{who} answered {found or 'something without a type'!r} where {content_type!r} was due: is this the API?"
-    )
+        raise failure(who, response.status_code, body, response.headers)
+    raise _no_answer(who, response, content_type)
+
+
+def _no_answer(who: str, response: httpx.Response, content_type: str) -> ServerFailure:
+    found = _media_type(response) or "something without a type"
+    return ServerFailure(f"{who} answered {found!r} where {content_type!r} was due: is this the API?")
+
+
+def _media_type(response: httpx.Response) -> str:
+    told: str = response.headers.get("content-type", "")
+    return told.partition(";")[0].strip().lower()
+
+
+def _is_whole(response: httpx.Response) -> bool:
+    return response.status_code == 200 and _media_type(response) == WHOLE
 
 
 async def _read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
@@ -178,34 +200,3 @@ async def _read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
         if len(body) >= limit_bytes:
             break
     return body[:limit_bytes]
-
-
-def _read(who: str, event: ServerSentEvent) -> Chunk | None:
-    if event.data.strip() == "[DONE]":
-        return None
-    try:
-        raw = json.loads(event.data)
-        if event.event == "error" or (isinstance(raw, dict) and raw.get("error")):
-            raise failure(who, 200, event.data)
-        item = _Item.model_validate(raw)
-    except (ValueError, RecursionError) as error:  # of json's and of pydantic's
-        raise BrokenStream(f"{who} sent what is not a chat completion: {event.data[:200]!r}.") from error
-    choice = item.choices[0] if item.choices else _Choice()
-    delta = choice.delta or _Delta()
-    return Chunk(
-        text=_whole(delta.content or ""),
-        reasoning=_whole(delta.reasoning_content or delta.reasoning or ""),
-        finish_reason=choice.finish_reason,
-        answered_by=item.model,
-        usage=_usage(item.usage) if item.usage else None,
-    )
-
-
-def _whole(text: str) -> str:
-    """Return `text` without halves of characters: JSON can spell them, no output can show them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _usage(usage: _Usage) -> Usage:
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    return Usage(prompt_tokens=usage.prompt_tokens, cached_tokens=cached, completion_tokens=usage.completion_tokens)

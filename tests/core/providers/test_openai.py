@@ -183,35 +183,6 @@ async def test_an_overflow_tells_both_numbers(dialect):
     assert (error.prompt_tokens, error.context_window) == (9000, 8192)
 
 
-def counted(tokens: object) -> Reply:
-    """An answer to a prompt of which so many tokens were read."""
-    return sse(delta("Yes", finish="stop"), {"choices": [], "usage": {"prompt_tokens": tokens}})
-
-
-@pytest.mark.parametrize(
-    ("question", "tokens", "is_cut"),
-    [
-        ("word " * 300, 42, True),
-        ("word " * 300, 301, True),
-        ("word " * 300, 302, False),
-        ("word " * 300, 0, False),
-        ("word " * 300, None, False),
-        ("word " * 300, -1, False),
-        ("word " * 250, 42, False),
-        ("=" * 9000 + " " * 9000 + "数据分析" * 900, 42, False),
-    ],
-    ids=lambda value: str(value)[:9],
-)
-async def test_an_answer_to_a_prompt_that_was_cut_is_an_error_after_its_text(dialect, question, tokens, is_cut):
-    with Scripted({CHAT: counted(tokens)}) as server:
-        heard = await listen(dialect, server.url, chat(question))
-    assert heard.text == "Yes"
-    assert type(heard.error) is (ContextOverflow if is_cut else type(None))
-    if is_cut:
-        assert heard.error.prompt_tokens == tokens
-        assert f"read only {tokens} tokens of a prompt of more than 302" in str(heard.error)
-
-
 async def test_refused(dialect):
     with nobody() as url:
         heard = await listen(dialect, url)
