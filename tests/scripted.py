@@ -1,7 +1,7 @@
 """A server on a real loopback socket that plays a script: answers as the products write them, and their faults.
 
 A script maps "METHOD /path" to the replies that are due there, one after another; the last one is due from then on.
-A reply may be made of the request. A line with a query is looked up as it is and then without its query; one `*` in a
+A reply may be made of the request. A line with a query is looked up as it is and then without its query; `*` in a
 line of the script stands for anything. What is not in it is answered with 404. The server has a thread and a loop of
 its own, so that blocking tests, async tests and other processes can ask it.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -236,17 +237,14 @@ class Scripted:
 
 
 def matches(pattern: str, line: str) -> bool:
-    """Whether `line` is `pattern`, in which one `*` stands for anything.
+    """Whether `line` is `pattern`, in which `*` stands for anything.
 
     Examples
     --------
     >>> matches("GET /upstream/*", "GET /upstream/m/v1/models"), matches("GET */v1/models", "GET /v1/model")
     (True, False)
     """
-    start, star, end = pattern.partition("*")
-    if not star:
-        return line == pattern
-    return len(line) >= len(start + end) and line.startswith(start) and line.endswith(end)
+    return bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), line))
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked | None:

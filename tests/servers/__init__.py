@@ -8,15 +8,46 @@ Each product has a file of its own, and a `Surface` in it.
 
 from __future__ import annotations
 
-from . import koboldcpp, llamacpp, lmstudio, ollama, vllm
+from . import (
+    docker_model_runner,
+    gpt4all,
+    jan,
+    koboldcpp,
+    lemonade,
+    litellm,
+    llama_swap,
+    llamacpp,
+    llamafile,
+    lmstudio,
+    localai,
+    mlx_lm,
+    ollama,
+    openwebui,
+    sglang,
+    textgen,
+    vllm,
+)
+from .strangers import STRANGERS
 from .surface import KEY, TEXT, THOUGHT, WINDOW, Build, Chats, Surface, item, model_list, rendered, words
 
 PRODUCTS: dict[str, Surface] = {
     "ollama": ollama.SURFACE,
     "lmstudio": lmstudio.SURFACE,
+    "jan": jan.SURFACE,
+    "openwebui": openwebui.SURFACE,
+    "localai": localai.SURFACE,
     "vllm": vllm.SURFACE,
     "llamacpp": llamacpp.SURFACE,
     "koboldcpp": koboldcpp.SURFACE,
+    "gpt4all": gpt4all.SURFACE,
+    "textgen": textgen.SURFACE,
+    "sglang": sglang.SURFACE,
+    "mlx_lm": mlx_lm.SURFACE,
+    "lemonade": lemonade.SURFACE,
+    "docker": docker_model_runner.SURFACE,
+    "llama_swap": llama_swap.SURFACE,
+    "llamafile": llamafile.SURFACE,
+    "litellm": litellm.SURFACE,
 }
 """By the name that each must be recognised as."""
 BUILDS = [(name, build) for name, surface in PRODUCTS.items() for build in surface.builds]
@@ -28,6 +59,7 @@ __all__ = [
     "FAULTS",
     "KEY",
     "PRODUCTS",
+    "STRANGERS",
     "TEXT",
     "THOUGHT",
     "WINDOW",

@@ -79,9 +79,21 @@ OLD_CHATS = Chats(
 )
 BUSY = detail(503, "Server is busy; please try again later.", "service_unavailable")
 LOCKED = detail(401, "Authentication key is missing or invalid.", "unauthorized")
-OPEN = ("/api/extra/version", "/v1/models", "/api/v1/model", "/api/extra/true_max_context_length", "/props")
-OPEN += ("/api/tags", "/api/ps", "/api/version", "/.well-known/serviceinfo", "/api/v1/info/version")
+OPEN = (
+    "/api/extra/version",
+    "/api/extra/true_max_context_length",
+    "/v1/models",
+    "/api/v1/model",
+    "/api/v1/info/version",
+    "/api/tags",
+    "/api/ps",
+    "/api/version",
+    "/props",
+    "/.well-known/serviceinfo",
+)
+"""The ends of what is answered without the password."""
 OLDER = Build(
+    model=MODEL,
     script={
         "GET /": html(),
         "GET */api/extra/version": json_reply(

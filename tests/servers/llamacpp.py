@@ -15,6 +15,8 @@ MODEL = "qwen3-8b-q4_k_m.gguf"
 META = {"vocab_type": 2, "n_vocab": 151936, "n_ctx_train": 40960, "n_embd": 4096, "n_params": 8190735360}
 META |= {"size": 5021941760}
 LOADING = {"code": 503, "message": "Loading model", "type": "unavailable_error"}
+HEADERS = {"Server": "llama.cpp"}
+KEY_WANTED = refused(401, {"code": 401, "message": "Invalid API Key", "type": "authentication_error"})
 NOT_FOUND = {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}
 """As the server writes what is not there."""
 
@@ -57,6 +59,7 @@ def count(asked: Asked) -> Reply:
 
 
 OLDER = Build(
+    model=MODEL,
     script={
         "GET /": html(),
         "GET /health": json_reply({"status": "ok"}),
@@ -77,9 +80,9 @@ OLDER = Build(
         "POST /v1/chat/completions": CHATS,
     },
     otherwise=json_reply(NOT_FOUND, 404),
-    headers={"Server": "llama.cpp"},
+    headers=HEADERS,
     faults=FAULTS,
-    refusal=refused(401, {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}),
+    refusal=KEY_WANTED,
     is_open=only("GET /health", "GET /v1/health", "GET /v1/models"),
 )
 NAMED = {"name": MODEL, "model": MODEL, "capabilities": ["completion"], "details": {"format": "gguf"}}
@@ -113,6 +116,7 @@ def routed(name: str) -> dict[str, object]:
 
 ROUTER = replace(
     SINGLE,
+    model="qwen3-8b",
     script={
         **SINGLE.script,
         "GET /v1/models": model_list(*map(routed, ROUTED)),

@@ -120,6 +120,7 @@ def faults(chats: Chats) -> dict[str, Due]:
 
 
 OLDER = Build(
+    model=CHAT_MODEL,
     script={
         "GET /lmstudio-greeting": json_reply({"lmstudio": True}),
         # With loading on demand, all that was downloaded.

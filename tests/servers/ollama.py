@@ -175,6 +175,7 @@ CHATS = Chats(
     ),
 )
 NEWER = Build(
+    model=TAGS[0]["name"],
     script={
         "GET /": text_reply("Ollama is running"),
         "GET /api/version": json_reply({"version": "0.24.1"}),

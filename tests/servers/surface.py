@@ -33,6 +33,8 @@ Fault = Due | Sequence[Due] | Mapping[str, Due]
 class Build:
     """One build of a product, or one way to run it."""
 
+    model: str
+    """One that chats."""
     script: Mapping[str, Due]
     otherwise: Due
     """What is said to a request for what is not there."""
@@ -42,6 +44,8 @@ class Build:
     """By name: overflow, unknown_model, loading, busy, error_in_stream, silent_cut, and the product's own."""
     refusal: Due | None = None
     """What is said without the key where one is wanted; `None` where the product has no keys."""
+    key: str = ""
+    """What it wants as it is installed."""
     is_open: Callable[[str], bool] = lambda line: False
     """Whether a line needs no key where one is wanted."""
 
@@ -61,7 +65,7 @@ class Surface:
 
     def faults(self, build: str = "") -> list[str]:
         """Return the faults that the build can show."""
-        staged = self._build(build)
+        staged = self.build(build)
         return [*staged.faults, *(["wants_key"] if staged.refusal else [])]
 
     def open(
@@ -88,13 +92,13 @@ class Surface:
         script
             What is due for other lines instead.
         """
-        staged = self._build(build)
-        wanted = key or (KEY if fault == "wants_key" else "")
+        staged = self.build(build)
+        wanted = key or staged.key or (KEY if fault == "wants_key" else "")
         lines: dict[str, Due | Sequence[Due]] = dict(staged.script)
         otherwise = staged.otherwise
         if fault and fault != "wants_key":
             due = staged.faults[fault]
-            changed = dict(due) if isinstance(due, Mapping) else {staged.chat: due}
+            changed: dict[str, Due | Sequence[Due]] = dict(due) if isinstance(due, Mapping) else {staged.chat: due}
             if "*" in changed:
                 lines, otherwise = {}, changed.pop("*")
             lines |= changed
@@ -108,7 +112,7 @@ class Surface:
             never=(*WORK, *self.never),
         )
 
-    def _build(self, name: str) -> Build:
+    def build(self, name: str = "") -> Build:
         return self.builds[name or next(iter(self.builds))]
 
 
@@ -131,6 +135,11 @@ def only(*lines: str) -> Callable[[str], bool]:
     return lambda line: line.partition("?")[0] in lines
 
 
+def all_but(*lines: str) -> Callable[[str], bool]:
+    """Return what is true of all lines but these."""
+    return lambda line: line.partition("?")[0] not in lines
+
+
 def words(text: object) -> int:
     return len(str(text or "").split())
 
@@ -149,7 +158,7 @@ def model_list(*items: Mapping[str, object], **more: object) -> Reply:
     return json_reply({"object": "list", "data": items, **more})
 
 
-def item(name: str, owner: str | None = None, **more: object) -> dict[str, object]:
+def item(name: str, owner: str | None = None, /, **more: object) -> dict[str, object]:
     """Return an entry of it."""
     return {
         "id": name,
@@ -183,6 +192,8 @@ class Chats:
     """Whether the tokens that were asked for must fit the window too."""
     usage: bool = True
     """Whether a stream has usage where it was asked for."""
+    usage_stands_alone: bool = True
+    """Whether the chunk with the usage has no choices."""
     unfinished: str | None = None
     """The finish reason of what is not the end."""
     before: tuple[str, ...] = ()
@@ -250,7 +261,8 @@ class Chats:
         chunks = [self._chunk(name, delta) for delta in self._deltas()]
         chunks.append(self._chunk(name, {}, "stop"))
         if wants_usage and self.usage:
-            chunks.append(self._chunk(name, None) | {"usage": self.usage_of(counted)})
+            alone = None if self.usage_stands_alone else {}
+            chunks.append(self._chunk(name, alone) | {"usage": self.usage_of(counted)})
         chunks[-1] |= self.last(counted)
         return self._events([*chunks, *(["[DONE]"] if self.done else [])])
 

@@ -90,6 +90,7 @@ LISTED = item(
 )
 IN_STREAM = {"message": "EngineCore encountered an issue.", "type": "InternalServerError", "param": None, "code": 500}
 NEWER = Build(
+    model=MODEL,
     script={
         "GET /health": EMPTY,
         "GET /ping": EMPTY,
