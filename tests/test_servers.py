@@ -149,6 +149,9 @@ SAID: list[tuple[str, str, str, int, object]] = [
     ("llama_swap", "", "/api/version", 200, {"version": "v240", "commit": ..., "build_date": ...}),
     ("llama_swap", "", "/health", 200, "OK"),
     ("llama_swap", "", "/running", 200, {"running": ...}),
+    ("ray_serve", "", "/-/healthz", 200, "success"),
+    ("ray_serve", "", "/-/routes", 200, {"/": "default"}),
+    ("ray_serve", "", "/health", 404, {"detail": "Not Found"}),
     ("litellm", "", "/v1/models", 401, {"error": ...}),
     ("litellm", "without_prisma", "/v1/models", 500, "Internal Server Error"),
     ("litellm", "", "/health/liveliness", 200, '"I\'m alive!"'),
@@ -170,6 +173,7 @@ OWNERS = {
     "docker": "docker",
     "llama_swap": "llama-swap",
     "llamafile": "llamafile",
+    "ray_serve": "organization-owner",
 }
 HEADERS = [
     # (product, build, header, value)
@@ -223,14 +227,10 @@ def test_strangers_say_the_same_to_every_product_s_mark(name):
 @pytest.mark.parametrize(
     ("name", "refused"),
     [
-        (
-            "llamacpp",
-            "wants_key",
-            {"error": {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}},
-        ),
-        ("vllm", "wants_key", {"error": "Unauthorized"}),
-        ("textgen", "wants_key", {"detail": "Unauthorized"}),
-        ("jan", "wants_key", "Missing authorization header"),
+        ("llamacpp", '{"error": {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}}'),
+        ("vllm", '{"error": "Unauthorized"}'),
+        ("textgen", '{"detail": "Unauthorized"}'),
+        ("jan", "Missing authorization header"),
     ],
 )
 def test_a_key_opens(name, refused):
@@ -253,6 +253,8 @@ COUNTS = [
     ("llamacpp", "older", "/tokenize", {"content": PROMPT}, "tokens", list(range(9))),
     ("vllm", "", "/tokenize", CHAT, "count", 9),
     ("vllm", "", "/tokenize", {"prompt": HELLO}, "count", 5),
+    ("ray_serve", "", "/tokenize", {"prompt": PROMPT}, "count", 9),
+    ("ray_serve", "", "/tokenize", CHAT, "count", None),
     ("sglang", "", "/v1/tokenize", {"prompt": PROMPT}, "count", 9),
     ("koboldcpp", "1.117", "/api/extra/tokencount", CHAT, "value", 9),
     ("koboldcpp", "1.76", "/api/extra/tokencount", {"prompt": PROMPT}, "value", 9),
@@ -279,6 +281,7 @@ LONG = {
     "llamacpp": (400, "exceed_context_size_error"),
     "gpt4all": (500, ""),
     "sglang": (400, "The input (8204 tokens) is longer than the model's context length (8192 tokens)."),
+    "ray_serve": (400, "However, your request has 8204 input tokens."),
     "litellm": (400, "litellm.ContextWindowExceededError"),
 }
 

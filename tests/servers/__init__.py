@@ -23,6 +23,7 @@ from . import (
     mlx_lm,
     ollama,
     openwebui,
+    ray_serve,
     sglang,
     textgen,
     vllm,
@@ -48,6 +49,7 @@ PRODUCTS: dict[str, Surface] = {
     "llama_swap": llama_swap.SURFACE,
     "llamafile": llamafile.SURFACE,
     "litellm": litellm.SURFACE,
+    "ray_serve": ray_serve.SURFACE,
 }
 """By the name that each must be recognised as."""
 BUILDS = [(name, build) for name, surface in PRODUCTS.items() for build in surface.builds]

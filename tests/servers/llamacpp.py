@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..scripted import Asked, Reply, html, json_reply
-from .surface import WINDOW, Build, Chats, Surface, item, model_list, only, refused, rendered, tokens, words
+from .surface import WINDOW, Build, Chats, Fault, Surface, item, model_list, only, refused, rendered, tokens, words
 
 MODEL = "qwen3-8b-q4_k_m.gguf"
 META = {"vocab_type": 2, "n_vocab": 151936, "n_ctx_train": 40960, "n_embd": 4096, "n_params": 8190735360}
@@ -43,7 +43,7 @@ CHATS = Chats(
     chunk={"system_fingerprint": "b9000-0c1e570"},
     last=timings,
 )
-FAULTS = {
+FAULTS: dict[str, Fault] = {
     "overflow": overflow(9000),
     "loading": {"*": refused(503, LOADING)},
     "exhausted": refused(500, {"code": 500, "message": "Context size has been exceeded.", "type": "server_error"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..scripted import HANG, Asked, Due, Reply, html, json_reply, text_reply
 from . import gpt4all, llamacpp, ollama
 from .surface import Build, Chats, Surface, item, model_list
@@ -11,6 +13,7 @@ FLASK_404 = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>
 NGINX_404 = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<hr><center>nginx/1.27.0</center>\r\n"
 FASTAPI_404 = json_reply({"detail": "Not Found"}, 404)
 CALENDAR = {"openapi": "3.1.0", "info": {"title": "Calendar", "description": "January to December"}, "paths": {}}
+UVICORN = {"Server": "uvicorn"}
 CHATS = Chats(models=("m",), reasoning=None)
 
 
@@ -20,7 +23,7 @@ def stranger(
     otherwise: Due = FASTAPI_404,
     *,
     port: int = 8080,
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> Surface:
     return Surface(
         name=name,
@@ -30,15 +33,15 @@ def stranger(
                 model="m",
                 script=script or {},
                 otherwise=otherwise,
-                headers={key.replace("_", "-"): value for key, value in headers.items()},
+                headers=headers or {},
             )
         },
     )
 
 
-def refusing(body: object, **headers: str) -> Surface:
+def refusing(body: object, headers: Mapping[str, str] | None = None) -> Surface:
     """Return a server that wants a key for everything and says nothing else."""
-    return stranger("openai", {}, json_reply(body, 401), **headers)
+    return stranger("openai", {}, json_reply(body, 401), headers=headers)
 
 
 def hello(asked: Asked) -> Reply:
@@ -52,11 +55,15 @@ STRANGERS: dict[str, Surface] = {
     "single-page app": stranger(None, {}, html()),
     "page that nobody may see": stranger(None, {}, html(403)),
     "Flask": stranger(
-        None, {"GET /": hello}, text_reply(FLASK_404, 404, HTML), port=5000, Server="Werkzeug/3.0.3 Python/3.12.4"
+        None,
+        {"GET /": hello},
+        text_reply(FLASK_404, 404, HTML),
+        port=5000,
+        headers={"Server": "Werkzeug/3.0.3 Python/3.12.4"},
     ),
-    "nginx": stranger(None, {}, text_reply(NGINX_404, 404, "text/html"), Server="nginx/1.27.0"),
-    "FastAPI": stranger(None, {"GET /openapi.json": json_reply(CALENDAR)}, port=8000, Server="uvicorn"),
-    "AirPlay": stranger(None, {}, Reply((), 403, "text/plain"), port=5000, Server="AirTunes/860.7.1"),
+    "nginx": stranger(None, {}, text_reply(NGINX_404, 404, "text/html"), headers={"Server": "nginx/1.27.0"}),
+    "FastAPI": stranger(None, {"GET /openapi.json": json_reply(CALENDAR)}, port=8000, headers=UVICORN),
+    "AirPlay": stranger(None, {}, Reply((), 403, "text/plain"), port=5000, headers={"Server": "AirTunes/860.7.1"}),
     "plain text": stranger(None, {}, text_reply("OK")),
     "nothing": stranger(None, {}, Reply((), 204)),
     "garbage": stranger(None, {}, text_reply('{"data": [{"id": "m", ', 200, "application/json")),
@@ -104,22 +111,22 @@ STRANGERS: dict[str, Surface] = {
         "openai",
         {"GET /v1/models": model_list({"id": "m", "object": "model", "owned_by": "me", "permissions": []})},
         port=8000,
-        Server="uvicorn",
+        headers=UVICORN,
     ),
     "transformers serve": stranger(
         "openai",
         {"GET /health": json_reply({"status": "ok"}), "GET /v1/models": model_list(item("local/m", "local"))},
         port=8000,
-        Server="uvicorn",
+        headers=UVICORN,
     ),
     # --- who want a key, in the shapes of products, and without another mark ---
-    "a key, as vLLM": refusing({"error": "Unauthorized"}, Server="uvicorn"),
+    "a key, as vLLM": refusing({"error": "Unauthorized"}, UVICORN),
     "a key, as llama.cpp": refusing(
         {"error": {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}}
     ),
-    "a key, as Open WebUI": refusing({"detail": "Not authenticated"}, Server="uvicorn"),
-    "a key, as text-generation-webui": refusing({"detail": "Unauthorized"}, Server="uvicorn"),
-    "a key, as FastAPI": refusing({"detail": "Invalid authentication credentials"}, WWW_Authenticate="Bearer"),
+    "a key, as Open WebUI": refusing({"detail": "Not authenticated"}, UVICORN),
+    "a key, as text-generation-webui": refusing({"detail": "Unauthorized"}, UVICORN),
+    "a key, as FastAPI": refusing({"detail": "Invalid authentication credentials"}, {"WWW-Authenticate": "Bearer"}),
     "a key, as llama.cpp with its header": Surface(
         name="llamacpp",
         builds={"usual": Build(model="m", script={}, otherwise=llamacpp.KEY_WANTED, headers=llamacpp.HEADERS)},

@@ -22,7 +22,7 @@ TEXT = ("Hel", "lo")
 """The pieces of every answer."""
 THOUGHT = "hm"
 """What a reasoning model thinks first."""
-WORK = ("POST *chat*", "POST *completions", "POST *generate*", "POST *load", "POST *stop*", "POST *shutdown")
+WORK = ("POST */chat", "POST *completions", "POST *generate*", "POST *load", "POST *stop*", "POST *shutdown")
 """Lines that make a model work, load or stop, at whatever product."""
 
 Fault = Due | Sequence[Due] | Mapping[str, Due]
@@ -95,18 +95,15 @@ class Surface:
         staged = self.build(build)
         wanted = key or staged.key or (KEY if fault == "wants_key" else "")
         lines: dict[str, Due | Sequence[Due]] = dict(staged.script)
-        otherwise = staged.otherwise
         if fault and fault != "wants_key":
             due = staged.faults[fault]
-            changed: dict[str, Due | Sequence[Due]] = dict(due) if isinstance(due, Mapping) else {staged.chat: due}
-            if "*" in changed:
-                lines, otherwise = {}, changed.pop("*")
-            lines |= changed
+            changed = due if isinstance(due, Mapping) else {staged.chat: due}
+            lines = {**changed} if "*" in changed else {**lines, **changed}
         if chat is not None:
             lines[staged.chat] = chat
         return Scripted(
             lines | dict(script or {}),
-            otherwise=otherwise,
+            otherwise=staged.otherwise,
             headers=staged.headers,
             guard=_guard(staged, wanted) if wanted else None,
             never=(*WORK, *self.never),
@@ -261,7 +258,7 @@ class Chats:
         chunks = [self._chunk(name, delta) for delta in self._deltas()]
         chunks.append(self._chunk(name, {}, "stop"))
         if wants_usage and self.usage:
-            alone = None if self.usage_stands_alone else {}
+            alone: dict[str, str] | None = None if self.usage_stands_alone else {}
             chunks.append(self._chunk(name, alone) | {"usage": self.usage_of(counted)})
         chunks[-1] |= self.last(counted)
         return self._events([*chunks, *(["[DONE]"] if self.done else [])])
