@@ -1,0 +1,37 @@
+"""GPT4All: whole answers only, and a request with a key that it does not know is refused.
+
+Facts: gpt4all-chat/src/server.cpp of nomic-ai/gpt4all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.providers import Chat
+from jupyter_llmroute.core.providers.counting import answer_limit
+from jupyter_llmroute.core.providers.openai import OpenAICompatible
+from jupyter_llmroute.core.providers.signs import owners
+
+
+class GPT4All(OpenAICompatible):
+    """The models of the application; each chat is shown in its window."""
+
+    name = "gpt4all"
+    default_urls = ("http://127.0.0.1:4891",)
+    cuts_silently = True  # what is generated pushes the oldest half of the prompt out
+
+    async def recognise(self, probe: Probe) -> bool:
+        """Whether its models belong to humanity."""
+        return owners(await probe.get(self.models_path)) == {"humanity"}
+
+    def body(self, chat: Chat) -> dict[str, Any]:
+        """Return the JSON to send: `stream` is not supported, nor a seed; without a limit the answer has 16 tokens."""
+        body: dict[str, Any] = {
+            "model": chat.model.id,
+            "messages": [message.model_dump() for message in chat.messages],
+            "max_tokens": answer_limit(chat),
+        }
+        if chat.sampling.temperature is not None:
+            body["temperature"] = chat.sampling.temperature
+        return body

@@ -1,0 +1,61 @@
+"""vLLM: the window is in the list, and its tokenizer counts a chat exactly.
+
+Facts: vllm/entrypoints/openai/models/serving.py, engine/protocol.py, tokenize/protocol.py, and a recorded 0.32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
+from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.providers import Chat
+from jupyter_llmroute.core.providers.counting import ask, total
+from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
+from jupyter_llmroute.core.providers.signs import owners
+from jupyter_llmroute.core.values import Answered
+
+
+class _Listed(Answered):
+    id: str
+    max_model_len: Size = None
+    """Prompt and answer together, fixed at launch."""
+
+
+class VLLM(OpenAICompatible):
+    """One model a server, and adapters of it."""
+
+    name = "vllm"
+    default_urls = ("http://127.0.0.1:8000",)
+    cuts_silently = False  # 400, unless `truncate_prompt_tokens` is asked for
+
+    async def recognise(self, probe: Probe) -> bool:
+        """Whether it owns all the models of its list, and tells a window as only engines of this family do."""
+        answer = await probe.get(self.models_path)
+        tells_window = any("max_model_len" in item for item in model_list(answer) or ())
+        return owners(answer) == {self.name} and tells_window
+
+    async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
+        """Return the models; an adapter has the window of its parent."""
+        models = await super().models(probe, endpoint)
+        listed = model_list(await probe.get(endpoint.models_path or self.models_path)) or ()
+        parent_of = {item["id"]: str(item.get("parent")) for item in listed}
+        windows = {model.id: model.context_window for model in models}
+
+        def window(model: ServedModel) -> int | None:
+            return model.context_window or windows.get(parent_of.get(model.id, ""))
+
+        return tuple(model.model_copy(update={"context_window": window(model)}) for model in models)
+
+    def served(self, item: dict[str, Any]) -> ServedModel:
+        """Read one entry of the model list; the engine listens when it has loaded."""
+        known = _Listed.model_validate(item)
+        return ServedModel(id=known.id, context_window=known.max_model_len, loaded=True)
+
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+        """Return the tokens of the prompt, template included; `None` where the server does not count."""
+        messages = [message.model_dump() for message in chat.messages]
+        body = {"model": chat.model.id, "messages": messages, "add_generation_prompt": True}
+        return total((await ask(client, endpoint, "/tokenize", body)).get("count"))
