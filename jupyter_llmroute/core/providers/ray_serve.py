@@ -1,0 +1,43 @@
+"""Ray Serve LLM: vLLM on many machines, behind one address.
+
+Facts: ray/llm/_internal/serve/core/configs/openai_api_models.py and core/ingress/ingress.py of Ray 2.60.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_llmroute.core.endpoint import ServedModel, Size
+from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.providers.openai import model_list
+from jupyter_llmroute.core.providers.signs import owners
+from jupyter_llmroute.core.providers.vllm import VLLM
+from jupyter_llmroute.core.values import Answered
+
+
+class _Metadata(Answered):
+    max_request_context_length: Size = None
+
+
+class _Listed(Answered):
+    id: str
+    metadata: _Metadata = _Metadata()
+
+
+class RayServe(VLLM):
+    """The models of one deployment, and adapters of them."""
+
+    name = "ray_serve"
+    default_urls = ("http://127.0.0.1:8000",)
+
+    async def recognise(self, probe: Probe) -> bool:
+        """Whether its models have the owner that it writes, and its metadata."""
+        answer = await probe.get(self.models_path)
+        metadata = [item.get("metadata") for item in model_list(answer) or ()]
+        has_its_own = all(isinstance(each, dict) and "max_request_context_length" in each for each in metadata)
+        return owners(answer) == {"organization-owner"} and has_its_own
+
+    def served(self, item: dict[str, Any]) -> ServedModel:
+        """Read one entry of the model list; a deployment may have no replica at the moment."""
+        known = _Listed.model_validate(item)
+        return ServedModel(id=known.id, context_window=known.metadata.max_request_context_length)
