@@ -43,6 +43,11 @@ class Reply(NamedTuple):
     is_http: bool = True
     """Without it, the pieces are all that is written."""
 
+    @property
+    def has_body(self) -> bool:
+        """Whether such an answer may have one, be it empty."""
+        return self.status not in (204, 304)
+
 
 @dataclass
 class Asked:
@@ -220,10 +225,10 @@ class Scripted:
                 if reply.is_http and not has_head:
                     writer.write(self._head(reply))
                     has_head = True
-                if piece:
+                if piece and reply.has_body:
                     writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.is_http else piece)
                 await writer.drain()
-            writer.write(b"0\r\n\r\n" if reply.is_http else b"")
+            writer.write(b"0\r\n\r\n" if reply.is_http and reply.has_body else b"")
             await writer.drain()
             return reply.is_http
         finally:
@@ -231,7 +236,8 @@ class Scripted:
                 asked.is_abandoned.set_result(False)
 
     def _head(self, reply: Reply) -> bytes:
-        headers = {"Content-Type": reply.content_type, "Transfer-Encoding": "chunked", **self._headers, **reply.headers}
+        body = {"Content-Type": reply.content_type, "Transfer-Encoding": "chunked"} if reply.has_body else {}
+        headers = {**body, **self._headers, **reply.headers}
         lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join([*lines, "", ""]).encode()
 

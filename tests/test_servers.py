@@ -396,3 +396,12 @@ def test_what_is_due_can_be_set():
         assert get(server, "/v1/models").json() == {"data": []}
         assert get(server, "/version").json() == {"version": "0.9.2"}
         assert chat(server, "vllm").text == "mine"
+
+
+@pytest.mark.parametrize("build", ["1.117", "1.76"])
+def test_koboldcpp_behind_a_password_hides_its_model_s_name(build):
+    with PRODUCTS["koboldcpp"].open(build, fault="wants_key") as server:
+        assert get(server, "/api/extra/version").json()["protected"] is True
+        assert get(server, "/api/v1/model").json() == {"result": "koboldcpp/protected-model"}
+        assert get(server, "/api/v1/model", authorization=f"Bearer {KEY}").json() != get(server, "/api/v1/model").json()
+        assert chat(server, "koboldcpp", build, key="").json()["detail"]["type"] == "unauthorized"

@@ -78,12 +78,36 @@ OLD_CHATS = Chats(
     chunk={"id": "koboldcpp"},
 )
 BUSY = detail(503, "Server is busy; please try again later.", "service_unavailable")
-LOCKED = detail(401, "Authentication key is missing or invalid.", "unauthorized")
+PROTECTED = "koboldcpp/protected-model"
+OLD_ABOUT = {"result": "KoboldCpp", "version": "1.76", "protected": False, "txt2img": False, "vision": False}
+ABOUT = {
+    "result": "KoboldCpp",
+    "version": "1.117.1",
+    "protected": False,
+    "llm": True,
+    "txt2img": False,
+    "vision": False,
+    "audio": False,
+    "transcribe": False,
+    "multiplayer": False,
+    "websearch": False,
+    "tts": False,
+    "embeddings": False,
+    "savedata": False,
+    "admin": 0,
+}
+
+
+def without_the_password(asked: Asked) -> Reply:
+    if asked.path.endswith("/api/v1/model"):
+        return json_reply({"result": PROTECTED})
+    return detail(401, "Authentication key is missing or invalid.", "unauthorized")
+
+
 OPEN = (
     "/api/extra/version",
     "/api/extra/true_max_context_length",
     "/v1/models",
-    "/api/v1/model",
     "/api/v1/info/version",
     "/api/tags",
     "/api/ps",
@@ -96,9 +120,7 @@ OLDER = Build(
     model=MODEL,
     script={
         "GET /": html(),
-        "GET */api/extra/version": json_reply(
-            {"result": "KoboldCpp", "version": "1.76", "protected": False, "txt2img": False, "vision": False}
-        ),
+        "GET */api/extra/version": json_reply(OLD_ABOUT),
         "GET */api/v1/model": json_reply({"result": MODEL}),
         "GET */api/v1/info/version": json_reply({"result": "1.2.5"}),
         "GET */api/v1/config/max_context_length": json_reply({"value": WINDOW}),
@@ -128,31 +150,15 @@ OLDER = Build(
         "silent_cut": OLD_CHATS.cut_to(64),
         "null": json_reply(None),
     },
-    refusal=LOCKED,
+    locked={"GET */api/extra/version": json_reply(OLD_ABOUT | {"protected": True})},
+    refusal=without_the_password,
     is_open=lambda line: line.partition("?")[0].startswith("GET ") and line.partition("?")[0].endswith(OPEN),
 )
 NEWER = replace(
     OLDER,
     script={
         **OLDER.script,
-        "GET */api/extra/version": json_reply(
-            {
-                "result": "KoboldCpp",
-                "version": "1.117.1",
-                "protected": False,
-                "llm": True,
-                "txt2img": False,
-                "vision": False,
-                "audio": False,
-                "transcribe": False,
-                "multiplayer": False,
-                "websearch": False,
-                "tts": False,
-                "embeddings": False,
-                "savedata": False,
-                "admin": 0,
-            }
-        ),
+        "GET */api/extra/version": json_reply(ABOUT),
         "GET */v1/models": model_list(
             item(MODEL, "koboldcpp", status={"value": "loaded"}, permission=[], root="koboldcpp")
         ),
@@ -186,5 +192,6 @@ NEWER = replace(
     ),
     headers={"Server": "KoboldCppServer", **CORS},
     faults={**OLDER.faults, "silent_cut": CHATS.cut_to(64)},
+    locked={"GET */api/extra/version": json_reply(ABOUT | {"protected": True})},
 )
 SURFACE = Surface(name="koboldcpp", port=5001, builds={"1.117": NEWER, "1.76": OLDER}, never=("POST *abort",))

@@ -75,6 +75,30 @@ CHATS = Chats(
     overflow=overflow,
     chunk={"system_fingerprint": "b0-unknown"},
     usage_stands_alone=False,
+    says_null=False,
+    unnamed=unknown("None"),
+    headers={
+        "x-litellm-version": "1.106.2",
+        "x-litellm-model-group": MODEL,
+        "x-litellm-model-api-base": "http://127.0.0.1:8080/v1",
+        "llm_provider-server": "llama.cpp",
+    },
+)
+DEPLOYED = json_reply(
+    {
+        "data": [
+            {
+                "model_name": name,
+                "litellm_params": {"model": f"openai/{name}", **where},
+                "model_info": {"id": name, "db_model": False, "max_input_tokens": None},
+            }
+            for name, where in (
+                (MODEL, {"api_base": "http://127.0.0.1:8080/v1"}),
+                (OTHER, {"api_base": "http://127.0.0.1:8081/v1"}),
+                (CLOUD, {}),
+            )
+        ]
+    }
 )
 OPEN = Build(
     model=MODEL,
@@ -93,22 +117,8 @@ OPEN = Build(
             listed(OTHER),
             listed(CLOUD, mode="chat", max_input_tokens=128000, max_output_tokens=16384),
         ),
-        "GET /model/info": json_reply(
-            {
-                "data": [
-                    {
-                        "model_name": name,
-                        "litellm_params": {"model": f"openai/{name}", **where},
-                        "model_info": {"id": name, "db_model": False, "max_input_tokens": None},
-                    }
-                    for name, where in (
-                        (MODEL, {"api_base": "http://127.0.0.1:8080/v1"}),
-                        (OTHER, {"api_base": "http://127.0.0.1:8081/v1"}),
-                        (CLOUD, {}),
-                    )
-                ]
-            }
-        ),
+        "GET /model/info": DEPLOYED,
+        "GET /v1/model/info": DEPLOYED,
         "POST /utils/token_counter": count,
         "POST /v1/chat/completions": CHATS,
     },
@@ -118,7 +128,10 @@ OPEN = Build(
         "overflow": overflow(9000),
         "unknown_model": unknown("nope"),
         "loading": passed_on(503, "ServiceUnavailableError", "Loading model", "internal_server_error"),
-        "busy": passed_on(429, "RateLimitError", "slow down", "throttling_error"),
+        "busy": passed_on(429, "RateLimitError", "slow down", "throttling_error")._replace(
+            headers={"llm_provider-retry-after": "7"}
+        ),
+        "full": error(503, "Worker at capacity", "overloaded_error")._replace(headers={"retry-after": "1"}),
         "upstream_died": passed_on(500, "InternalServerError", "Connection error.", "internal_server_error"),
         "error_in_stream": replace(CHATS, done=False).breaks_with(
             {
@@ -138,6 +151,7 @@ OPEN = Build(
         "GET /v1/models",
         "GET /models",
         "GET /model/info",
+        "GET /v1/model/info",
         "GET /health",
         "POST /utils/token_counter",
         "POST /v1/chat/completions",

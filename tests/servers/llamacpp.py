@@ -124,7 +124,7 @@ ROUTER = replace(
         "GET /props": json_reply({"role": "router", "default_generation_settings": {"n_ctx": 0}, "total_slots": 0}),
         "POST /models/load": json_reply({"success": True}),
         "POST /models/unload": json_reply({"success": True}),
-        "POST /v1/chat/completions": replace(CHATS, models=tuple(ROUTED), unknown=unknown),
+        "POST /v1/chat/completions": replace(CHATS, models=tuple(ROUTED), unnamed=unknown(""), unknown=unknown),
     },
     faults={
         **{name: fault for name, fault in FAULTS.items() if name != "loading"},  # it is well at once

@@ -59,6 +59,7 @@ def without_the_key(asked: Asked) -> Reply:
 
 CHATS = Chats(
     models=(MODEL, SERVED, CLOUD),
+    unnamed=detail(400, "Model not found"),
     unknown=lambda name: detail(400, "Model not found"),
     overflow=llamacpp.overflow,
     last=llamacpp.timings,
@@ -94,7 +95,7 @@ KEYLESS = Build(
     },
     otherwise=fallback,
     chat="POST /api/chat/completions",
-    headers={"Server": "uvicorn"},
+    headers={"Server": "uvicorn", "X-Process-Time": "0"},
     faults={
         "overflow": llamacpp.overflow(9000),
         "unknown_model": detail(400, "Model not found"),

@@ -17,7 +17,8 @@ MODEL, OTHER = "qwen3-8b", "Qwen/Qwen3-32B"
 def wrapped(status: int, message: str, kind: str, original: str = "") -> Reply:
     """Return an error as it passes them on: with the names of its own exceptions around."""
     around = f"Message: {message} (Request ID: 1), Internal exception: {kind} (Request ID: 1), original exception: "
-    return refused(status, {"message": around + original, "type": kind, "param": None, "code": status})
+    about = {"type": kind.rpartition(".")[2], "param": None, "code": status}
+    return refused(status, {"message": around + original, **about})
 
 
 HTTP_ERROR = "ray.llm._internal.serve.core.configs.openai_api_models.OpenAIHTTPException"
@@ -52,7 +53,14 @@ def count(asked: Asked) -> Reply:
     return json_reply({"count": counted, "max_model_len": WINDOW, "tokens": tokens(counted)})
 
 
-CHATS = Chats(models=(MODEL, OTHER), reasoning="reasoning", unknown=unknown, overflow=overflow)
+UNNAMED = f"Model parameter is required when multiple models are configured. Available models: {[MODEL, OTHER]}"
+CHATS = Chats(
+    models=(MODEL, OTHER),
+    reasoning="reasoning",
+    unnamed=json_reply({"detail": UNNAMED}, 400),
+    unknown=unknown,
+    overflow=overflow,
+)
 USUAL = Build(
     model=MODEL,
     script={
@@ -77,7 +85,7 @@ USUAL = Build(
         },
         "busy": text_reply("Request dropped due to backpressure (num_queued_requests=1, max_queued_requests=1).", 503),
         "timed_out": text_reply("Request 6d321ae8 timed out after 1.0s.", 408),
-        "replica_died": wrapped(500, "Internal Server Error", "RayActorError", DIED),
+        "replica_died": wrapped(500, "Internal Server Error", "InternalServerError", DIED),
         "error_in_stream": replace(CHATS, done=False).breaks_with(),
         "cut_upstream": CHATS.breaks_with("[DONE]"),
     },

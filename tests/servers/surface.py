@@ -42,6 +42,8 @@ class Build:
     chat: str = "POST /v1/chat/completions"
     faults: Mapping[str, Fault] = field(default_factory=dict)
     """By name: overflow, unknown_model, loading, busy, error_in_stream, silent_cut, and the product's own."""
+    locked: Mapping[str, Due] = field(default_factory=dict)
+    """What is due instead where a key is wanted, with it and without."""
     refusal: Due | None = None
     """What is said without the key where one is wanted; `None` where the product has no keys."""
     key: str = ""
@@ -99,6 +101,8 @@ class Surface:
             due = staged.faults[fault]
             changed = due if isinstance(due, Mapping) else {staged.chat: due}
             lines = {**changed} if "*" in changed else {**lines, **changed}
+        if wanted:
+            lines |= staged.locked
         if chat is not None:
             lines[staged.chat] = chat
         return Scripted(
@@ -119,8 +123,8 @@ def _guard(build: Build, key: str) -> Callable[[Asked], Reply | None]:
         raise ValueError("this product knows no keys")
 
     def guard(asked: Asked) -> Reply | None:
-        given = (asked.headers.get("authorization"), asked.headers.get("x-api-key"))
-        if build.is_open(asked.line) or f"Bearer {key}" == given[0] or key == given[1]:
+        given = {asked.headers.get(name) for name in ("authorization", "x-api-key", "x-litellm-api-key")}
+        if build.is_open(asked.line) or given & {key, f"Bearer {key}"}:
             return None
         return refusal if isinstance(refusal, Reply) else refusal(asked)
 
@@ -180,6 +184,8 @@ class Chats:
     window: int | None = WINDOW
     reasoning: str | None = "reasoning_content"
     """The field of its thoughts; `<think>` where they stand within the text; `None` where there are none."""
+    unnamed: Reply | None = None
+    """The refusal of a request that names no model; `None` where the first one answers."""
     unknown: Callable[[str], Reply] | None = None
     """Makes the refusal of a model that is not known; `None` where another one answers."""
     overflow: Callable[[int, int, int], Reply] | None = None
@@ -193,6 +199,10 @@ class Chats:
     """Whether the chunk with the usage has no choices."""
     unfinished: str | None = None
     """The finish reason of what is not the end."""
+    says_null: bool = True
+    """Whether what is not the end has a finish reason at all."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those of an answer alone."""
     before: tuple[str, ...] = ()
     """Comments before the first event."""
     eol: str = "\n"
@@ -210,6 +220,8 @@ class Chats:
 
     def __call__(self, asked: Asked) -> Reply:
         body = asked.json
+        if self.unnamed and not body.get("model"):
+            return self.unnamed
         name = body.get("model") or self.models[0]
         if name not in self.models:
             if self.unknown:
@@ -221,7 +233,7 @@ class Chats:
                 return self.overflow(counted, wanted, self.window)
             counted = min(counted, self.window)
         if not body.get("stream"):
-            return json_reply(self._whole(name, counted))
+            return json_reply(self._whole(name, counted))._replace(headers=self.headers)
         wants_usage = (body.get("stream_options") or {}).get("include_usage")
         return self._stream(name, counted, wants_usage=bool(wants_usage))
 
@@ -273,7 +285,8 @@ class Chats:
         yield from ({"content": piece} for piece in TEXT)
 
     def _chunk(self, name: str, delta: Mapping[str, object] | None, finish: str | None = None) -> dict[str, object]:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish or self.unfinished}
+        ending = {"finish_reason": finish or self.unfinished} if finish or self.says_null else {}
+        choice = {"index": 0, "delta": delta, **ending}
         return {
             "id": "chatcmpl-1",
             "object": "chat.completion.chunk",
@@ -284,7 +297,8 @@ class Chats:
         }
 
     def _events(self, events: Iterable[dict[str, Any] | str | Broken]) -> Reply:
-        return sse(*self.before, *(event(each, self.eol) if isinstance(each, dict | str) else each for each in events))
+        written = (event(each, self.eol) if isinstance(each, dict | str) else each for each in events)
+        return sse(*self.before, *written)._replace(headers=self.headers)
 
 
 def event(data: Mapping[str, object] | str, eol: str = "\n", name: str = "") -> str:
