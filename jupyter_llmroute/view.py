@@ -21,9 +21,10 @@ from jupyter_llmroute.core.events import (
     ReasoningDelta,
     Routed,
     TextDelta,
+    Waiting,
 )
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.selector import RejectionReason
+from jupyter_llmroute.core.route import RejectionReason
 from jupyter_llmroute.core.values import Value
 from jupyter_llmroute.inert import inert_line, inert_markdown, plain_line
 from jupyter_llmroute.response import Response, State
@@ -118,6 +119,8 @@ class RunView:
         self.pieces: list[str] = []
         """The answer so far, in the pieces in which it came."""
         self._reasoning: list[str] = []
+        self.waiting: Waiting | None = None
+        """Why nothing comes, while it does not."""
         self._error: str | None = None
 
     @property
@@ -139,6 +142,9 @@ class RunView:
                 self._started, self.state = event, State.WAITING
                 # Thoughts of an attempt that failed before its first visible token are not this answer's.
                 self._reasoning.clear()
+                self.waiting = None
+            case Waiting():
+                self.waiting = event
             case ReasoningDelta():
                 self._reasoning.append(event.text)
                 self.state = State.STREAMING

@@ -14,13 +14,30 @@ CORE = f"{OURS}.core"
 
 CORE_LAYERS = (
     ("errors", "values", "task"),
-    ("settings", "settings_file", "request", "sse", "ndjson", "tokens"),
+    (
+        "settings",
+        "settings_file",
+        "request",
+        "sse",
+        "ndjson",
+        "tokens",
+        "thinking",
+        "environment",
+        "memory",
+        "breaker",
+        "speed",
+    ),
     ("endpoint", "context", "cues"),
+    ("naming", "history"),
     ("policy", "prompt", "reading", "classifier", "catalog"),
-    ("transport", "compaction", "selector"),
+    ("likeness", "route"),
+    ("transport", "compaction", "snapshot"),
+    ("selector", "fallback"),
     ("events", "probe"),
     ("providers", "embedded"),
-    ("discovery", "executor"),
+    ("fitting", "state"),
+    ("discovery", "executor", "ledger"),
+    ("lookout",),
     ("router",),
 )
 """From the ground up: a module imports from its own layer and from those before it."""

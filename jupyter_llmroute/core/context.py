@@ -34,6 +34,11 @@ class Context(Value):
         """Return the references of all that goes along with the question, in the order of the prompt."""
         return (*(item.ref for item in self.items), *map(turn_ref, self.request.turns))
 
+    def alone(self) -> Context:
+        """Return the question with nothing along; what went along is left out."""
+        request = self.request.model_copy(update={"turns": ()})
+        return Context(request=request, left_out=(*self.left_out, *self.refs()))
+
 
 def turn_ref(turn: Turn) -> str:
     """Return what the user knows an earlier answer by."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
 
-from jupyter_llmroute.core.endpoint import Endpoint, Health
-from jupyter_llmroute.core.errors import AuthenticationNeeded, LLMRouteError, ModelLoading, SettingsError
+from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
+from jupyter_llmroute.core.errors import AuthenticationNeeded, LLMRouteError, ModelLoading, ServerBusy, SettingsError
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Provider
 from jupyter_llmroute.core.settings import CustomEndpoint, ServiceSettings, Settings
@@ -24,12 +25,21 @@ from jupyter_llmroute.core.values import Value
 UNMARKED = "openai"
 """The dialect of a server that lists models and bears no other mark."""
 
+ASSUMED_WINDOW = 4096
+"""Tokens that are counted on where a server neither tells its window nor refuses what does not fit it.
+
+The smallest default of the servers that are known: Ollama's on most machines, and KoboldCpp's of before.
+"""
+
+HERE = "127.0.0.1"
+
 
 class Place(Value):
     """An address to look at."""
 
     base_url: str
-    settings: ServiceSettings
+    settings: ServiceSettings | None = None
+    """Those of the address, where the user named it; `None`: those of what it turns out to be."""
     name: str | None = None
     """What the user calls it; `None`: it is named after what it turns out to be."""
     configured: bool = False
@@ -39,39 +49,44 @@ class Place(Value):
     @property
     def api_key(self) -> SecretStr | None:
         """The key that may be sent there: the one that stands beside this very address in the settings."""
-        return self.settings.api_key if self.settings.endpoint else None
+        return self.settings.api_key if self.settings and self.settings.endpoint else None
+
+    @property
+    def custom(self) -> CustomEndpoint | None:
+        """The settings of an endpoint of the user's own, if it is one."""
+        return self.settings if isinstance(self.settings, CustomEndpoint) else None
 
     @property
     def dialect(self) -> str | None:
         """The one that the user names; paths of their own are those of the unmarked one."""
-        custom = self.settings if isinstance(self.settings, CustomEndpoint) else None
-        return self.settings.api_style or (UNMARKED if custom and (custom.models_path or custom.chat_path) else None)
+        has_paths = self.custom and (self.custom.models_path or self.custom.chat_path)
+        return (self.settings.api_style if self.settings else None) or (UNMARKED if has_paths else None)
 
 
-def places(settings: Settings, providers: Mapping[str, Provider]) -> list[Place]:
+def places(settings: Settings, providers: Mapping[str, Provider], hosts: Sequence[str] = ()) -> list[Place]:
     """Return every address to look at, each once: custom ones, configured ones, and default ports.
+
+    Parameters
+    ----------
+    settings
+        The user's.
+    providers
+        Dialects by name; each has its default ports.
+    hosts
+        Names or addresses besides this machine on which default ports are looked at too.
 
     Raises
     ------
     SettingsError
-        An `api_style` is not one of the dialects.
+        An `api_style` is not one of the dialects, or a name is that of none and has no endpoint.
     """
     by_name = settings.services.by_name
-    named = [*by_name.items(), *((custom.name, custom) for custom in settings.services.custom_endpoints)]
-    for name, service in named:
-        if service.enabled and service.api_style and service.api_style not in providers:
-            known = ", ".join(sorted(providers))
-            raise SettingsError(
-                f"The api_style of {name!r} is {service.api_style!r}, which is no known dialect: choose one of {known}."
-            )
+    customs = settings.services.custom_endpoints
+    named = [*by_name.items(), *((custom.name, custom) for custom in customs)]
+    _refuse_unknown(named, providers)
     found = [
-        Place(base_url=_base(custom.endpoint, custom), settings=custom, name=custom.name, configured=True)
-        for custom in settings.services.custom_endpoints
-        if custom.enabled
-    ]
-    found += [
         Place(base_url=_base(service.endpoint, service), settings=service, name=name, configured=True)
-        for name, service in by_name.items()
+        for name, service in (*((custom.name, custom) for custom in customs), *by_name.items())
         if service.endpoint and service.enabled
     ]
     disabled = {name for name, service in by_name.items() if not service.enabled}
@@ -79,25 +94,53 @@ def places(settings: Settings, providers: Mapping[str, Provider]) -> list[Place]
     switched_off = {
         _key(_base(service.endpoint, service)) for _, service in named if service.endpoint and not service.enabled
     }
+    wanted = {name: provider for name, provider in providers.items() if name not in disabled | moved}
     found += [
-        Place(
-            base_url=url,
-            settings=by_name.get(name, ServiceSettings()),
-            name=name if provider.named_urls else None,
-            configured=bool(provider.named_urls),
-        )
-        for name, provider in providers.items()
-        if name not in disabled | moved
-        for url in provider.named_urls or provider.default_urls
+        Place(base_url=url, settings=by_name.get(name), name=name, configured=True)
+        for name, provider in wanted.items()
+        for url in provider.named_urls
+        if _key(url) not in switched_off
+    ]
+    default_urls = [url for p in wanted.values() for url in (() if p.named_urls else p.default_urls)]
+    found += [
+        Place(base_url=url)
+        for host in (HERE, *hosts)
+        for url in (_on(host, url) for url in default_urls)
         if _key(url) not in switched_off
     ]
     return list({_key(place.base_url): place for place in reversed(found)}.values())[::-1]
 
 
+def _refuse_unknown(named: Iterable[tuple[str, ServiceSettings]], providers: Mapping[str, Provider]) -> None:
+    known = ", ".join(sorted(providers))
+    for name, service in named:
+        if service.enabled and service.api_style and service.api_style not in providers:
+            raise SettingsError(
+                f"The api_style of {name!r} is {service.api_style!r}, which is no known dialect: choose one of {known}."
+            )
+        if service.model_fields_set - {"priority"} and not service.endpoint and name not in providers:
+            warnings.warn(
+                f"services.{name} has no endpoint, and no server of that kind is known: give it one, "
+                f"or mend the name (known are {known}).",
+                stacklevel=2,
+            )
+
+
+def _on(host: str, url: str) -> str:
+    return url.replace(f"//{HERE}:", f"//{f'[{host}]' if ':' in host else host}:", 1)
+
+
 async def discover(
-    settings: Settings, providers: Mapping[str, Provider], client: httpx.AsyncClient
+    settings: Settings, providers: Mapping[str, Provider], client: httpx.AsyncClient, hosts: Sequence[str] = ()
 ) -> tuple[Endpoint, ...]:
     """Look at every place at once.
+
+    Parameters
+    ----------
+    settings, providers, hosts
+        As for `places`.
+    client
+        The door to the network.
 
     Returns
     -------
@@ -110,15 +153,15 @@ async def discover(
     SettingsError
         An `api_style` is not one of the dialects; nobody was asked.
     """
-    looks = [_look(place, providers, client, settings.limits.scan_s) for place in places(settings, providers)]
+    looks = [_look(place, settings, providers, client) for place in places(settings, providers, hosts)]
     return with_unique_names(endpoint for endpoint in await asyncio.gather(*looks) if endpoint)
 
 
 async def _look(
-    place: Place, providers: Mapping[str, Provider], client: httpx.AsyncClient, timeout_s: float
+    place: Place, settings: Settings, providers: Mapping[str, Provider], client: httpx.AsyncClient
 ) -> Endpoint | None:
     key = place.api_key.get_secret_value() if place.api_key else None
-    probe = Probe(client, place.base_url, timeout_s=timeout_s, api_key=key)
+    probe = Probe(client, place.base_url, timeout_s=settings.limits.scan_s, api_key=key)
     try:
         name = await _recognise(place, probe, providers)
     except LLMRouteError as error:
@@ -126,23 +169,45 @@ async def _look(
     if name is None:
         detail = "something answers there, and it is no model server that is known"
         return _endpoint(place, place.dialect or UNMARKED, Health.DOWN, detail) if place.configured else None
-    endpoint = _endpoint(place, name, Health.WELL)
+    if place.settings is None:
+        service = settings.services.by_name.get(name, ServiceSettings())
+        if not service.enabled:
+            return None
+        place = place.model_copy(update={"settings": service.model_copy(update={"endpoint": None, "api_key": None})})
+    return await _ask(_endpoint(place, name, Health.WELL), place, probe, providers[name])
+
+
+async def _ask(endpoint: Endpoint, place: Place, probe: Probe, provider: Provider) -> Endpoint:
+    """Return the endpoint with its models, or with what is in the way of them."""
     try:
-        models = await providers[name].models(probe, endpoint)
+        if place.custom and place.custom.health_path:
+            answer = await probe.get(_from_root(place.custom.health_path) or "/")
+            if answer.status >= 400:
+                raise ServerBusy(f"its health_path answers with status {answer.status}")
+        models = await provider.models(probe, endpoint)
     except LLMRouteError as error:
         return endpoint.model_copy(update={"health": _health_of(error), "detail": str(error)})
     except Exception as error:  # a third party's code: whatever it raises must not stop the rest
-        detail = f"the provider {name!r} failed: {error!r}"
+        detail = f"the provider {endpoint.provider!r} failed: {error!r}"
         return endpoint.model_copy(update={"health": Health.DOWN, "detail": detail})
-    return endpoint.model_copy(update={"models": models, "detail": "" if models else "it serves no model yet"})
+    window = place.settings.context_window if place.settings else None
+    counted_on = tuple(_with_window(model, window, provider.cuts_silently) for model in models)
+    return endpoint.model_copy(update={"models": counted_on, "detail": "" if models else "it serves no model yet"})
+
+
+def _with_window(model: ServedModel, window: int | None, cuts_silently: bool) -> ServedModel:
+    """Return a model with the window to count on, where the server does not tell one."""
+    if model.context_window or not (window or cuts_silently):
+        return model
+    return model.model_copy(update={"context_window": window or ASSUMED_WINDOW, "window_is_assumed": window is None})
 
 
 async def _recognise(place: Place, probe: Probe, providers: Mapping[str, Provider]) -> str | None:
-    """Return the dialect's name. Each is asked, the most telling first; the unmarked one is what remains."""
+    """Return the dialect's name. Who needs fewest requests is asked first; the unmarked one is what remains."""
     if place.dialect:
         await probe.get("/")  # is anybody there?
         return place.dialect
-    for name in sorted(providers, key=lambda name: name == UNMARKED):
+    for name in sorted(providers, key=lambda name: _precedence(name, providers[name], place)):
         if await _is_of(name, providers[name], probe):
             return name
     # 401 and 403 mean "here, and wants a key"; which dialect it is shows once it has one.
@@ -150,6 +215,24 @@ async def _recognise(place: Place, probe: Probe, providers: Mapping[str, Provide
     answer = await probe.get("/v1/models")
     wants_key = answer.status in (401, 403) and (place.configured or answer.json is not None)
     return UNMARKED if wants_key and UNMARKED in providers else None
+
+
+def _precedence(name: str, provider: Provider, place: Place) -> tuple[bool, bool, bool, int]:
+    """Return where a dialect stands: first those that the model list tells, then the one whose port it is."""
+    ports = {urlsplit(url).port for url in (*provider.default_urls, *provider.named_urls)}
+    return (
+        name == UNMARKED,
+        bool(provider.marks),
+        _port(place.base_url) not in ports and name != place.name,
+        len(provider.marks),
+    )
+
+
+def _port(base_url: str) -> int | None:
+    try:
+        return urlsplit(base_url).port
+    except ValueError:
+        return None
 
 
 async def _is_of(name: str, provider: Provider, probe: Probe) -> bool:
@@ -173,16 +256,18 @@ def _health_of(error: LLMRouteError) -> Health:
 
 
 def _endpoint(place: Place, provider: str, health: Health, detail: str = "") -> Endpoint:
-    custom = place.settings if isinstance(place.settings, CustomEndpoint) else None
+    settings, custom = place.settings or ServiceSettings(), place.custom
     return Endpoint(
         name=place.name or provider,
         provider=provider,
         base_url=place.base_url.rstrip("/"),
         health=health,
         detail=detail,
-        priority=place.settings.priority,
+        priority=settings.priority,
         api_key=place.api_key,
-        stall_s=place.settings.timeout / 1000,
+        stall_s=settings.timeout / 1000,
+        max_retries=settings.max_retries,
+        models_are_local=settings.models_are_local,
         models_path=_from_root(custom.models_path) if custom else None,
         chat_path=_from_root(custom.chat_path) if custom else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -97,9 +98,10 @@ class Endpoint(Value):
     chat_path: str | None = None
     """Where a custom endpoint takes chats; `None`: where the dialect has it."""
 
-    def with_loaded(self, model_id: str) -> Endpoint:
-        """Return the same endpoint with that model in memory."""
-        models = (m.model_copy(update={"loaded": True}) if m.id == model_id else m for m in self.models)
+    def with_loaded(self, model_id: str, window: int | None = None) -> Endpoint:
+        """Return the same endpoint with that model in memory, serving `window` tokens where that is told."""
+        noted: dict[str, object] = {"loaded": True} | ({"context_window": window} if window else {})
+        models = (m.model_copy(update=noted) if m.id == model_id else m for m in self.models)
         return self.model_copy(update={"models": tuple(models)})
 
     @property
@@ -109,3 +111,11 @@ class Endpoint(Value):
             return urlsplit(self.base_url).hostname or ""
         except ValueError:  # a bracket that does not close; nothing can be sent there
             return ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine, by its address: then its models take this machine's memory."""
+        try:
+            return not self.base_url or self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False

@@ -1,6 +1,7 @@
 """What happens while a question is answered, in the order in which it happens.
 
-Routed, then for each attempt AttemptStarted and its deltas; AttemptFailed where it failed; Completed at the end.
+Routed, then for each attempt AttemptStarted, perhaps Waiting, and its deltas; AttemptFailed where it failed; Completed
+at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from pydantic import AfterValidator
 
 from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.endpoint import size
-from jupyter_llmroute.core.selector import Route
+from jupyter_llmroute.core.fallback import Level
+from jupyter_llmroute.core.route import Route
 from jupyter_llmroute.core.values import Value
 
 
@@ -23,6 +25,9 @@ class Attempt(Value):
     service: str
     model: str
     error: str
+    level: Level = Level.PRIMARY
+    failure: str = ""
+    """The class of the error, such as `"Unreachable"`."""
 
 
 Count = Annotated[int | None, AfterValidator(lambda told: 0 if told == 0 else size(told))]
@@ -57,11 +62,27 @@ class AttemptStarted(Value):
     model: str
     reasons: tuple[str, ...]
     prompt_tokens: int
-    """Estimated."""
+    prompt_tokens_exact: bool = False
+    """Whether the server counted them before they were sent; otherwise they are estimated."""
+    level: Level = Level.PRIMARY
+    context_window: int | None = None
+    """Tokens of the window that it serves, or is asked to serve; `None` where nobody knows."""
+    is_cold: bool = False
+    """Whether the model is not in memory, so that it must be loaded before the first token."""
     context: tuple[str, ...] = ()
     """References of what goes along to this model: cells, then earlier answers."""
     left_out: tuple[str, ...] = ()
     """References of what did not fit its window."""
+
+
+class Waiting(Value):
+    """The attempt goes on, and there is a reason why nothing comes."""
+
+    kind: Literal["waiting"] = "waiting"
+    reason: str
+    """In words, such as `"loading"`."""
+    elapsed_s: float
+    """Since it was asked, in seconds."""
 
 
 class ReasoningDelta(Value):
@@ -104,4 +125,4 @@ class Completed(Value):
     """Generated tokens after the first, by the time they took; `None` when that cannot be told."""
 
 
-Event = Routed | AttemptStarted | ReasoningDelta | TextDelta | AttemptFailed | Completed
+Event = Routed | AttemptStarted | Waiting | ReasoningDelta | TextDelta | AttemptFailed | Completed

@@ -1,8 +1,8 @@
 """One attempt after another, streamed.
 
-The fallback contract: the next candidate is asked only when the one before failed before its first visible token;
+The fallback contract: another candidate is asked only when the one before failed before its first visible token;
 after that, what has come is kept and the error is the caller's. One deadline and one budget of attempts hold for
-the whole chain, and every attempt's error is kept.
+the whole chain, and every attempt's error is kept. Who is next is `fallback`'s to say.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 import httpx
 
-from jupyter_llmroute.core.compaction import compact
 from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.errors import (
     BrokenStream,
-    ContextOverflow,
     EmptyAnswer,
+    ModelLoading,
     PeerError,
     PolicyRefusal,
     RouteFailed,
     TimedOut,
+    TruncatedContext,
     UserError,
 )
 from jupyter_llmroute.core.events import (
@@ -36,11 +36,23 @@ from jupyter_llmroute.core.events import (
     ReasoningDelta,
     TextDelta,
     Usage,
+    Waiting,
 )
-from jupyter_llmroute.core.prompt import Message, estimate_prompt, lay_out
-from jupyter_llmroute.core.providers import Chat, Chunk, Provider
-from jupyter_llmroute.core.selector import Candidate, Route, answer_reserve
+from jupyter_llmroute.core.fallback import Step, Tried, next_step
+from jupyter_llmroute.core.fitting import Fitted, fit
+from jupyter_llmroute.core.prompt import Message, lay_out, least_tokens
+from jupyter_llmroute.core.providers import Chunk, Provider
+from jupyter_llmroute.core.route import Route
 from jupyter_llmroute.core.settings import Limits
+
+LOADING_POLL_S = 1.0
+"""Seconds after which a server that reads its model is asked again."""
+
+CERTAIN_TOKENS = 256
+"""A prompt of fewer words than this is cut by nobody; whatever is counted of it, the answer is one to all of it."""
+
+EXACTLY = 0.95
+"""Of an exact count, what an honest server reports at least: some leave the template's first tokens out."""
 
 _HALF = re.compile(r"[\ud800-\udfff]")
 """One of the two halves in which UTF-16 writes a character: a string of Python's can hold it, UTF-8 cannot."""
@@ -72,78 +84,39 @@ async def execute(
     """
     _refuse_half_characters(lay_out(context))
     deadline = time.monotonic() + limits.total_s
-    attempts: list[Attempt] = []
-    too_small = 0
-    for candidate in route.candidates:
-        if len(attempts) == limits.attempts or time.monotonic() >= deadline:
+    tried: list[Tried] = []
+    while (step := next_step(route, tried, limits.attempts, has_context=bool(context.refs()))) is not None:
+        if time.monotonic() + step.pause_s >= deadline:
             break
-        if too_small and (candidate.model.context_window or too_small + 1) <= too_small:
-            continue  # this prompt overflowed a window at least as large
+        await asyncio.sleep(step.pause_s)
+        attempt = _Attempt(len(tried) + 1, step, providers[step.candidate.endpoint.provider], client, limits, deadline)
         visible = False
         try:
-            async with contextlib.aclosing(
-                _attempt(len(attempts) + 1, candidate, context, providers, client, limits, reserve_tokens, deadline)
-            ) as events:
+            async with contextlib.aclosing(attempt.events(context, reserve_tokens)) as events:
                 async for event in events:
                     visible = visible or isinstance(event, TextDelta)
                     yield event
             return
         except (PeerError, PolicyRefusal) as error:
-            attempts.append(_failed(len(attempts) + 1, candidate, error))
-            yield AttemptFailed(attempt=attempts[-1])
+            tried.append(Tried(step, error))
+            yield AttemptFailed(attempt=_failed(len(tried), tried[-1]))
             if visible or not error.may_fall_back:
                 raise
-            if isinstance(error, ContextOverflow):
-                too_small = max(too_small, error.context_window or candidate.model.context_window or 0)
-    tried = "; ".join(f"{attempt.model} on {attempt.service}: {attempt.error}" for attempt in attempts)
-    raise RouteFailed(f"No model could answer; {len(attempts)} tried. {tried}", tuple(attempts))
+    attempts = tuple(_failed(number, past) for number, past in enumerate(tried, start=1))
+    told = "; ".join(f"{attempt.model} on {attempt.service}: {attempt.error}" for attempt in attempts)
+    raise RouteFailed(f"No model could answer; {len(attempts)} tried. {told}", attempts)
 
 
-async def _attempt(
-    number: int,
-    candidate: Candidate,
-    context: Context,
-    providers: Mapping[str, Provider],
-    client: httpx.AsyncClient,
-    limits: Limits,
-    reserve_tokens: int,
-    deadline: float,
-) -> AsyncGenerator[Event, None]:
-    chat, fitted = _fit(candidate, context, reserve_tokens)
-    yield AttemptStarted(
+def _failed(number: int, past: Tried) -> Attempt:
+    candidate = past.step.candidate
+    return Attempt(
         number=number,
         service=candidate.endpoint.name,
         model=candidate.model.id,
-        reasons=candidate.reasons,
-        prompt_tokens=chat.prompt_tokens,
-        context=fitted.refs(),
-        left_out=fitted.left_out,
+        error=str(past.error),
+        level=past.step.level,
+        failure=type(past.error).__name__,
     )
-    answer = _Answer(candidate)
-    provider = providers[candidate.endpoint.provider]
-    async with contextlib.aclosing(provider.chat(client, candidate.endpoint, chat)) as chunks:
-        while (chunk := await _next(chunks, answer, limits, deadline)) is not None:
-            answer.take(chunk)
-            if chunk.reasoning:
-                yield ReasoningDelta(text=chunk.reasoning)
-            if chunk.text:
-                yield TextDelta(text=chunk.text)
-    yield answer.completed()
-
-
-def _fit(candidate: Candidate, context: Context, reserve_tokens: int) -> tuple[Chat, Context]:
-    family, window = candidate.info.family, candidate.model.context_window
-    fitted = context
-    if window:
-        fitted = compact(context, window - answer_reserve(candidate.model, reserve_tokens), family)
-    messages = lay_out(fitted)
-    chat = Chat(
-        model=candidate.model,
-        messages=messages,
-        sampling=context.request.sampling,
-        prompt_tokens=estimate_prompt(messages, family),
-    )
-    return chat, fitted
 
 
 def _refuse_half_characters(messages: Sequence[Message]) -> None:
@@ -156,37 +129,101 @@ def _refuse_half_characters(messages: Sequence[Message]) -> None:
             )
 
 
-async def _next(chunks: AsyncIterator[Chunk], answer: _Answer, limits: Limits, deadline: float) -> Chunk | None:
-    """Wait for the next chunk within the limit of this phase; `None` at the end of the stream."""
-    now = time.monotonic()
-    # Chunks without a token, such as the one that only says "assistant", do not put off the first.
-    ends = now + answer.endpoint.stall_s if answer.began else answer.sent_at + limits.first_token_s
-    try:
-        async with asyncio.timeout(max(0.0, min(ends, deadline) - now)):
-            return await anext(chunks, None)
-    except TimeoutError as error:
-        if deadline <= ends:
+class _Attempt:
+    """One model asked once, or for as long as it says that it is loading."""
+
+    def __init__(
+        self,
+        number: int,
+        step: Step,
+        provider: Provider,
+        client: httpx.AsyncClient,
+        limits: Limits,
+        deadline: float,
+    ) -> None:
+        self._number = number
+        self._step = step
+        self._provider = provider
+        self._client = client
+        self._limits = limits
+        self._deadline = deadline
+
+    async def events(self, context: Context, reserve_tokens: int) -> AsyncGenerator[Event, None]:
+        """Ask, and give what happens."""
+        candidate = self._step.candidate
+        sent = context.alone() if self._step.is_reduced else context
+        fitted = await fit(candidate, sent, self._provider, self._client, reserve_tokens)
+        yield AttemptStarted(
+            number=self._number,
+            service=candidate.endpoint.name,
+            model=candidate.model.id,
+            reasons=candidate.reasons,
+            prompt_tokens=fitted.chat.prompt_tokens,
+            prompt_tokens_exact=fitted.is_exact,
+            level=self._step.level,
+            context_window=fitted.chat.window,
+            is_cold=candidate.model.loaded is False,
+            context=fitted.context.refs(),
+            left_out=fitted.context.left_out,
+        )
+        answer = _Answer(self._step)
+        while True:
+            try:
+                async with contextlib.aclosing(self._deltas(fitted, answer)) as deltas:
+                    async for delta in deltas:
+                        yield delta
+                yield answer.completed(fitted)
+                return
+            except ModelLoading:
+                waited_s = time.monotonic() - answer.sent_at
+                ends = min(answer.sent_at + self._limits.first_token_s, self._deadline)
+                if answer.began or time.monotonic() + LOADING_POLL_S >= ends:
+                    raise
+                # It is alive: another one would not be sooner, and this one is what was wanted.
+                yield Waiting(reason="loading", elapsed_s=waited_s)
+                await asyncio.sleep(LOADING_POLL_S)
+
+    async def _deltas(self, fitted: Fitted, answer: _Answer) -> AsyncGenerator[Event, None]:
+        endpoint = self._step.candidate.endpoint
+        async with contextlib.aclosing(self._provider.chat(self._client, endpoint, fitted.chat)) as chunks:
+            while (chunk := await self._next(chunks, answer)) is not None:
+                answer.take(chunk)
+                if chunk.reasoning:
+                    yield ReasoningDelta(text=chunk.reasoning)
+                if chunk.text:
+                    yield TextDelta(text=chunk.text)
+
+    async def _next(self, chunks: AsyncIterator[Chunk], answer: _Answer) -> Chunk | None:
+        """Wait for the next chunk within the limit of this phase; `None` at the end of the stream."""
+        now, limits = time.monotonic(), self._limits
+        # Chunks without a token, such as the one that only says "assistant", do not put off the first.
+        ends = now + answer.endpoint.stall_s if answer.began else answer.sent_at + limits.first_token_s
+        try:
+            async with asyncio.timeout(max(0.0, min(ends, self._deadline) - now)):
+                return await anext(chunks, None)
+        except TimeoutError as error:
+            if self._deadline <= ends:
+                raise TimedOut(
+                    f"{answer.who} took longer than a question may (limits.total_s: {limits.total_s:g})."
+                ) from error
+            if answer.began:
+                silent_s = answer.endpoint.stall_s
+                raise TimedOut(f"{answer.who} was silent for {silent_s:g} s in the middle of its answer.") from error
             raise TimedOut(
-                f"{answer.who} took longer than a question may (limits.total_s: {limits.total_s:g})."
+                f"{answer.who} gave no token in {limits.first_token_s:g} s (limits.first_token_s)."
             ) from error
-        if answer.began:
-            silent_s = answer.endpoint.stall_s
-            raise TimedOut(f"{answer.who} was silent for {silent_s:g} s in the middle of its answer.") from error
-        raise TimedOut(f"{answer.who} gave no token in {limits.first_token_s:g} s (limits.first_token_s).") from error
-
-
-def _failed(number: int, candidate: Candidate, error: PeerError | PolicyRefusal) -> Attempt:
-    return Attempt(number=number, service=candidate.endpoint.name, model=candidate.model.id, error=str(error))
 
 
 class _Answer:
     """What has come of an answer, and when: enough to say how it ended and how fast it went."""
 
-    def __init__(self, candidate: Candidate) -> None:
+    def __init__(self, step: Step) -> None:
+        candidate = step.candidate
         self.endpoint = candidate.endpoint
         self.model = candidate.model.id
         self.who = f"{candidate.model.id} on {candidate.endpoint.name}"
         self.began = False
+        self._step = step
         self._has_text = False
         self._finish_reason: str | None = None
         self._answered_by: str | None = None
@@ -205,18 +242,21 @@ class _Answer:
         self._answered_by = chunk.answered_by or self._answered_by
         self._usage = chunk.usage or self._usage
 
-    def completed(self) -> Completed:
+    def completed(self, fitted: Fitted) -> Completed:
         """Return how the answer ended.
 
         Raises
         ------
         BrokenStream
             No finish reason came: the server stopped in the middle.
+        TruncatedContext
+            The server read less than what was sent.
         EmptyAnswer
             It ended properly, and said nothing.
         """
         if self._finish_reason is None:
             raise BrokenStream(f"{self.who} stopped without saying that its answer was complete.")
+        self._raise_if_cut(fitted)
         if not self._has_text:
             raise EmptyAnswer(
                 f"{self.who} ended without a word (finish reason {self._finish_reason!r}): "
@@ -232,6 +272,23 @@ class _Answer:
             elapsed_s=self._last_at - self.sent_at,
             tokens_per_second=self._speed(),
         )
+
+    def _raise_if_cut(self, fitted: Fitted) -> None:
+        """Raise when the server counted fewer tokens than were sent.
+
+        What was sent is certain where the server counted it before; otherwise it has at least as many tokens as words.
+        Not the estimate: of blanks, rules and rows of signs it may be several times too high.
+        """
+        counted = self._usage.prompt_tokens
+        least = least_tokens(fitted.chat.messages)
+        if fitted.is_exact:
+            least = max(least, int(fitted.chat.prompt_tokens * EXACTLY))
+        if counted and counted < least and least >= CERTAIN_TOKENS:
+            raise TruncatedContext(
+                f"{self.who} read only {counted:,} tokens of a prompt of at least {least:,}: it cut the prompt without "
+                f"a word, so this is no answer to all of it; send less, or serve the model with a larger window.",
+                prompt_tokens=counted,
+            )
 
     def _speed(self) -> float | None:
         tokens, seconds = self._usage.completion_tokens, self._last_at - self._first_at

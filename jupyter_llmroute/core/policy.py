@@ -6,6 +6,7 @@ Written once and asked twice: by the selector, to give the reason; by the transp
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from jupyter_llmroute.core.endpoint import ServedModel
@@ -37,10 +38,18 @@ class Policy(Value):
     allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
-    def from_settings(cls, security: SecuritySettings) -> Policy:
-        """Read the lists of names and networks; an entry of `allowed_hosts` may be either."""
+    def from_settings(cls, security: SecuritySettings, scanned: Iterable[str] = ()) -> Policy:
+        """Read the lists of names and networks; an entry of `allowed_hosts` may be either.
+
+        Parameters
+        ----------
+        security
+            The user's.
+        scanned
+            Hosts on which the user wants servers to be looked for (`discovery.hosts`): these may be reached too.
+        """
         names, networks = set(), []
-        for entry in (*security.allowed_hosts, *security.allowed_cidrs):
+        for entry in (*security.allowed_hosts, *security.allowed_cidrs, *scanned):
             try:
                 networks.append(ipaddress.ip_network(entry, strict=False))
             except ValueError:

@@ -22,6 +22,10 @@ INSTRUCTIONS = (
 CELLS_HEADING = "Cells that were run earlier in this notebook, oldest first:"
 
 
+MOST_AROUND_MESSAGE = 32
+"""Tokens that no chat template puts more of around one message."""
+
+
 class Message(Value):
     """One message of a chat."""
 
@@ -43,6 +47,16 @@ def lay_out(context: Context) -> tuple[Message, ...]:
 def estimate_prompt(messages: tuple[Message, ...], family: str = "") -> int:
     """Estimate the prompt tokens of a chat, its template included."""
     return sum(estimate_tokens(message.content, family) + TOKENS_PER_MESSAGE for message in messages)
+
+
+def answer_reserve(window: int, reserve_tokens: int) -> int:
+    """Return the tokens of a window to keep free for the answer: at most half of it."""
+    return min(reserve_tokens, window // 2)
+
+
+def most_tokens(messages: tuple[Message, ...]) -> int:
+    """Return a number of tokens that a chat never has more of: common vocabularies spell what they lack in bytes."""
+    return sum(len(message.content.encode("utf-8", "replace")) + MOST_AROUND_MESSAGE for message in messages)
 
 
 def least_tokens(messages: tuple[Message, ...]) -> int:

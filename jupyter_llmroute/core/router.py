@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -14,17 +12,22 @@ import httpx
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.classifier import classify
 from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, gather
-from jupyter_llmroute.core.discovery import discover, with_unique_names
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
-from jupyter_llmroute.core.events import AttemptFailed, Completed, Event, Routed
+from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed
 from jupyter_llmroute.core.executor import execute
+from jupyter_llmroute.core.ledger import Ledger, Turn
+from jupyter_llmroute.core.lookout import Lookout
+from jupyter_llmroute.core.memory import total_memory_bytes
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.selector import Rejection, RejectionReason, Route, Snapshot, select
+from jupyter_llmroute.core.route import Rejection, RejectionReason, Route
+from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.settings import Settings
+from jupyter_llmroute.core.snapshot import Snapshot
+from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.core.transport import open_client
 
 
@@ -41,6 +44,8 @@ class Router:
         Where context comes from. Default: the cells of the request.
     transport
         What carries the requests to servers; a test puts `httpx.MockTransport` here. Default: the network.
+    state
+        Where what was seen and learnt is shared with the user's other processes. Default: nowhere.
 
     Examples
     --------
@@ -57,17 +62,21 @@ class Router:
         providers: Mapping[str, Provider] | None = None,
         sources: Sequence[ContextSource] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        state: StateFile | None = None,
     ) -> None:
         self.settings = settings
-        self.policy = Policy.from_settings(settings.security)
+        self.policy = Policy.from_settings(settings.security, settings.discovery.hosts)
         self.sources = (CellsSource(settings.context),) if sources is None else sources
         self.embedded = Embedded(settings.embedded)
-        self._dialects = load_providers() if providers is None else providers
-        self.providers = {**self._dialects, self.embedded.name: self.embedded}
+        dialects = load_providers() if providers is None else providers
+        self.providers = {**dialects, self.embedded.name: self.embedded}
+        self.catalog = Catalog.load().extended(settings.models.catalog)
+        self.last_decision: Decision | None = None
+        """The newest decision, with all that it was taken on."""
         self._client = open_client(self.policy, connect_s=settings.limits.connect_s, transport=transport)
-        self._endpoints: tuple[Endpoint, ...] | None = None
-        self._seen_at = 0.0
-        self._looking: asyncio.Task[tuple[Endpoint, ...]] | None = None
+        self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
+        self._ledger = Ledger(settings.limits, state)
+        self._snapshot: Snapshot | None = None
 
     async def __aenter__(self) -> Self:
         """Return the router itself; nothing is looked for before it is needed."""
@@ -78,10 +87,9 @@ class Router:
     ) -> None:
         """Close the connections, and give up the hold on embedded servers."""
         try:
-            if self._looking:
-                self._looking.cancel()
-                await asyncio.wait([self._looking])
+            await self._lookout.aclose()
             self.embedded.close()
+            await self._ledger.aclose()
         finally:
             await self._client.aclose()
 
@@ -114,13 +122,11 @@ class Router:
             self.settings.limits,
             self.settings.context.reserve_tokens,
         )
-        async with contextlib.aclosing(answers) as events:
-            async for event in events:
-                if isinstance(event, AttemptFailed):
-                    self._endpoints = None  # what was seen is no longer true
-                if isinstance(event, Completed):
-                    self._note_loaded(event)
-                yield event
+        with self._ledger.turn(routed.route) as turn:
+            async with contextlib.aclosing(answers) as events:
+                async for event in events:
+                    self._note(event, turn)
+                    yield event
 
     async def decide(self, request: Request) -> Routed:
         """Return the decision that `stream` would take, and ask nobody."""
@@ -134,45 +140,54 @@ class Router:
         refresh
             Look now, whenever the last look was.
         """
-        stale = time.monotonic() - self._seen_at > self.settings.limits.rescan_s
-        if (refresh or stale or self._endpoints is None) and self._looking is None:
-            self._looking = asyncio.create_task(self._look())
-        # What was seen a while ago is good enough to begin with: the new look goes on beside the answer.
-        if self._looking and (refresh or self._endpoints is None):
-            return await asyncio.shield(self._looking)
-        return self._endpoints or ()
+        return await self._lookout.services(refresh=refresh)
 
-    async def _look(self) -> tuple[Endpoint, ...]:
-        try:
-            found, built_in = await asyncio.gather(
-                discover(self.settings, self._dialects, self._client), self.embedded.endpoints()
-            )
-            self._endpoints = with_unique_names((*found, *built_in))
-            self._seen_at = time.monotonic()
-            return self._endpoints
-        finally:
-            self._looking = None
-
-    def _note_loaded(self, answered: Completed) -> None:
-        """Note that the model that answered is in memory now; a new look would say so, but later."""
-        self._endpoints = self._endpoints and tuple(
-            endpoint.with_loaded(answered.model) if endpoint.name == answered.service else endpoint
-            for endpoint in self._endpoints
-        )
+    def _note(self, event: Event, turn: Turn) -> None:
+        """Learn from what happens."""
+        match event:
+            case AttemptStarted():
+                turn.begin(event)
+            case AttemptFailed():
+                self._ledger.note_failure(turn, event.attempt)
+                self._lookout.forget()
+            case Completed():
+                self._ledger.note_answer(turn, event)
+                window = turn.started.context_window if turn.started else None
+                self._lookout.note_loaded(event.service, event.model, window)
 
     async def _decide(self, request: Request) -> tuple[Context, Routed]:
         context = await gather(request, self.sources)
         what = classify(request, context)
-        route = select(what, context, await self._snapshot(), self.policy)
+        snapshot, history = await self._seen(), self._ledger.history()
+        route = select(what, context, snapshot, self.policy, history)
+        self.last_decision = Decision(
+            classification=what,
+            wish=Wish.of(context),
+            snapshot=snapshot,
+            policy=self.policy,
+            history=history,
+            route=route,
+        )
         return context, Routed(classification=what, route=route, context=context.refs())
 
-    async def _snapshot(self) -> Snapshot:
-        return Snapshot(
-            endpoints=await self.services(),
-            catalog=Catalog.load(),
-            routing=self.settings.task_routing,
-            reserve_tokens=self.settings.context.reserve_tokens,
-        )
+    async def _seen(self) -> Snapshot:
+        """Return what a decision rests on; the same value for as long as nothing new is seen."""
+        endpoints = await self.services()
+        seen_at = self._lookout.seen_at
+        before = self._snapshot
+        if before is None or before.endpoints is not endpoints or before.seen_at != seen_at:
+            memory_gb = self.settings.models.memory_gb
+            self._snapshot = before = Snapshot(
+                endpoints=endpoints,
+                catalog=self.catalog,
+                routing=self.settings.task_routing,
+                reserve_tokens=self.settings.context.reserve_tokens,
+                excluded=self.settings.models.excluded,
+                memory_bytes=int(memory_gb * 1e9) if memory_gb else total_memory_bytes(),
+                patience_s=self.settings.limits.patience_s,
+                seen_at=seen_at,
+            )
+        return before
 
 
 def _nobody(request: Request, route: Route) -> Exception:

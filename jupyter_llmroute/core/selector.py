@@ -1,249 +1,330 @@
-"""From a classification and what was seen of the servers to an ordered list of candidates.
+"""Whom to ask: hard filters with typed reasons, then one score. Pure: the same values give the same route.
 
-Hard filters first, each with a typed reason; then one score. Pure: the same arguments give the same route.
+The score of a model is its quality for the task, from 0 to 100, less the cost of the seconds that it is expected to
+take. The user's own lists come before any score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from enum import IntEnum, StrEnum
+import heapq
+import random
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from pydantic import Field
-
-from jupyter_llmroute.core.catalog import Catalog, ModelInfo, words
+from jupyter_llmroute.core.catalog import GUESSED
 from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.context import Context
-from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
-from jupyter_llmroute.core.policy import Policy, check_model, check_name
-from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
-from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.settings import TaskRouting
-from jupyter_llmroute.core.task import Task
+from jupyter_llmroute.core.history import History
+from jupyter_llmroute.core.likeness import meant
+from jupyter_llmroute.core.naming import same_model
+from jupyter_llmroute.core.policy import Policy
+from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
+from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
+from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, TASKS, Place, Roster, Row, Snapshot, time_cost
+from jupyter_llmroute.core.speed import Expected
+from jupyter_llmroute.core.tokens import DENSEST
 from jupyter_llmroute.core.values import Value
 
-COLD_COST = 5.0
-"""Points a model loses for not being in memory: loading takes seconds to minutes."""
+RANKED = 16
+"""Candidates of one route: more than any question may try."""
 
-SMALL_WINDOW_COST = 10.0
-"""Points a model loses for serving less than the task's `min_context`."""
+STICKY_GAIN = 3.0
+"""Points for the model that answered last in this session: its server still has the prompt's beginning in its cache."""
 
-LIST_GAIN = 4.0
-"""Points that the first place of the catalog's list for the task is worth; the last place is worth near none."""
-
-
-class RejectionReason(StrEnum):
-    """Why a model, or a whole server, cannot be a candidate."""
-
-    POLICY = "policy"
-    NOT_WELL = "not well"
-    NO_MODELS = "no models"
-    NOT_ASKED_FOR = "not asked for"
-    NOT_A_CHAT_MODEL = "not a chat model"
-    WINDOW_TOO_SMALL = "window too small"
+EQUAL_POINTS = 1.0
+"""Replicas whose scores differ by no more are equals."""
 
 
-class Rejection(Value):
-    """A server or a model that was left out, and why."""
+class Wish(Value):
+    """What a decision needs to know of a question."""
 
-    service: str
+    needed_tokens: int
+    """Estimated, of instructions and question: what must fit whatever else is left out."""
+    prompt_tokens: int
+    """Estimated, with all that was gathered."""
     model: str | None = None
-    """`None` when the whole server was left out."""
-    reason: RejectionReason
-    detail: str
+    service: str | None = None
+
+    @classmethod
+    def of(cls, context: Context) -> Wish:
+        """Return the wish of a gathered context."""
+        request = context.request
+        bare = context.model_copy(update={"items": (), "request": request.model_copy(update={"turns": ()})})
+        needed = estimate_prompt(lay_out(bare), DENSEST)
+        is_bare = not context.items and not request.turns
+        whole = needed if is_bare else estimate_prompt(lay_out(context), DENSEST)
+        return cls(needed_tokens=needed, prompt_tokens=whole, model=request.model, service=request.service)
 
 
-class Candidate(Value):
-    """A model on a server that may answer."""
+class Decision(Value):
+    """A route with all that it was decided on, so that it can be checked later."""
 
-    endpoint: Endpoint
-    model: ServedModel
-    info: ModelInfo
-    score: float
-    """Higher is better: expected quality from 0 to 100, less costs."""
-    reasons: tuple[str, ...]
-    """What the score is made of, in words."""
-
-
-class Route(Value):
-    """The decision: whom to ask, in which order, and who was left out."""
-
-    candidates: tuple[Candidate, ...]
-    rejections: tuple[Rejection, ...]
+    classification: Classification
+    wish: Wish
+    snapshot: Snapshot
+    policy: Policy
+    history: History
+    route: Route
 
 
-class Snapshot(Value):
-    """All that a decision rests on besides the question: servers as last seen, and the user's standing wishes."""
-
-    endpoints: tuple[Endpoint, ...]
-    catalog: Catalog
-    routing: Mapping[Task, TaskRouting]
-    reserve_tokens: int = Field(1024, gt=0)
-    """Tokens of each window kept free for the answer."""
+def replay(decision: Decision) -> Route:
+    """Return the route that the same values give now; it equals `decision.route` unless the rules have changed."""
+    return choose(decision.classification, decision.wish, decision.snapshot, decision.policy, decision.history)
 
 
-def select(what: Classification, context: Context, snapshot: Snapshot, policy: Policy) -> Route:
+def select(
+    what: Classification, context: Context, snapshot: Snapshot, policy: Policy, history: History | None = None
+) -> Route:
     """Choose who may answer.
 
     Returns
     -------
     Route
-        Candidates best first, perhaps none; and a rejection for each server and model that is not among them.
+        Candidates best first, perhaps none; and a rejection for each server and model that cannot be one. Of more
+        models than can be tried, the best are ranked and the others counted.
     """
-    candidates: list[Candidate] = []
-    rejections: list[Rejection] = []
-    bare = context.model_copy(update={"items": (), "request": context.request.model_copy(update={"turns": ()})})
-    needed = estimate_prompt(lay_out(bare))
-    pinned = _pinned(context.request, snapshot)
-    for endpoint in snapshot.endpoints:
-        if rejection := _reject_endpoint(endpoint, context.request, policy):
-            rejections.append(rejection)
-            continue
-        for model in endpoint.models:
-            if pinned is not None and model.id not in pinned:
-                rejections.append(_not_asked_for(endpoint, model, context.request))
-            elif rejection := _reject_model(endpoint, model, policy, needed, snapshot.reserve_tokens):
-                rejections.append(rejection)
-            else:
-                candidates.append(_rate(endpoint, model, what, snapshot))
-    places = _places(candidates, snapshot.routing.get(what.task, TaskRouting()))
-    candidates.sort(
-        key=lambda c: (*places.get(_names(c), UNLISTED), -c.score, c.endpoint.priority, c.endpoint.name, c.model.id)
+    return choose(what, Wish.of(context), snapshot, policy, history or History())
+
+
+def choose(what: Classification, wish: Wish, snapshot: Snapshot, policy: Policy, history: History) -> Route:
+    """Choose who may answer a wish; what `select` and `replay` have in common."""
+    roster = snapshot.roster(policy)
+    rows, rejections = _asked_for(roster, wish, snapshot)
+    judge = _Judge(what, wish, snapshot, history)
+    if wish.model or wish.service:
+        best = [scored for row in rows if (scored := judge.score(row))]
+    else:
+        best = _best(judge, roster, history)
+    best.sort(key=lambda scored: (scored.place, -scored.score, -scored.tie))
+    candidates = [judge.candidate(scored) for scored in _spread(best[:RANKED], history)]
+    return Route(
+        candidates=tuple(candidates),
+        rejections=(*rejections, *judge.rejections()),
+        smallest=judge.smallest(rows),
+        unranked=len(rows) - len(candidates) - len(judge.refused),
     )
-    return Route(candidates=tuple(candidates), rejections=tuple(rejections))
 
 
-class Likeness(IntEnum):
-    """How well the name that a user writes fits a model; the lower, the better."""
+class _Scored(NamedTuple):
+    """A row with its score for one question; the greater, the better."""
 
-    SAME_NAME = 0
-    SAME_WORDS = 1
-    """As the catalog reads names: publisher, quantisation and such as "instruct" aside."""
-    SOME_WORDS = 2
-    """All that the user wrote, and more."""
-    NONE = 3
-
-
-def likeness(asked: str, model_id: str, known_as: str) -> Likeness:
-    """Compare what a user wrote with a model's id, and with the catalog's name for that model."""
-    if asked.lower() == model_id.lower():
-        return Likeness.SAME_NAME
-    wanted = words(asked)
-    if wanted and wanted in (words(model_id), words(known_as)):
-        return Likeness.SAME_WORDS
-    return Likeness.SOME_WORDS if wanted and wanted <= words(model_id) else Likeness.NONE
+    score: float
+    tie: int
+    """Decides between equal scores: less far down in the roster is greater. No two rows have the same."""
+    row: Row
+    place: Place
+    expected: Expected
 
 
-Names = tuple[str, str]
-"""A model's id on its server, and the catalog's name for it."""
+class _Judge:
+    """Scores rows for one question, and keeps why a row cannot answer it."""
 
+    def __init__(self, what: Classification, wish: Wish, snapshot: Snapshot, history: History) -> None:
+        self.task = TASKS.index(what.task)
+        self._what = what
+        self._shares = [what.scores[task] for task in TASKS]
+        self._wish = wish
+        self._snapshot = snapshot
+        self._history = history
+        self._closed = {
+            place: breaker.is_closed(history.now, snapshot.seen_at) for place, breaker in history.breakers.items()
+        }
+        self.refused: list[tuple[Row, RejectionReason]] = []
+        """Rows that were looked at and cannot answer."""
 
-def meant(asked: str, models: Iterable[Names]) -> frozenset[Names]:
-    """Return the models that a user who writes `asked` means: those whose names are most like it, and no other.
+    def score(self, row: Row) -> _Scored | None:
+        """Return the row with its score, or `None` where it cannot answer."""
+        if reason := self._obstacle(row):
+            self.refused.append((row, reason))
+            return None
+        return self._scored(row)
 
-    Examples
-    --------
-    >>> coder, plain = ("qwen2.5-coder:7b", "qwen2.5-coder-7b"), ("qwen2.5:7b", "qwen2.5-7b")
-    >>> meant("qwen2.5:7b", [coder, plain]) == {plain}, meant("qwen2.5", [coder, plain]) == {coder, plain}
-    (True, True)
-    """
-    found = {names: likeness(asked, *names) for names in models}
-    best = min(found.values(), default=Likeness.NONE)
-    return frozenset(names for names, like in found.items() if like is best and best is not Likeness.NONE)
-
-
-def _pinned(request: Request, snapshot: Snapshot) -> frozenset[str] | None:
-    """Return the ids of the models that the request pins, `None` where it pins none."""
-    if not request.model:
+    def _obstacle(self, row: Row) -> RejectionReason | None:
+        if not self._closed.get(row.place, True):
+            return RejectionReason.BREAKER_OPEN
+        window = row.window
+        if window and self._wish.needed_tokens + answer_reserve(window, self._snapshot.reserve_tokens) > window:
+            return RejectionReason.WINDOW_TOO_SMALL
         return None
-    served = (model for e in snapshot.endpoints if _is_asked_for(e, request) for model in e.models)
-    names = ((model.id, snapshot.catalog.describe(model).id) for model in served)
-    return frozenset(model_id for model_id, _ in meant(request.model, names))
+
+    def _scored(self, row: Row) -> _Scored:
+        expected = self._expected(row)
+        # The mixture, not the winner alone: where two tasks are close, a model that is good at both is the better bet.
+        a, b, c, d = row.scores
+        p, q, r, s = self._shares
+        score = a * p + b * q + c * r + d * s + row.gains[self.task]
+        score -= time_cost(expected.total_s, self._snapshot.patience_s)
+        if row.key == self._history.last:
+            score += STICKY_GAIN
+        return _Scored(round(score, 2), -row.rank, row, row.places[self.task], expected)
+
+    def _expected(self, row: Row) -> Expected:
+        is_loaded = row.model.loaded is not False and not self._must_reload(row)
+        busy = self._history.busy.get(row.place, 0)
+        tokens = min(self._wish.prompt_tokens, row.window or self._wish.prompt_tokens)
+        speed = self._history.speeds.get(row.key)
+        if speed is None:
+            expected = Expected(
+                0.0 if is_loaded else row.guess.load_s,
+                tokens * row.guess.prompt_token_s,
+                ANSWER_TOKENS * row.guess.token_s,
+            )
+        else:
+            expected = speed.expected(row.guess, prompt_tokens=tokens, answer_tokens=ANSWER_TOKENS, is_loaded=is_loaded)
+        return expected._replace(queue_s=busy * (expected.prompt_s + expected.answer_s)) if busy else expected
+
+    def _must_reload(self, row: Row) -> bool:
+        served = row.model.context_window
+        return served is not None and row.window is not None and self._wish.needed_tokens > served
+
+    def candidate(self, scored: _Scored) -> Candidate:
+        """Return a scored row as a value, with its reasons in words."""
+        row = scored.row
+        return Candidate(
+            endpoint=row.endpoint,
+            model=row.model,
+            info=row.info,
+            score=scored.score,
+            expected_s=round(scored.expected.total_s, 2),
+            reasons=tuple(self._reasons(scored)),
+        )
+
+    def _reasons(self, scored: _Scored) -> Iterator[str]:
+        row, expected = scored.row, scored.expected
+        task = self._what.task
+        origin = "guessed from its size" if row.info.sources.get(task) == GUESSED else "catalog"
+        yield f"rated {row.info.scores[task]:.0f} of 100 for {task} ({origin})"
+        if scored.place[0] < 2:
+            yield f"on your list for {task}"
+        elif row.info.id in (*(lists := self._snapshot.catalog.lists[task]).primary, *lists.fallback):
+            yield f"on the list for {task}"
+        if expected.load_s:
+            yield f"not in memory yet, about {expected.load_s:.0f} s to load"
+        learnt = " as measured" if row.key in self._history.speeds else ""
+        yield f"about {expected.total_s:.0f} s for an answer{learnt}"
+        if expected.queue_s:
+            yield f"busy with {self._history.busy[row.place]}"
+        if row.key == self._history.last:
+            yield "answered last, so its caches are warm"
+        wanted = self._snapshot.routing[task].min_context if task in self._snapshot.routing else 0
+        if row.window and row.window < wanted:
+            yield f"window {row.window:,} below the {wanted:,} wanted for {task}"
+        if row.model.window_is_assumed:
+            yield f"window of {row.window:,} assumed, as it does not tell"
+
+    def rejections(self) -> Iterator[Rejection]:
+        """Return why rows that were looked at cannot answer; a server that is left alone is named once."""
+        left_alone = {row.place: row for row, reason in self.refused if reason is RejectionReason.BREAKER_OPEN}
+        for place, row in left_alone.items():
+            breaker = self._history.breakers[place]
+            wait_s = max(0.0, (breaker.open_until or 0) - self._history.now)
+            detail = f"failed {breaker.failures} times in a row; left alone for {wait_s:.0f} s more"
+            yield Rejection(service=row.endpoint.name, reason=RejectionReason.BREAKER_OPEN, detail=detail)
+        for row, reason in self.refused:
+            if reason is RejectionReason.WINDOW_TOO_SMALL:
+                needed, assumed = self._wish.needed_tokens, " that are assumed (set context_window)"
+                detail = f"about {needed:,} tokens and room for the answer do not fit its {row.window:,}"
+                detail += assumed if row.model.window_is_assumed else ""
+                yield Rejection(service=row.endpoint.name, model=row.model.id, reason=reason, detail=detail)
+
+    def smallest(self, rows: Iterable[Row]) -> Candidate | None:
+        """Return the first of the rows, smallest first, that can answer, if there is one."""
+        found = next((row for row in rows if not self._obstacle(row)), None)
+        return self.candidate(self._scored(found)) if found else None
 
 
-def _is_asked_for(endpoint: Endpoint, request: Request) -> bool:
-    return not request.service or request.service.lower() == endpoint.name.lower()
+def _best(judge: _Judge, roster: Roster, history: History) -> list[_Scored]:
+    """Return the best rows, unsorted.
+
+    Rows come in the order of what they promise, so that the search ends where nobody further down can be among the
+    best. Those of which more is known than the promise rests on, and those in the user's lists, are looked at first.
+    """
+    known = {key: roster.by_key[key] for key in (*history.speeds, history.last) if key in roster.by_key}
+    known.update((row.key, row) for row in roster.listed[judge.task])
+    best = [scored for row in known.values() if (scored := judge.score(row))]
+    listed = [scored for scored in best if scored.place[0] < 2]
+    heap = [scored for scored in best if scored.place[0] == 2]
+    heapq.heapify(heap)
+    for row in roster.promising[judge.task]:
+        if len(heap) >= RANKED and row.promise[judge.task] < heap[0].score:
+            break
+        if row.key in known:
+            continue
+        if (scored := judge.score(row)) is None:
+            continue
+        if len(heap) < RANKED:
+            heapq.heappush(heap, scored)
+        else:
+            heapq.heappushpop(heap, scored)
+    return [*listed, *heap]
 
 
-def _not_asked_for(endpoint: Endpoint, model: ServedModel, request: Request) -> Rejection:
-    detail = f"only {request.model} was asked for"
-    return Rejection(service=endpoint.name, model=model.id, reason=RejectionReason.NOT_ASKED_FOR, detail=detail)
+def _spread(best: list[_Scored], history: History) -> list[_Scored]:
+    """Put the less busy of two replicas first, drawn by lot, where the best has replicas that are as good.
+
+    Of two drawn by lot the less busy is nearly as good as the least busy of all, and questions that come at one time
+    from several notebooks do not all go to the same (M. Mitzenmacher, The power of two choices, 2001).
+    """
+    if not best or best[0].row.key == history.last:
+        return best
+    first = best[0]
+    equals = [
+        scored
+        for scored in best
+        if first.score - scored.score <= EQUAL_POINTS
+        and scored.place == first.place
+        and scored.row.endpoint.priority == first.row.endpoint.priority
+        and same_model(scored.row.model, first.row.model)
+    ]
+    if len(equals) < 2:
+        return best
+    drawn = random.Random(history.draw).sample(equals, 2)
+    chosen = min(drawn, key=lambda scored: history.busy.get(scored.row.place, 0))
+    return [chosen, *(scored for scored in best if scored is not chosen)]
 
 
-def _reject_endpoint(endpoint: Endpoint, request: Request, policy: Policy) -> Rejection | None:
-    def no(reason: RejectionReason, detail: str) -> Rejection:
-        return Rejection(service=endpoint.name, reason=reason, detail=detail)
-
-    if not _is_asked_for(endpoint, request):
-        return no(RejectionReason.NOT_ASKED_FOR, f"only {request.service} was asked for")
-    if endpoint.host and not (verdict := check_name(policy, endpoint.host)).allowed:
-        return no(RejectionReason.POLICY, verdict.reason)
-    if endpoint.health not in (Health.WELL, Health.LOADING):
-        return no(RejectionReason.NOT_WELL, endpoint.detail or endpoint.health.value)
-    if not endpoint.models:
-        return no(RejectionReason.NO_MODELS, endpoint.detail or "it serves no model")
-    return None
-
-
-def _reject_model(
-    endpoint: Endpoint, model: ServedModel, policy: Policy, needed: int, reserve: int
-) -> Rejection | None:
-    def no(reason: RejectionReason, detail: str) -> Rejection:
-        return Rejection(service=endpoint.name, model=model.id, reason=reason, detail=detail)
-
-    if not model.chat:
-        return no(RejectionReason.NOT_A_CHAT_MODEL, "it makes embeddings")
-    if not (verdict := check_model(policy, model)).allowed:
-        return no(RejectionReason.POLICY, verdict.reason)
-    if model.context_window and needed + answer_reserve(model, reserve) > model.context_window:
-        detail = f"about {needed:,} tokens and room for the answer do not fit its {model.context_window:,}"
-        return no(RejectionReason.WINDOW_TOO_SMALL, detail)
-    return None
+def _asked_for(roster: Roster, wish: Wish, snapshot: Snapshot) -> tuple[list[Row], list[Rejection]]:
+    """Return the rows that are asked for, smallest first, and the rejections that stand before any score."""
+    if not wish.service and not wish.model:
+        return roster.by_size, list(roster.rejections)
+    rows, rejections = roster.by_size, list(roster.rejections)
+    if service := wish.service:
+        others = [endpoint.name for endpoint in snapshot.endpoints if not _is(endpoint.name, service)]
+        rows = [row for row in rows if _is(row.endpoint.name, service)]
+        rejections = [_not_asked_for(name, None, service) for name in others] + [
+            rejection for rejection in rejections if _is(rejection.service, service)
+        ]
+    if wish.model:
+        pinned = _pinned(wish.model, wish.service, snapshot)
+        rejections = [
+            _not_asked_for(r.service, r.model, wish.model) if r.model and r.model not in pinned else r
+            for r in rejections
+        ]
+        rejections += [
+            _not_asked_for(row.endpoint.name, row.model.id, wish.model) for row in rows if row.model.id not in pinned
+        ]
+        rows = [row for row in rows if row.model.id in pinned]
+    return rows, rejections
 
 
-def answer_reserve(model: ServedModel, reserve_tokens: int) -> int:
-    """Return the tokens of a model's window to keep free for the answer: at most half of it."""
-    return min(reserve_tokens, model.context_window // 2) if model.context_window else reserve_tokens
+def _pinned(asked: str, service: str | None, snapshot: Snapshot) -> frozenset[str]:
+    """Return the ids of the models that are meant, of all that is served.
+
+    Also of what cannot answer: a model of a similar name must not stand in for it.
+    """
+    served = (
+        (model.id, snapshot.catalog.describe(model).id)
+        for endpoint in snapshot.endpoints
+        if not service or _is(endpoint.name, service)
+        for model in endpoint.models
+    )
+    return frozenset(model_id for model_id, _ in meant(asked, served))
 
 
-def _rate(endpoint: Endpoint, model: ServedModel, what: Classification, snapshot: Snapshot) -> Candidate:
-    info = snapshot.catalog.describe(model)
-    # The mixture, not the winner alone: where two tasks are close, a model that is good at both is the better bet.
-    quality = sum(what.scores[task] * info.scores[task] for task in Task)
-    origin = "guessed from its size" if info.source == "size" else "catalog"
-    score, reasons = quality, [f"rated {info.scores[what.task]:.0f} of 100 for {what.task} ({origin})"]
-    if gain := _list_gain(info, what.task, snapshot.catalog):
-        score += gain
-        reasons.append(f"on the list for {what.task}")
-    if model.loaded is False:
-        score -= COLD_COST
-        reasons.append("not in memory yet")
-    wanted = snapshot.routing.get(what.task, TaskRouting()).min_context
-    if model.context_window and model.context_window < wanted:
-        score -= SMALL_WINDOW_COST
-        reasons.append(f"window {model.context_window:,} below the {wanted:,} wanted for {what.task}")
-    return Candidate(endpoint=endpoint, model=model, info=info, score=round(score, 2), reasons=tuple(reasons))
+def _not_asked_for(service: str, model: str | None, asked: str) -> Rejection:
+    detail = f"only {asked} was asked for"
+    return Rejection(service=service, model=model, reason=RejectionReason.NOT_ASKED_FOR, detail=detail)
 
 
-def _list_gain(info: ModelInfo, task: Task, catalog: Catalog) -> float:
-    listed = catalog.lists[task]
-    order = (*listed.primary, *listed.fallback)
-    return LIST_GAIN * (1 - order.index(info.id) / len(order)) if info.id in order else 0.0
-
-
-UNLISTED = (2, 0)
-"""The place of a model that is on none of the user's lists."""
-
-
-def _names(candidate: Candidate) -> Names:
-    return candidate.model.id, candidate.info.id
-
-
-def _places(candidates: Iterable[Candidate], wishes: TaskRouting) -> dict[Names, tuple[int, int]]:
-    """Place models by the user's own lists: primary first, then fallback."""
-    models = {_names(candidate) for candidate in candidates}
-    places: dict[Names, tuple[int, int]] = {}
-    for rank, listed in enumerate((wishes.primary_models, wishes.fallback_models)):
-        for position, name in enumerate(listed):
-            for model in meant(name, models):
-                places.setdefault(model, (rank, position))
-    return places
+def _is(name: str, asked: str) -> bool:
+    return name.lower() == asked.lower()

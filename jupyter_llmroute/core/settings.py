@@ -193,7 +193,7 @@ class SecuritySettings(Value):
 
     allow_external: bool = Field(False, description="allow addresses outside the lists below")
     allowed_hosts: tuple[str, ...] = Field(
-        ("localhost", "127.0.0.1", "host.docker.internal"),
+        ("localhost", "127.0.0.1", "host.docker.internal", "host.containers.internal", "model-runner.docker.internal"),
         description="names and addresses that configured servers may have; CIDRs too",
     )
     allowed_cidrs: tuple[str, ...] = Field(

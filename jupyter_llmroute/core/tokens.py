@@ -10,6 +10,9 @@ CHARS_PER_TOKEN = {"qwen": 3.5, "llama": 3.8}
 
 OTHER_CHARS_PER_TOKEN = 4.0
 
+DENSEST = "qwen"
+"""The family of most tokens for a text: what fits by its count fits by any other's."""
+
 TOKENS_PER_MESSAGE = 4
 """What a chat template puts around one message, about; ChatML has `<|im_start|>`, the role, and two line ends."""
 

@@ -19,6 +19,7 @@ from jupyter_llmroute.core.errors import (
     ContextOverflow,
     EmptyAnswer,
     LLMRouteError,
+    ModelLoading,
     PeerError,
     PolicyRefusal,
     RefusedOption,
@@ -26,6 +27,7 @@ from jupyter_llmroute.core.errors import (
     ServerBusy,
     ServerFailure,
     TimedOut,
+    TruncatedContext,
     Unreachable,
     UserError,
 )
@@ -33,7 +35,7 @@ from jupyter_llmroute.core.events import Event, Usage
 from jupyter_llmroute.core.executor import execute
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.request import Request, Sampling, Turn
-from jupyter_llmroute.core.selector import Candidate, Route
+from jupyter_llmroute.core.route import Candidate, Route
 from jupyter_llmroute.core.settings import Limits
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +61,8 @@ class Plays:
     """A provider whose models do what their script says."""
 
     name = "plays"
-    default_urls = ()
+    default_urls = named_urls = marks = ()
+    cuts_silently = False
 
     def __init__(self, **scripts: Sequence[object]) -> None:
         self.scripts = scripts
@@ -98,10 +101,11 @@ def anyio_backend():
     return "asyncio"
 
 
-def route(*models: str, windows: dict[str, int] | None = None, stall_s: float = 60) -> Route:
+def route(*models: str, windows: dict[str, int] | None = None, stall_s: float = 60, retries: int = 0) -> Route:
     def candidate(name: str) -> Candidate:
         model = ServedModel(id=name, context_window=(windows or {}).get(name))
-        endpoint = Endpoint(name=f"on-{name}", provider="plays", base_url="http://127.0.0.1:1", stall_s=stall_s)
+        url = "http://127.0.0.1:1"
+        endpoint = Endpoint(name=f"on-{name}", provider="plays", base_url=url, stall_s=stall_s, max_retries=retries)
         return Candidate(endpoint=endpoint, model=model, info=guess(model), score=1, reasons=("because",))
 
     return Route(candidates=tuple(map(candidate, models)), rejections=())
@@ -150,6 +154,8 @@ def shown(event: Event) -> str:
             return f"failed {event.attempt.model}: {event.attempt.error}"
         case "completed":
             return f"completed {event.model}: {event.finish_reason}"
+        case "waiting":
+            return event.reason
         case other:
             return other
 
@@ -323,6 +329,127 @@ def test_whatever_they_do_one_answers_or_one_error_says_why(scripts, attempts):
     assert len(asks) == len(failures) + len(answered) <= attempts
     words = [number for number, line in enumerate(transcript) if line.startswith("text")]
     assert not words or not any(line.startswith("ask") for line in transcript[words[0] :])
+
+
+# --- the same again ---
+
+
+class Stumbles(Plays):
+    """A provider that fails as its script says, once a call, and then answers."""
+
+    async def chat(self, client, endpoint, chat) -> AsyncGenerator[Chunk, None]:
+        self.asked.append(chat)
+        if faults := self.scripts[chat.model.id]:
+            raise faults.pop(0)
+        yield text("Yes")
+        yield STOP
+
+
+async def test_a_connection_that_breaks_before_the_first_word_is_made_again():
+    """So a server that was restarted between two questions answers the second."""
+    provider = Stumbles(a=[BrokenStream("reset")], b=[])
+    assert await play(provider, route("a", "b", retries=1)) == (
+        ["ask a", "failed a: reset", "ask a", "text 'Yes'", "completed a: stop"],
+        None,
+    )
+
+
+async def test_a_server_that_is_loading_is_waited_for_and_does_not_fail():
+    provider = Stumbles(a=[ModelLoading("reading")], b=[])
+    seen: list[Event] = []
+    transcript, error = await play(provider, route("a", "b"), seen=seen)
+    assert (transcript, error) == (["ask a", "loading", "text 'Yes'", "completed a: stop"], None)
+    assert seen[1].elapsed_s >= 0
+    assert seen[-1].time_to_first_token_s >= 1
+
+
+async def test_a_server_that_loads_for_too_long_gives_way():
+    provider = Stumbles(a=[ModelLoading("reading")] * 99, b=[])
+    transcript, error = await play(provider, route("a", "b"), limits=Limits(first_token_s=0.5))
+    assert (transcript[:3], error) == (["ask a", "failed a: reading", "ask b"], None)
+
+
+async def test_the_last_chance_is_the_question_alone():
+    items = tuple(ContextItem(ref=f"In[{number}]", text="word " * 600) for number in range(4))
+    context = Context(request=Request(question="Why?"), items=items)
+    provider = Stumbles(a=[ContextOverflow("too long")])
+    seen: list[Event] = []
+    transcript, error = await play(provider, route("a"), context=context, seen=seen)
+    assert (transcript, error) == (["ask a", "failed a: too long", "ask a", "text 'Yes'", "completed a: stop"], None)
+    first, second = (event for event in seen if event.kind == "attempt_started")
+    assert (first.level, len(first.context)) == ("primary", 4)
+    assert (second.level, second.context) == ("reduced context", ())
+    assert second.left_out == ("In[0]", "In[1]", "In[2]", "In[3]")
+    assert [event.attempt.failure for event in seen if event.kind == "attempt_failed"] == ["ContextOverflow"]
+
+
+# --- prompts that were cut ---
+
+WORDY = "word " * 300
+
+
+@pytest.mark.parametrize(
+    ("question", "tokens", "is_cut"),
+    [
+        (WORDY, 299, True),
+        (WORDY, 1, True),
+        (WORDY, 330, False),
+        (WORDY, None, False),
+        (WORDY, 0, False),
+        ("word " * 100, 20, False),
+        (" " * 4000 + "why?", 40, False),
+    ],
+)
+async def test_an_answer_to_a_prompt_that_was_cut_is_none(question, tokens, is_cut):
+    provider = Plays(a=[text("Yes"), Chunk(finish_reason="stop", usage=Usage(prompt_tokens=tokens))])
+    transcript, error = await play(provider, route("a"), context=Context(request=Request(question=question)))
+    assert (type(error) is TruncatedContext) is is_cut
+    if is_cut:
+        assert transcript[1] == "text 'Yes'", "what came is kept"
+        assert error.prompt_tokens == tokens
+
+
+class Counts(Plays):
+    """A provider whose servers count a prompt: as many tokens as it has characters."""
+
+    cuts_silently = True
+
+    async def count(self, client, endpoint, chat) -> int:
+        return sum(len(message.content) for message in chat.messages)
+
+
+async def test_where_a_server_may_cut_the_prompt_is_counted_first_and_made_to_fit():
+    items = tuple(ContextItem(ref=f"In[{number}]", text="x" * 1000) for number in range(4))
+    context = Context(request=Request(question="Why?"), items=items)
+    provider = Counts(a=[text("Yes"), STOP])
+    seen: list[Event] = []
+    await play(provider, route("a", windows={"a": 4096}), context=context, seen=seen)
+    started = seen[0]
+    assert await provider.count(None, None, provider.asked[0]) <= 4096 - 1024
+    assert started.left_out, "by the estimate it would all have fitted"
+
+
+async def test_a_question_that_is_counted_too_long_is_not_sent():
+    provider = Counts(a=[text("Yes"), STOP])
+    context = Context(request=Request(question="x" * 5000))
+    transcript, error = await play(provider, route("a", windows={"a": 4096}), context=context)
+    assert provider.asked == []
+    assert isinstance(error, RouteFailed)
+    assert error.attempts[0].failure == "ContextOverflow"
+    assert "of its window of 4,096 are 3,072 for it" in str(error)
+    assert [line.partition(":")[0] for line in transcript] == ["failed a"]
+
+
+async def test_a_count_that_the_server_contradicts_is_a_cut_prompt():
+    usage = Usage(prompt_tokens=1500)
+    provider = Counts(a=[text("Yes"), Chunk(finish_reason="stop", usage=usage)])
+    context = Context(request=Request(question="x" * 2900))
+    seen: list[Event] = []
+    _, error = await play(provider, route("a", windows={"a": 4096}), context=context, seen=seen)
+    assert type(error) is TruncatedContext
+    assert seen[0].prompt_tokens_exact
+    assert seen[0].prompt_tokens == await provider.count(None, None, provider.asked[0])
+    assert provider.asked[0].room_tokens == 4096 - seen[0].prompt_tokens
 
 
 # --- budgets and limits ---

@@ -7,28 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_llmroute.core.breaker import Breaker
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.context import Context, ContextItem
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
+from jupyter_llmroute.core.history import History, place_of
+from jupyter_llmroute.core.likeness import Likeness, likeness, meant
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
+from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
 from jupyter_llmroute.core.request import Request, Turn
-from jupyter_llmroute.core.selector import (
-    COLD_COST,
-    LIST_GAIN,
-    SMALL_WINDOW_COST,
-    Likeness,
-    RejectionReason,
-    Route,
-    Snapshot,
-    answer_reserve,
-    likeness,
-    meant,
-    select,
-)
+from jupyter_llmroute.core.route import Candidate, RejectionReason, Route
+from jupyter_llmroute.core.selector import RANKED, STICKY_GAIN, Decision, Wish, replay, select
 from jupyter_llmroute.core.settings import SecuritySettings, Settings, TaskRouting
+from jupyter_llmroute.core.snapshot import SMALL_WINDOW_COST, Snapshot
+from jupyter_llmroute.core.speed import Speed
 from jupyter_llmroute.core.task import Task
+from jupyter_llmroute.core.tokens import DENSEST
 
 POLICY = Policy.from_settings(SecuritySettings())
 CATALOG = Catalog.load()
@@ -46,9 +41,7 @@ def model(model_id: str = CODER, **facts: Any) -> ServedModel:
 
 
 def server(*models: ServedModel, name: str = "ollama", **facts: Any) -> Endpoint:
-    return Endpoint(
-        **{"name": name, "provider": "ollama", "base_url": "http://127.0.0.1:11434", **facts}, models=models
-    )
+    return Endpoint(**{"name": name, "provider": "ollama", "base_url": URL, **facts}, models=models)
 
 
 def route(
@@ -57,17 +50,18 @@ def route(
     routing: dict[Task, TaskRouting] | None = None,
     policy: Policy = POLICY,
     context: Context | None = None,
-    reserve_tokens: int = 1024,
+    history: History | None = None,
+    standing: dict[str, Any] | None = None,
     **request: Any,
 ) -> Route:
-    snapshot = Snapshot(
-        endpoints=endpoints,
-        catalog=CATALOG,
-        routing=Settings(task_routing=routing or {}).task_routing,
-        reserve_tokens=reserve_tokens,
-    )
     request.setdefault("question", "why?")
-    return select(task or what(), context or Context(request=Request(**request)), snapshot, policy)
+    context = context or Context(request=Request(**request))
+    return select(task or what(), context, snapshot(*endpoints, routing=routing, **standing or {}), policy, history)
+
+
+def snapshot(*endpoints: Endpoint, routing: dict[Task, TaskRouting] | None = None, **standing: Any) -> Snapshot:
+    routing = Settings(task_routing=routing or {}).task_routing
+    return Snapshot(endpoints=endpoints, catalog=CATALOG, routing=routing, **standing)
 
 
 def order(found: Route) -> list[str]:
@@ -75,6 +69,9 @@ def order(found: Route) -> list[str]:
 
 
 LONG = "x" * 4 * 32768
+URL = "http://127.0.0.1:11434"
+BROKEN = Breaker(failures=3, opened=1, open_until=130.0)
+FAILED_OFTEN = History(now=100.0, breakers={URL: BROKEN})
 
 REJECTIONS = {
     "a server that the policy forbids": (
@@ -96,6 +93,15 @@ REJECTIONS = {
         server(model(chat=False)), {}, RejectionReason.NOT_A_CHAT_MODEL, "it makes embeddings"),
     "a window that is too small": (
         server(model()), {"question": LONG}, RejectionReason.WINDOW_TOO_SMALL, "do not fit its 32,768"),
+    "a window that is assumed": (
+        server(model(context_window=4096, window_is_assumed=True)), {"question": LONG},
+        RejectionReason.WINDOW_TOO_SMALL, "4,096 that are assumed (set context_window)"),
+    "a model that the user excluded": (
+        server(model()), {"standing": {"excluded": ("phi-4", "qwen2.5-coder")}}, RejectionReason.EXCLUDED, "excluded"),
+    "a model that is too large for this machine": (
+        server(model(loaded=False)), {"standing": {"memory_bytes": 16 * 10**9}}, RejectionReason.MEMORY, "has 16 GB"),
+    "a server that failed several times": (
+        server(model()), {"history": FAILED_OFTEN}, RejectionReason.BREAKER_OPEN, "failed 3 times in a row; left"),
 }  # fmt: skip
 
 
@@ -107,8 +113,11 @@ def test_rejection(endpoint: Endpoint, request_: dict[str, Any], reason: Rejecti
     assert rejection.reason is reason
     assert detail in rejection.detail
     assert rejection.service == "ollama"
-    whole_server = reason in (RejectionReason.NOT_WELL, RejectionReason.NO_MODELS) or not endpoint.models
+    whole_server = reason in WHOLE_SERVER or not endpoint.models
     assert rejection.model is None or not whole_server
+
+
+WHOLE_SERVER = (RejectionReason.NOT_WELL, RejectionReason.NO_MODELS, RejectionReason.BREAKER_OPEN)
 
 
 def test_every_reason_has_its_test():
@@ -121,12 +130,23 @@ ACCEPTED = {
     "a server that has no address yet": server(model(), base_url=""),
     "a server in the house": server(model(), base_url="http://192.168.1.2:8000"),
     "a name that is this machine": server(model(), base_url="http://localhost:8000"),
+    "a large one on another machine": server(model(loaded=False), base_url="http://192.168.1.2:8000"),
+    "a large one that is in memory": server(model(loaded=True)),
+    "a window that can be asked for": server(model(context_window=512, window_limit=32768)),
 }
 
 
 @pytest.mark.parametrize("endpoint", ACCEPTED.values(), ids=ACCEPTED)
 def test_accepted(endpoint: Endpoint):
-    assert order(route(endpoint)) == [CODER]
+    assert order(route(endpoint, question="x" * 2000, standing={"memory_bytes": 8 * 10**9})) == [CODER]
+
+
+@pytest.mark.parametrize(
+    ("now", "seen_at", "may_be_asked"), [(129, 129, False), (130, 129, False), (130, 130, True), (999, 131, True)]
+)
+def test_a_server_that_failed_is_asked_again_after_its_pause_when_it_was_looked_at_since(now, seen_at, may_be_asked):
+    history = History(now=now, breakers={URL: BROKEN})
+    assert bool(route(server(model()), history=history, standing={"seen_at": seen_at}).candidates) is may_be_asked
 
 
 def test_a_remote_model_may_answer_where_the_user_opened_the_door():
@@ -142,16 +162,14 @@ def test_only_question_and_instructions_must_fit():
 
 def test_room_for_the_answer_must_be_left():
     question = "x" * 4000
-    needed = estimate_prompt(lay_out(Context(request=Request(question=question))))
+    needed = estimate_prompt(lay_out(Context(request=Request(question=question))), DENSEST)
     fits = server(model(context_window=needed + 50), model(WRITER, context_window=needed + 49))
-    assert order(route(fits, question=question, reserve_tokens=50)) == [CODER]
+    assert order(route(fits, question=question, standing={"reserve_tokens": 50})) == [CODER]
 
 
-@pytest.mark.parametrize(
-    ("window", "reserve", "kept"), [(32768, 1024, 1024), (1024, 1024, 512), (None, 1024, 1024), (4096, 9999, 2048)]
-)
-def test_answer_reserve_is_at_most_half_of_the_window(window: int | None, reserve: int, kept: int):
-    assert answer_reserve(model(context_window=window), reserve) == kept
+@pytest.mark.parametrize(("window", "reserve", "kept"), [(32768, 1024, 1024), (1024, 1024, 512), (4096, 9999, 2048)])
+def test_answer_reserve_is_at_most_half_of_the_window(window: int, reserve: int, kept: int):
+    assert answer_reserve(window, reserve) == kept
 
 
 PINS = {
@@ -234,41 +252,148 @@ def test_the_model_that_suits_the_task_comes_first(task: Task, best: str):
 
 
 def test_where_two_tasks_are_close_the_mixture_decides():
-    models = server(model("starcoder2:15b"), model("phi4:14b"))
-    assert order(route(models, task=what(Task.CODING, coding=0.51, reasoning=0.49))) == ["phi4:14b", "starcoder2:15b"]
-    [first, _] = route(models, task=what(Task.CODING, coding=0.5, reasoning=0.5)).candidates
-    assert first.score == pytest.approx(0.5 * 82 + 0.5 * 88 + first_place_gain("phi-4", Task.CODING), abs=0.01)
+    # Of one size, so that their speeds are alike.
+    models = server(model("starcoder2:15b", parameters=15 * 10**9), model("phi4:14b", parameters=15 * 10**9))
+    coding = what(Task.CODING, coding=0.9, reasoning=0.1)
+    both = what(Task.CODING, coding=0.5, reasoning=0.5)
+    [first, second] = route(models, task=both).candidates
+    assert first.model.id == "phi4:14b"
+    margins = [
+        {c.model.id: c.score for c in route(models, task=task).candidates}["phi4:14b"] - other.score
+        for task, other in ((both, second), (coding, route(models, task=coding).candidates[-1]))
+    ]
+    assert margins[0] > margins[1]
 
 
-def first_place_gain(model_id: str, task: Task) -> float:
-    listed = CATALOG.lists[task].primary + CATALOG.lists[task].fallback
-    return LIST_GAIN * (1 - listed.index(model_id) / len(listed))
+COSTS = {
+    "nothing": ({}, 0, None),
+    "in memory for all we know": ({"loaded": None}, 0, None),
+    "a window that nobody told": ({"context_window": None}, 0, None),
+    "a window just large enough": ({"context_window": 8192}, 0, None),
+    "a small window": (
+        {"context_window": 8191}, SMALL_WINDOW_COST, "window 8,191 below the 8,192 wanted for coding"),
+    "a small window that can be asked to be larger": ({"context_window": 4096, "window_limit": 32768}, 0, None),
+    "a window that is assumed": (
+        {"context_window": 8192, "window_is_assumed": True}, 0, "window of 8,192 assumed, as it does not tell"),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("facts", "cost", "reason"),
-    [
-        ({}, 0, None),
-        ({"loaded": None}, 0, None),
-        ({"loaded": False}, COLD_COST, "not in memory yet"),
-        ({"context_window": None}, 0, None),
-        ({"context_window": 8191}, SMALL_WINDOW_COST, "window 8,191 below the 8,192 wanted for coding"),
-        ({"context_window": 8192}, 0, None),
-        ({"context_window": 4096, "loaded": False}, COLD_COST + SMALL_WINDOW_COST, "not in memory yet"),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("facts", "cost", "reason"), COSTS.values(), ids=COSTS)
 def test_costs(facts: dict[str, Any], cost: float, reason: str | None):
-    [plain] = route(server(model())).candidates
-    [candidate] = route(server(model(**facts))).candidates
-    assert candidate.score == pytest.approx(plain.score - cost)
+    plain, candidate = only(server(model())), only(server(model(**facts)))
+    assert candidate.score == pytest.approx(plain.score - cost, abs=0.02)
     assert set(candidate.reasons) >= set(plain.reasons) | ({reason} if reason else set())
+
+
+def only(*endpoints: Endpoint, **more: Any) -> Candidate:
+    [candidate] = route(*endpoints, **more).candidates
+    return candidate
+
+
+def test_a_model_that_must_be_loaded_costs_the_time_that_it_takes():
+    warm, cold = only(server(model())), only(server(model(loaded=False)))
+    assert cold.expected_s > warm.expected_s + 10
+    assert cold.score < warm.score
+    assert any(reason.startswith("not in memory yet, about") for reason in cold.reasons)
+
+
+def test_a_model_whose_window_must_grow_is_loaded_again():
+    endpoint = server(model(context_window=2048, window_limit=32768))
+    assert only(endpoint, question="x" * 16_000).expected_s > only(endpoint).expected_s + 10
+
+
+def test_a_warm_model_wins_where_quality_is_near_and_not_where_it_is_far():
+    better, near, far = model("qwen2.5-coder:14b", loaded=False), model("qwen2.5-coder:7b"), model(SMALL)
+    assert order(route(server(better, far)))[0] == better.id
+    close = what(Task.REASONING)
+    assert order(route(server(better, near), task=close))[0] == near.id
+
+
+def learnt(tokens_per_second: float, first_token_s: float = 0.2) -> Speed:
+    speed = Speed()
+    for _ in range(8):
+        speed = speed.with_answer(
+            first_token_s=first_token_s, read_tokens=100, tokens_per_second=tokens_per_second, was_loaded=True
+        )
+    return speed
+
+
+def test_what_was_measured_of_its_speed_decides():
+    here, there = server(model(), name="here"), server(model(), name="there", base_url="http://127.0.0.1:2")
+    for fast, slow in ((here, there), (there, here)):
+        speeds = {place_of(fast, CODER): learnt(80), place_of(slow, CODER): learnt(2)}
+        found = route(here, there, history=History(speeds=speeds)).candidates
+        assert [c.endpoint.name for c in found] == [fast.name, slow.name]
+        assert found[0].expected_s == pytest.approx(400 / 80, rel=0.3)
+        assert "as measured" in " ".join(found[0].reasons)
+
+
+def test_the_model_that_answered_last_stays_unless_another_is_clearly_better():
+    a, b = server(model(), name="a"), server(model(), model(SMALL), name="b", base_url="http://127.0.0.1:2")
+    assert route(a, b, history=History(last=place_of(b, CODER))).candidates[0].endpoint.name == "b"
+    stayed = route(a, b, history=History(last=place_of(b, SMALL))).candidates
+    assert stayed[0].model.id == CODER
+    assert next(c for c in stayed if c.model.id == SMALL).reasons[-1].startswith("answered last")
+    plain = next(c for c in route(a, b).candidates if c.model.id == SMALL)
+    assert next(c for c in stayed if c.model.id == SMALL).score == pytest.approx(plain.score + STICKY_GAIN)
+
+
+def replicas(count: int) -> list[Endpoint]:
+    return [server(model(), name=f"r{n}", base_url=f"http://127.0.0.1:{n + 1}") for n in range(count)]
+
+
+def test_questions_spread_over_equal_replicas():
+    chosen = {route(*replicas(4), history=History(draw=draw)).candidates[0].endpoint.name for draw in range(40)}
+    assert chosen == {"r0", "r1", "r2", "r3"}
+
+
+def test_of_two_replicas_the_less_busy_is_asked():
+    two = replicas(2)
+    for busy, free in (("r0", "r1"), ("r1", "r0")):
+        place = next(e.base_url for e in two if e.name == busy)
+        for draw in range(10):
+            found = route(*two, history=History(draw=draw, busy={place: 1})).candidates
+            assert [c.endpoint.name for c in found] == [free, busy]
+            assert "busy with 1" in found[1].reasons
+
+
+def test_a_replica_of_higher_priority_is_no_equal():
+    first = server(model(), name="first", priority=0)
+    for draw in range(10):
+        assert route(first, *replicas(3), history=History(draw=draw)).candidates[0].endpoint.name == "first"
 
 
 def test_reasons_say_where_the_score_comes_from():
     [known, unknown] = route(server(model(CODER), model("new:7b"))).candidates
-    assert known.reasons == ("rated 96 of 100 for coding (catalog)", "on the list for coding")
-    assert unknown.reasons == ("rated 61 of 100 for coding (guessed from its size)",)
+    assert known.reasons[:2] == ("rated 96 of 100 for coding (catalog)", "on the list for coding")
+    assert (
+        unknown.reasons[0] == f"rated {unknown.info.scores[Task.CODING]:.0f} of 100 for coding (guessed from its size)"
+    )
+    assert all("s for an answer" in " ".join(candidate.reasons) for candidate in (known, unknown))
+
+
+def test_the_smallest_that_may_answer_is_the_last_resort():
+    models = server(model(CODER), model(SMALL), model("qwen2.5:0.5b", context_window=64), model(WRITER))
+    found = route(models)
+    assert found.smallest
+    assert found.smallest.model.id == SMALL
+    assert route(models, service="nowhere").smallest is None
+
+
+def test_of_many_models_the_best_are_ranked_and_the_others_counted():
+    models = [model(f"new{n}:{n % 70 + 1}b") for n in range(300)]
+    found = route(server(*models), server(model(CODER), name="z", base_url="http://127.0.0.1:2"))
+    assert len(found.candidates) == RANKED
+    assert found.unranked == 301 - RANKED
+    one_by_one = [only(server(m)) for m in (*models, model(CODER))]
+    best = sorted((c.score for c in one_by_one), reverse=True)[:RANKED]
+    assert [c.score for c in found.candidates] == best, "none that was not looked at is better"
+
+
+def test_a_model_that_the_user_listed_is_among_the_ranked_however_many_there_are():
+    models = [model(f"new{n}:70b") for n in range(100)]
+    wishes = {Task.CODING: TaskRouting(fallback_models=(SMALL,))}
+    assert order(route(server(*models, model(SMALL)), routing=wishes))[0] == SMALL
 
 
 WISHES = {
@@ -287,7 +412,7 @@ WISHES = {
 def test_the_users_lists_win(wishes: TaskRouting, expected: list[str]):
     models = server(model(WRITER), model(SMALL), model(CODER))
     assert order(route(models, routing={Task.CODING: wishes})) == expected
-    assert order(route(models, routing={Task.REASONING: wishes})) == [CODER, WRITER, SMALL], "another task's list"
+    assert order(route(models, routing={Task.REASONING: wishes})) == order(route(models)), "another task's list"
 
 
 def test_a_list_may_use_the_catalogs_name_of_what_a_server_calls_otherwise():
@@ -325,19 +450,41 @@ SERVERS = st.lists(
 TASKS = st.sampled_from(Task).map(what)
 
 
-@given(SERVERS, TASKS, st.sampled_from([None, "qwen2.5", "phi-4"]), st.randoms(use_true_random=False))
+HISTORIES = st.builds(
+    History,
+    now=st.sampled_from([0.0, 200.0]),
+    draw=st.integers(0, 3),
+    last=st.sampled_from([None, f"http://127.0.0.1:1 {CODER}"]),
+    speeds=st.dictionaries(st.sampled_from([f"http://127.0.0.1:1 {CODER}", "http://10.0.0.1 new"]), st.just(learnt(9))),
+    breakers=st.dictionaries(st.sampled_from(["http://127.0.0.1:1", "a"]), st.just(BROKEN)),
+    busy=st.dictionaries(st.sampled_from(["http://127.0.0.1:1", "http://10.0.0.1"]), st.integers(1, 3)),
+)
+
+
+@given(SERVERS, TASKS, st.sampled_from([None, "qwen2.5", "phi-4"]), HISTORIES, st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_rules(endpoints: list[Endpoint], task: Classification, pinned: str | None, random):
-    found = route(*endpoints, task=task, model=pinned)
-    assert route(*endpoints, task=task, model=pinned) == found, "same snapshot, same route"
-    assert Route.model_validate_json(found.model_dump_json()) == found
+def test_rules(endpoints: list[Endpoint], task: Classification, pinned: str | None, history: History, random):
+    context = Context(request=Request(question="why?", model=pinned))
+    found = route(*endpoints, task=task, context=context, history=history)
+    decision = Decision(
+        classification=task,
+        wish=Wish.of(context),
+        snapshot=snapshot(*endpoints),
+        policy=POLICY,
+        history=history,
+        route=found,
+    )
+    assert replay(decision) == found, "same values, same route"
+    assert replay(Decision.model_validate_json(decision.model_dump_json())) == found, "also from a log"
     shuffled = random.sample(endpoints, len(endpoints))
-    assert route(*shuffled, task=task, model=pinned).candidates == found.candidates, "whatever was seen first"
-    scores = [candidate.score for candidate in found.candidates]
-    assert scores == sorted(scores, reverse=True)
+    again = route(*shuffled, task=task, context=context, history=history)
+    assert again.candidates == found.candidates, "whatever was seen first"
+    behind = [candidate.score for candidate in found.candidates[1:]]
+    assert behind == sorted(behind, reverse=True)
     # Everything that was seen is a candidate or has its reason, and only one of the two.
     judged = [(c.endpoint.name, c.model.id) for c in found.candidates]
     judged += [(r.service, r.model) for r in found.rejections if r.model]
     refused = {r.service for r in found.rejections if r.model is None}
-    seen = [(e.name, m.id) for e in endpoints if e.name not in refused for m in e.models]
-    assert sorted(judged) == sorted(seen)
+    seen = [(e.name, m.id) for e in endpoints for m in e.models if e.name not in refused]
+    assert sorted(pair for pair in judged if pair[0] not in refused) == sorted(seen)
+    assert found.unranked == 0

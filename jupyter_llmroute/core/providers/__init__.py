@@ -97,6 +97,14 @@ class TokenCounter(Protocol):
         """
 
 
+@runtime_checkable
+class WindowChooser(Protocol):
+    """A dialect whose requests say how large a window the server is to give them."""
+
+    def window_for(self, model: ServedModel, needed_tokens: int) -> int | None:
+        """Return the window to ask for, in tokens, for a prompt and its answer; `None` leaves it to the server."""
+
+
 def load_providers() -> dict[str, Provider]:
     """Return every installed dialect by its name."""
     providers: dict[str, Provider] = {}

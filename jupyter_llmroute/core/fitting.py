@@ -1,0 +1,114 @@
+"""Making a prompt fit the window of the model that is to be asked, by the server's own count where it matters."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+import httpx
+
+from jupyter_llmroute.core.compaction import compact
+from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.errors import ContextOverflow, PeerError
+from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out, most_tokens
+from jupyter_llmroute.core.providers import Chat, Provider, TokenCounter, WindowChooser
+from jupyter_llmroute.core.route import Candidate
+
+COUNT_S = 10.0
+"""Seconds that a server may take to count; after that the estimate must do."""
+
+CLEARLY_FITS = 0.5
+"""An estimate below this share of the budget need not be checked, where a server would refuse what does not fit."""
+
+ROUNDS = 4
+"""How often a prompt is made shorter and counted again."""
+
+
+class Fitted(NamedTuple):
+    """What is to be sent, and what of the context is in it."""
+
+    chat: Chat
+    context: Context
+    is_exact: bool = False
+    """Whether the server counted the prompt."""
+
+
+async def fit(
+    candidate: Candidate, context: Context, provider: Provider, client: httpx.AsyncClient, reserve_tokens: int
+) -> Fitted:
+    """Return a chat whose prompt leaves room for the answer in the candidate's window.
+
+    Raises
+    ------
+    ContextOverflow
+        The question alone is too long, by the server's own count or, where a server may cut without a word, by the
+        estimate.
+    """
+    window = _window(candidate, context, provider, reserve_tokens)
+    if window is None:
+        return _laid_out(candidate, context, None, reserve_tokens)
+    budget = window - answer_reserve(window, reserve_tokens)
+    allowed = budget
+    for _ in range(ROUNDS):
+        fitted = _laid_out(candidate, compact(context, allowed, candidate.info.family), window, reserve_tokens)
+        counted = await _count(fitted.chat, candidate, provider, client, budget)
+        tokens = fitted.chat.prompt_tokens if counted is None else counted
+        if tokens <= budget:
+            return fitted if counted is None else _counted(fitted, counted, window)
+        if counted is None and not provider.cuts_silently:
+            return fitted  # the server will say so
+        if not fitted.context.refs():
+            break
+        # By as much shorter, in estimated tokens, as the count is too high.
+        allowed = min(allowed - 1, int(fitted.chat.prompt_tokens * budget / tokens))
+    raise ContextOverflow(
+        f"{candidate.model.id} on {candidate.endpoint.name}: the prompt has {tokens:,} tokens, and of its window of "
+        f"{window:,} are {budget:,} for it; send less, or serve the model with a larger window.",
+        prompt_tokens=tokens,
+        context_window=window,
+    )
+
+
+def _window(candidate: Candidate, context: Context, provider: Provider, reserve_tokens: int) -> int | None:
+    """Return the window that the server is to give, or gives anyway."""
+    model = candidate.model
+    if isinstance(provider, WindowChooser):
+        # The whole context if it can be had: what must be left out is left out only then.
+        needed = estimate_prompt(lay_out(context), candidate.info.family) + reserve_tokens
+        if chosen := provider.window_for(model, needed):
+            return chosen
+    return model.context_window
+
+
+def _laid_out(candidate: Candidate, context: Context, window: int | None, reserve_tokens: int) -> Fitted:
+    messages = lay_out(context)
+    tokens = estimate_prompt(messages, candidate.info.family)
+    chat = Chat(
+        model=candidate.model,
+        messages=messages,
+        sampling=context.request.sampling,
+        prompt_tokens=tokens,
+        window=window,
+        room_tokens=max(1, window - tokens) if window else reserve_tokens,
+    )
+    return Fitted(chat, context)
+
+
+def _counted(fitted: Fitted, tokens: int, window: int) -> Fitted:
+    chat = fitted.chat.model_copy(update={"prompt_tokens": tokens, "room_tokens": max(1, window - tokens)})
+    return fitted._replace(chat=chat, is_exact=True)
+
+
+async def _count(
+    chat: Chat, candidate: Candidate, provider: Provider, client: httpx.AsyncClient, budget: int
+) -> int | None:
+    fits = most_tokens(chat.messages) <= budget
+    if not provider.cuts_silently:
+        fits = fits or chat.prompt_tokens < budget * CLEARLY_FITS
+    if fits or not isinstance(provider, TokenCounter):
+        return None
+    try:
+        async with asyncio.timeout(COUNT_S):
+            return await provider.count(client, candidate.endpoint, chat)
+    except (TimeoutError, PeerError):
+        return None  # what is in the way will show when it is asked

@@ -1,0 +1,143 @@
+"""What a router has learnt of its servers since it was opened, and what others shared with it before."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jupyter_llmroute.core.breaker import Breaker
+from jupyter_llmroute.core.errors import (
+    BrokenStream,
+    EmptyAnswer,
+    ServerFailure,
+    TimedOut,
+    Unreachable,
+)
+from jupyter_llmroute.core.events import Attempt, AttemptStarted, Completed
+from jupyter_llmroute.core.history import History, place, place_of
+from jupyter_llmroute.core.route import Candidate, Route
+from jupyter_llmroute.core.settings import Limits
+from jupyter_llmroute.core.speed import Speed
+from jupyter_llmroute.core.state import StateFile
+
+COUNTED: frozenset[str] = frozenset(
+    kind.__name__ for kind in (Unreachable, TimedOut, BrokenStream, EmptyAnswer, ServerFailure)
+)
+"""Failures that say something of the server: not a full queue, a long prompt, a wrong key, a wish it cannot meet."""
+
+
+class Ledger:
+    """Speeds, failures and loads, kept while a router is open and shared through its state file."""
+
+    def __init__(self, limits: Limits, state: StateFile | None) -> None:
+        self._limits = limits
+        self._state = state
+        self._speeds: dict[str, Speed] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._busy: Counter[str] = Counter()
+        self._last: str | None = None
+        self._chance = random.Random()
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def history(self) -> History:
+        """Return what a decision may rest on, as of now; this process knows its own servers best."""
+        shared = self._state.read() if self._state else None
+        return History(
+            now=time.time(),
+            draw=self._chance.getrandbits(32),
+            last=self._last,
+            speeds={**(shared.speeds if shared else {}), **self._speeds},
+            breakers={**(shared.breakers if shared else {}), **self._breakers},
+            busy=dict(self._busy),
+        )
+
+    @contextmanager
+    def turn(self, route: Route) -> Iterator[Turn]:
+        """Give what notes whom a question keeps busy, until the question is done with."""
+        turn = Turn(route, self._busy)
+        try:
+            yield turn
+        finally:
+            turn.end()
+
+    def note_answer(self, turn: Turn, done: Completed) -> None:
+        """Learn from an answer how fast its model is."""
+        started, candidate = turn.started, turn.candidate
+        if started is None or candidate is None:
+            return
+        key, where = place_of(candidate.endpoint, candidate.model.id), place(candidate.endpoint)
+        sent = done.usage.prompt_tokens or started.prompt_tokens
+        speed = self.history().speeds.get(key, Speed())
+        self._speeds[key] = speed.with_answer(
+            first_token_s=done.time_to_first_token_s,
+            read_tokens=max(0, sent - (done.usage.cached_tokens or 0)),
+            tokens_per_second=done.tokens_per_second,
+            was_loaded=not started.is_cold,
+        )
+        self._breakers[where] = Breaker()
+        self._last = key
+        self._share({key: self._speeds[key]}, {where: Breaker()})
+
+    def note_failure(self, turn: Turn, attempt: Attempt) -> None:
+        """Count a failure that says something of its server."""
+        if turn.candidate is None or attempt.failure not in COUNTED:
+            return
+        where = place(turn.candidate.endpoint)
+        breaker = self.history().breakers.get(where, Breaker())
+        limits = self._limits
+        self._breakers[where] = breaker.with_failure(
+            time.time(), allowed=limits.breaker_failures, first_s=limits.breaker_s
+        )
+        self._share({}, {where: self._breakers[where]})
+
+    def _share(self, speeds: dict[str, Speed], breakers: dict[str, Breaker]) -> None:
+        """Write beside the answer what others may want to know; nobody waits for it."""
+        if state := self._state:
+            task = asyncio.create_task(
+                asyncio.to_thread(state.update, lambda old: old.with_learnt(speeds, breakers)), name="llmroute state"
+            )
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def aclose(self) -> None:
+        """Wait until what was learnt is written."""
+        if self._writing:
+            await asyncio.wait(self._writing)
+
+
+class Turn:
+    """One question on its way, and the server that it keeps busy."""
+
+    def __init__(self, route: Route, busy: Counter[str]) -> None:
+        self._route = route
+        self._busy = busy
+        self.started: AttemptStarted | None = None
+        self.candidate: Candidate | None = None
+        """Whom the attempt asks that is being made, or was made last."""
+        self._at: str | None = None
+
+    def begin(self, started: AttemptStarted) -> None:
+        """Note that this server is being asked, and no longer the one before."""
+        self.end()
+        self.started, self.candidate = started, _find(self._route, started)
+        if self.candidate:
+            self._at = place(self.candidate.endpoint)
+            self._busy[self._at] += 1
+
+    def end(self) -> None:
+        """Note that no server is being asked any more."""
+        if self._at is not None:
+            self._busy[self._at] -= 1
+            if not self._busy[self._at]:
+                del self._busy[self._at]
+            self._at = None
+
+
+def _find(route: Route, started: AttemptStarted) -> Candidate | None:
+    candidates = (*route.candidates, route.smallest) if route.smallest else route.candidates
+    asked = (started.service, started.model)
+    return next((c for c in candidates if (c.endpoint.name, c.model.id) == asked), None)

@@ -1,0 +1,229 @@
+"""What a decision rests on besides the question: servers as last seen, and the user's standing wishes.
+
+All that does not depend on the question is worked out once for each snapshot, in its roster.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, PrivateAttr
+
+from jupyter_llmroute.core.catalog import Catalog, ModelInfo, memory_bytes
+from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
+from jupyter_llmroute.core.history import place, place_of
+from jupyter_llmroute.core.likeness import Names, meant
+from jupyter_llmroute.core.policy import Policy, check_model, check_name
+from jupyter_llmroute.core.route import Rejection, RejectionReason
+from jupyter_llmroute.core.settings import TaskRouting
+from jupyter_llmroute.core.speed import Prior, prior
+from jupyter_llmroute.core.task import Task
+from jupyter_llmroute.core.values import Value
+
+TASKS = tuple(Task)
+
+ANSWER_TOKENS = 400
+"""Length of an answer, for comparing how long models take for one."""
+
+LIST_GAIN = 4.0
+"""Points that the first place of the catalog's list for the task is worth; the last place is worth near none."""
+
+SMALL_WINDOW_COST = 10.0
+"""Points a model loses for serving less than the task's `min_context`."""
+
+PATIENCE_COST = 12.0
+"""Points that an answer costs which takes as long as `limits.patience_s`; each further doubling costs as much again."""
+
+UNKNOWN_BYTES = 4e9
+"""Taken for the weights of a model of which neither file nor number of parameters is told: about 7 billion."""
+
+Place = tuple[int, int]
+"""Where a model stands in the user's lists: 0 primary, 1 fallback, 2 neither; then its position there."""
+
+UNLISTED: Place = (2, 0)
+
+
+def time_cost(expected_s: float, patience_s: float) -> float:
+    """Return the points that an answer loses for taking so many seconds."""
+    return PATIENCE_COST * math.log2(1 + expected_s / patience_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One model on one server that nothing standing forbids; scores and the like in the order of `TASKS`."""
+
+    endpoint: Endpoint
+    model: ServedModel
+    info: ModelInfo
+    rank: int
+    """Where it stands among all by priority, then by name: decides between equal scores."""
+    place: str
+    key: str
+    window: int | None
+    """The largest that may be served, in tokens."""
+    guess: Prior
+    fixed_s: float
+    """Seconds for an answer to an empty prompt, by the guess."""
+    scores: tuple[float, ...]
+    gains: tuple[float, ...]
+    """Points besides the scores: the catalog's lists, a window that is smaller than wanted."""
+    places: tuple[Place, ...]
+    promise: tuple[float, ...]
+    """No score for that task can be higher, as long as nothing was learnt of its speed."""
+
+
+class Roster:
+    """The models of one snapshot that may be asked, and those that may not."""
+
+    def __init__(self, rows: list[Row], rejections: list[Rejection]) -> None:
+        self.rows = rows
+        self.rejections = tuple(rejections)
+        self.by_key = {row.key: row for row in self.rows}
+
+    @functools.cached_property
+    def promising(self) -> list[list[Row]]:
+        """The rows for each task, the highest promise first."""
+        return [sorted(self.rows, key=lambda row: -row.promise[t]) for t in range(len(TASKS))]
+
+    @functools.cached_property
+    def listed(self) -> list[list[Row]]:
+        """The rows for each task that stand in the user's lists."""
+        return [[row for row in self.rows if row.places[t] != UNLISTED] for t in range(len(TASKS))]
+
+    @functools.cached_property
+    def by_size(self) -> list[Row]:
+        """The rows, those that need least memory first."""
+        return sorted(self.rows, key=lambda row: row.guess.load_s)
+
+
+class Snapshot(Value):
+    """All that a decision rests on besides the question and the history."""
+
+    endpoints: tuple[Endpoint, ...]
+    catalog: Catalog
+    routing: Mapping[Task, TaskRouting]
+    reserve_tokens: int = Field(1024, gt=0)
+    """Tokens of each window kept free for the answer."""
+    excluded: tuple[str, ...] = ()
+    """Names of models that the user never wants."""
+    memory_bytes: int | None = None
+    """What models on this machine may take; `None`: unknown, and then none is too large."""
+    patience_s: float = 30.0
+    seen_at: float = 0.0
+    """When the servers were looked at, in seconds since the epoch."""
+
+    _rosters: dict[Policy, Roster] = PrivateAttr(default_factory=dict)
+
+    def __eq__(self, other: Any) -> bool:
+        # Without this, whether a roster was worked out yet would count.
+        return isinstance(other, Snapshot) and self.__dict__ == other.__dict__
+
+    def roster(self, policy: Policy) -> Roster:
+        """Return the models under a policy; the second time, the same roster."""
+        if policy not in self._rosters:
+            self._rosters[policy] = self._roster(policy)
+        return self._rosters[policy]
+
+    def _roster(self, policy: Policy) -> Roster:
+        served: list[tuple[Endpoint, ServedModel]] = []
+        rejections: list[Rejection] = []
+        unwanted = self._unwanted()
+        for endpoint in self.endpoints:
+            if rejection := _reject_endpoint(endpoint, policy):
+                rejections.append(rejection)
+                continue
+            for model in endpoint.models:
+                if rejection := self._reject_model(endpoint, model, policy, unwanted):
+                    rejections.append(rejection)
+                else:
+                    served.append((endpoint, model))
+        names = {(m.id, self.catalog.describe(m).id) for _, m in served}
+        places = [_places(names, self.routing.get(task, TaskRouting())) for task in TASKS]
+        served.sort(key=lambda pair: (pair[0].priority, pair[0].name, pair[1].id))
+        rows = [self._row(endpoint, model, rank, places) for rank, (endpoint, model) in enumerate(served)]
+        return Roster(rows, rejections)
+
+    def _unwanted(self) -> frozenset[Names]:
+        names = {(m.id, self.catalog.describe(m).id) for e in self.endpoints for m in e.models if self.excluded}
+        return frozenset(found for name in self.excluded for found in meant(name, names))
+
+    def _reject_model(
+        self, endpoint: Endpoint, model: ServedModel, policy: Policy, unwanted: frozenset[Names]
+    ) -> Rejection | None:
+        def no(reason: RejectionReason, detail: str) -> Rejection:
+            return Rejection(service=endpoint.name, model=model.id, reason=reason, detail=detail)
+
+        if not model.chat:
+            return no(RejectionReason.NOT_A_CHAT_MODEL, "it makes embeddings")
+        if not (verdict := check_model(policy, model)).allowed:
+            return no(RejectionReason.POLICY, verdict.reason)
+        info = self.catalog.describe(model)
+        if (model.id, info.id) in unwanted:
+            return no(RejectionReason.EXCLUDED, "excluded in the settings (models.excluded)")
+        needed = memory_bytes(info, model)
+        if self.memory_bytes and needed and not model.loaded and endpoint.is_here and needed > self.memory_bytes:
+            detail = (
+                f"needs about {needed / 1e9:.0f} GB of memory, and this machine has {self.memory_bytes / 1e9:.0f} GB"
+            )
+            return no(RejectionReason.MEMORY, detail)
+        return None
+
+    def _row(self, endpoint: Endpoint, model: ServedModel, rank: int, places: list[dict[Names, Place]]) -> Row:
+        info = self.catalog.describe(model)
+        weights = float(memory_bytes(info, model) or UNKNOWN_BYTES)
+        whole, active = info.parameters, info.active_parameters
+        guess = prior(weights, weights * (active / whole if whole and active else 1))
+        scores = tuple(info.scores[task] for task in TASKS)
+        gains = tuple(self._gain(info, model, task) for task in TASKS)
+        fixed_s = ANSWER_TOKENS * guess.token_s + (guess.load_s if model.loaded is False else 0)
+        ceiling = max(scores) - time_cost(fixed_s, self.patience_s)
+        return Row(
+            endpoint=endpoint,
+            model=model,
+            info=info,
+            rank=rank,
+            place=place(endpoint),
+            key=place_of(endpoint, model.id),
+            window=model.window_limit or model.context_window,
+            guess=guess,
+            fixed_s=fixed_s,
+            scores=scores,
+            gains=gains,
+            places=tuple(listed.get((model.id, info.id), UNLISTED) for listed in places),
+            promise=tuple(ceiling + gain for gain in gains),
+        )
+
+    def _gain(self, info: ModelInfo, model: ServedModel, task: Task) -> float:
+        listed = self.catalog.lists[task]
+        order = (*listed.primary, *listed.fallback)
+        gain = LIST_GAIN * (1 - order.index(info.id) / len(order)) if info.id in order else 0.0
+        window = model.window_limit or model.context_window
+        is_small = window is not None and window < self.routing.get(task, TaskRouting()).min_context
+        return gain - (SMALL_WINDOW_COST if is_small else 0.0)
+
+
+def _reject_endpoint(endpoint: Endpoint, policy: Policy) -> Rejection | None:
+    def no(reason: RejectionReason, detail: str) -> Rejection:
+        return Rejection(service=endpoint.name, reason=reason, detail=detail)
+
+    if endpoint.host and not (verdict := check_name(policy, endpoint.host)).allowed:
+        return no(RejectionReason.POLICY, verdict.reason)
+    if endpoint.health not in (Health.WELL, Health.LOADING):
+        return no(RejectionReason.NOT_WELL, endpoint.detail or endpoint.health.value)
+    if not endpoint.models:
+        return no(RejectionReason.NO_MODELS, endpoint.detail or "it serves no model")
+    return None
+
+
+def _places(names: set[Names], wishes: TaskRouting) -> dict[Names, Place]:
+    """Place models by the user's own lists: primary first, then fallback."""
+    places: dict[Names, Place] = {}
+    for rank, listed in enumerate((wishes.primary_models, wishes.fallback_models)):
+        for position, name in enumerate(listed):
+            for found in meant(name, names):
+                places.setdefault(found, (rank, position))
+    return places
