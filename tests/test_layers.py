@@ -28,7 +28,7 @@ CORE_LAYERS = (
         "speed",
     ),
     ("endpoint", "context", "cues"),
-    ("naming", "history"),
+    ("naming", "history", "catalog_tables"),
     ("policy", "prompt", "reading", "classifier", "catalog"),
     ("likeness", "route"),
     ("transport", "compaction", "snapshot"),
