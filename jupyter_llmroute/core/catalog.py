@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import resources
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, ValidationError
 
 from jupyter_llmroute.core import naming
+from jupyter_llmroute.core.catalog_tables import read_tables
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.naming import identity, same_model, words
@@ -46,6 +45,9 @@ MOST_APART = 1.5
 MOST_KEPT = 8192
 """Descriptions kept for the next decision."""
 
+INSTRUCT = "instruct"
+"""The word that tells two rows apart that are otherwise the same; of all other rows it says nothing."""
+
 GUESSED, YOURS = "size", "your settings"
 """Sources of scores that no row of the package gives: guessed from the size, and set by the user."""
 
@@ -54,7 +56,8 @@ class Source(Value):
     """Where figures were published."""
 
     title: str
-    address: str
+    address: str | None = None
+    """`None` for what is no publication: an opinion, the user's first figures, a rule."""
     figures: str
     """Which of its figures are used."""
 
@@ -77,7 +80,10 @@ class ModelInfo(Value):
     scores: Mapping[Task, float]
     """0 to 100 for each task."""
     sources: Mapping[Task, str]
-    """Where each score comes from; the head of the catalog's file says how to read it. `"size"` marks a guess."""
+    """Where each score comes from: a key of the catalog's `sources`, and after a colon the figure or the reason.
+
+    `"size"` marks a guess, `"your settings"` what the user set.
+    """
     specialises_in: tuple[Task, ...] = ()
     aliases: tuple[str, ...] = ()
 
@@ -155,11 +161,14 @@ class Catalog(Value):
         return found
 
     def match(self, name: str) -> ModelInfo | None:
-        """Return the model that a server's name means, or `None`."""
-        known = self._by_words
-        tuned, telling = _tuned(name), words(name)
-        for found in (tuned, telling, naming.without_window(telling), naming.without_active(telling)):
-            if info := known.get(found):
+        """Return the model that a server's name means, or `None`.
+
+        A row of the very same words is meant before one that differs in a date or a window.
+        """
+        known, tuned = self._by_words, _tuned(name)
+        for found in (tuned, naming.without_edition(naming.without_window(tuned))):
+            telling = found - {INSTRUCT}
+            if info := known.get(found) or known.get(telling) or known.get(naming.without_active(telling)):
                 return info
         if (told := naming.size(name)) is None:
             return None
@@ -171,12 +180,14 @@ class Catalog(Value):
         info = self.match(served.id)
         if info and _has_its_size(info, served):
             return info
-        if served.parameters and (line := self._lines.get(naming.without_size(words(served.id)))):
-            # A tag such as "latest" tells no size, but the server does.
-            info = _nearest(line, served.parameters, 1 + naming.ALIKE)
-            if info and (naming.size(served.id) is None):
-                return info
-        return self._changed(served) or guess(served)
+        return self._of_its_size(served) or self._changed(served) or guess(served)
+
+    def _of_its_size(self, served: ServedModel) -> ModelInfo | None:
+        """Return the model of the named line that has the size which the server tells and the name does not."""
+        if not served.parameters or naming.size(served.id):
+            return None
+        line = self._lines.get(naming.without_size(words(served.id)), ())
+        return _nearest(line, served.parameters, 1 + naming.ALIKE)
 
     def _changed(self, served: ServedModel) -> ModelInfo | None:
         """Return a known model that somebody changed and whose name says how, such as "abliterated"."""
@@ -295,7 +306,7 @@ def _need(parameters: int | None, bits: float) -> int | None:
 
 def _tuned(name: str) -> frozenset[str]:
     found = words(name)
-    return found | {"instruct"} if "instruct" in naming.in_order(name) else found
+    return found | {INSTRUCT} if INSTRUCT in naming.in_order(name) else found
 
 
 def _nearest(rows: Iterable[ModelInfo], parameters: float, most_apart: float) -> ModelInfo | None:
@@ -370,30 +381,4 @@ def _explain(error: ValueError) -> str:
 
 @functools.cache
 def _packaged() -> Catalog:
-    data = resources.files("jupyter_llmroute.core").joinpath("data")
-    head = tomllib.loads(data.joinpath("catalog.toml").read_text(encoding="utf-8"))
-    files = (tomllib.loads(data.joinpath(name).read_text(encoding="utf-8")) for name in head.pop("files"))
-    lines = [line for file in files for line in file["line"]]
-    return Catalog.model_validate({**head, "model": [row for line in lines for row in _rows(line)]})
-
-
-def _rows(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the models of one line, as the files write them."""
-    for row in line["models"]:
-        origins = row.get("from", line.get("from"))
-        yield {
-            "id": row["id"],
-            "family": line["family"],
-            "context_window": row.get("window", line.get("window")),
-            "parameters": round(row["size"] * 1e9),
-            "active_parameters": round(row["active"] * 1e9) if "active" in row else None,
-            "scores": dict(zip(Task, row["scores"], strict=True)),
-            "sources": dict(zip(Task, [origins] * 4 if isinstance(origins, str) else origins, strict=True)),
-            "specialises_in": row.get("good", "").split() or _best(row["scores"]),
-            "aliases": row.get("aka", ()),
-        }
-
-
-def _best(scores: Sequence[float]) -> tuple[Task, ...]:
-    """Return the tasks that a model does nearly as well as the one that it does best."""
-    return tuple(task for task, score in zip(Task, scores, strict=True) if score >= max(scores) - 2)
+    return Catalog.model_validate(read_tables())

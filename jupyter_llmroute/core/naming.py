@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from enum import Enum, auto
 
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.values import Value
@@ -40,6 +41,12 @@ _WORD = re.compile(r"\d+x\d+(?:\.\d+)?b|[ae]?\d+(?:\.\d+)?[bm](?![a-z0-9])|\d+k(
 _SIZE = re.compile(r"(?:(\d{1,3})x|e)?(\d{1,4}(?:\.\d{1,3})?)([bm])", re.A)  # no model has more digits than that
 _ACTIVE = re.compile(r"a(\d{1,4}(?:\.\d{1,3})?)([bm])", re.A)
 _WINDOW = re.compile(r"\d+k|1m", re.A)
+_EDITION = re.compile(r"cloud|20\d\d|2[3-9](?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|0[1-9]", re.A)
+_PATH = re.compile(r"[/\\]")
+_INSTANCE = re.compile(r":\d{1,2}$", re.A)
+_UNTUNED = re.compile(r":((?:[^:]*-)?)text\b")
+_PART = re.compile(r"(?<![\d.])(\d)_(\d)(?!\d)", re.A)
+_FIRST_VERSIONS = frozenset("0.1 0.2 0.3 1.0".split())
 
 NOISE = frozenset("instruct chat it gguf latest hf meta text model main".split())
 """Words that do not tell a model from others."""
@@ -128,17 +135,26 @@ def size(name: str) -> Size | None:
 
 def without_size(found: frozenset[str]) -> frozenset[str]:
     """Return the words of a name that are no number of parameters."""
-    return frozenset(word for word in found if not (_SIZE.fullmatch(word) or _ACTIVE.fullmatch(word)))
+    return frozenset(word for word in found if _role(word) not in (Role.SIZE, Role.ACTIVE))
 
 
 def without_window(found: frozenset[str]) -> frozenset[str]:
     """Return the words of a name that are no number of tokens, such as "128k"."""
-    return frozenset(word for word in found if not _WINDOW.fullmatch(word))
+    return frozenset(word for word in found if _role(word) is not Role.WINDOW)
 
 
 def without_active(found: frozenset[str]) -> frozenset[str]:
     """Return the words of a name but for the number of active parameters, which servers often leave out."""
-    return frozenset(word for word in found if not _ACTIVE.fullmatch(word))
+    return frozenset(word for word in found if _role(word) is not Role.ACTIVE)
+
+
+def without_edition(found: frozenset[str]) -> frozenset[str]:
+    """Return the words of a name that are no date ("2407", "08-2024"), no first version ("v0.1") and not "cloud".
+
+    For what is known of no edition by itself; editions that differ have rows of their own.
+    """
+    rest = frozenset(word for word in found if _role(word) is not Role.EDITION)
+    return rest - _FIRST_VERSIONS - {"v"} if "v" in rest and rest & _FIRST_VERSIONS else rest
 
 
 def quantisation(name: str) -> str | None:
@@ -203,6 +219,23 @@ def _agree(a: ServedModel, b: ServedModel) -> bool | None:
     return small >= large * (1 - ALIKE)
 
 
+class Role(Enum):
+    """What a word of a name may be besides a name."""
+
+    SIZE = auto()
+    ACTIVE = auto()
+    WINDOW = auto()
+    EDITION = auto()
+
+
+@functools.lru_cache(maxsize=8192)
+def _role(word: str) -> Role | None:
+    return next((role for role, means in _ROLES.items() if means.fullmatch(word)), None)
+
+
+_ROLES = {Role.ACTIVE: _ACTIVE, Role.WINDOW: _WINDOW, Role.SIZE: _SIZE, Role.EDITION: _EDITION}
+
+
 @functools.lru_cache(maxsize=8192)
 def _telling(name: str) -> frozenset[str]:
     return frozenset(_read(name)) - NOISE
@@ -215,14 +248,14 @@ def _identity(name: str) -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _read(name: str) -> tuple[str, ...]:
-    name = re.split(r"[/\\]", name.lower().rstrip("/\\"))[-1]
+    name = _PATH.split(name.lower().rstrip("/\\"))[-1]
     name = name.removeprefix("models--").rpartition("--")[2] if name.startswith("models--") else name
-    name = re.sub(r":\d{1,2}$", "", name)  # LM Studio's second instance of a model: "qwen3-8b:2"
-    name = re.sub(r":((?:[^:]*-)?)text\b", r":\1base", name)  # Ollama's tags call untuned models "text"
+    name = _INSTANCE.sub("", name)  # LM Studio's second instance of a model: "qwen3-8b:2"
+    name = _UNTUNED.sub(r":\1base", name)  # Ollama's tags call untuned models "text"
     while (shorter := _PACKED.sub("", name)) != name:
         name = shorter
     name = _PUBLISHER.sub("", name, count=1) if _PUBLISHER.match(name) else name
-    name = re.sub(r"(?<![\d.])(\d)_(\d)(?!\d)", r"\1.\2", name)  # Llama-3_3-Nemotron
+    name = _PART.sub(r"\1.\2", name)  # Llama-3_3-Nemotron
     return tuple(_SAME_WORD.get(word, word) for word in _WORD.findall(name))
 
 
