@@ -76,17 +76,30 @@ class ThinkSplitter:
         self._ends: tuple[str, ...] = ()
         self._held = ""
 
-    def feed(self, piece: str) -> Split:
-        """Take the next piece of the answer; return what is certain by now."""
+    def feed(self, piece: str, thoughts: str = "") -> Split:
+        """Take the next piece of the answer; return what is certain by now.
+
+        Parameters
+        ----------
+        piece
+            Text in which there may be tags.
+        thoughts
+            What came beside it in a field of its own. A server that has such a field leaves none in the text: from then
+            on, tags are text.
+        """
+        before = Split()
+        if thoughts:
+            before, self._place = self.close(), _Place.TEXT
         self._held += piece
-        reasoning = ""
+        reasoning = before.reasoning + thoughts
         if self._place is _Place.START:
             reasoning += self._begin()
         if self._place is _Place.THOUGHTS:
             reasoning += self._think()
         if self._place is _Place.GAP:
             reasoning += self._pass_line_ends()
-        return Split(self._take(len(self._held)) if self._place is _Place.TEXT else "", reasoning)
+        certain = self._take(len(self._held)) if self._place is _Place.TEXT else ""
+        return Split(before.text + certain, reasoning)
 
     def close(self) -> Split:
         """End the answer; return what was held back."""

@@ -77,7 +77,7 @@ class CompletionReader:
 
     def __init__(self, who: str) -> None:
         self._who = who
-        self._splitter: ThinkSplitter | None = ThinkSplitter()
+        self._splitter = ThinkSplitter()
         self._began = False
         self._has_usage = False
 
@@ -122,7 +122,7 @@ class CompletionReader:
 
     def close(self) -> Chunk | None:
         """End the answer; return what was held back of it, if anything was."""
-        held = self._splitter.close() if self._splitter else Split()
+        held = self._splitter.close()
         return Chunk(text=held.text, reasoning=held.reasoning) if any(held) else None
 
     def _chunk(self, item: _Item) -> Chunk:
@@ -147,12 +147,8 @@ class CompletionReader:
         text, reasoning = _parts(said.content)
         # Some servers send the same thoughts under two names.
         told = map(_text, (said.reasoning_content, said.reasoning, said.thinking))
-        reasoning = "".join(dict.fromkeys((*told, reasoning)))
-        held = Split()
-        if reasoning and self._splitter:  # a server that has a field for them leaves no thoughts in the text
-            held, self._splitter = self._splitter.close(), None
-        found = self._splitter.feed(_whole(text)) if self._splitter else Split(_whole(text))
-        return Split(held.text + found.text, held.reasoning + _whole(reasoning) + found.reasoning)
+        thoughts = "".join(dict.fromkeys((*told, reasoning)))
+        return self._splitter.feed(_whole(text), _whole(thoughts))
 
     def _usage(self, item: _Item) -> Usage | None:
         if item.usage:

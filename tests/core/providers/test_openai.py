@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 
+from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.errors import (
     AuthenticationNeeded,
+    BadRequest,
     BrokenStream,
     ContextOverflow,
     ModelLoading,
@@ -37,7 +40,19 @@ from ...scripted import (
     sse,
     text_reply,
 )
-from .asking import TEXTS, body, chat, first_chunk_then_leave, listen, models, recognises, sent, within_reason
+from .asking import (
+    TEXTS,
+    body,
+    chat,
+    endpoint,
+    first_chunk_then_leave,
+    listen,
+    models,
+    opened,
+    recognises,
+    sent,
+    within_reason,
+)
 
 pytestmark = pytest.mark.anyio
 CHAT = "POST /v1/chat/completions"
@@ -57,6 +72,16 @@ def dialect():
 # --- streams that are answers ---
 
 EMOJI = "data: " + json.dumps(delta("🧿"), ensure_ascii=False) + "\n\n"
+
+
+def whole(text: str, *, beside: dict[str, object] | None = None, **more: object) -> Reply:
+    """An answer in one piece, as of a server that does not stream; `more` goes into its message."""
+    message = {"role": "assistant", "content": text, **more}
+    usage = {"prompt_tokens": 42, "completion_tokens": 2}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return json_reply({"choices": [choice], "model": "m", "usage": usage, **(beside or {})})
+
+
 ANSWERS = {
     # name: (stream, text, reasoning, finish reason)
     "llama.cpp": (says("Hel", "lo"), "Hello", "", "stop"),
@@ -68,6 +93,74 @@ ANSWERS = {
         "stop",
     ),
     "reasoning": (sse(delta(reasoning="hm"), delta("Yes"), delta(finish="stop")), "Yes", "hm", "stop"),
+    "thinking": (sse(delta(thinking="hm"), delta("Yes"), delta(finish="stop")), "Yes", "hm", "stop"),
+    "the same thoughts under two names": (
+        sse(delta(reasoning="hm", reasoning_content="hm"), delta("Yes", finish="stop")),
+        "Yes",
+        "hm",
+        "stop",
+    ),
+    "other thoughts under two names": (sse(delta(reasoning="b", reasoning_content="a")), "", "ab", None),
+    "thoughts and text in one delta": (sse(delta("Yes", reasoning="hm", finish="stop")), "Yes", "hm", "stop"),
+    "thoughts that are no text": (sse(delta("Yes", reasoning={"effort": "low"}, finish="stop")), "Yes", "", "stop"),
+    "think tags": (
+        sse(*map(delta, ("<thi", "nk>", "h", "m</th", "ink>", "\n\n", "Yes")), delta(finish="stop")),
+        "Yes",
+        "hm\n\n",
+        "stop",
+    ),
+    "think tags of Magistral": (sse(delta("[THINK]hm[/THINK]Yes", finish="stop")), "Yes", "hm", "stop"),
+    "thoughts that never end": (sse(delta("<think>hm, hm"), delta(finish="length")), "", "hm, hm", "length"),
+    "no tag after all": (sse(delta(" <"), delta(finish="stop")), " <", "", "stop"),
+    "tags beside a field for thoughts": (
+        sse(delta(reasoning="hm"), delta("<think>is a tag</think>"), delta(finish="stop")),
+        "<think>is a tag</think>",
+        "hm",
+        "stop",
+    ),
+    "an empty field for thoughts is none": (
+        sse(delta("<think>hm</think>", reasoning=""), delta("Yes", reasoning=None, finish="stop")),
+        "Yes",
+        "hm",
+        "stop",
+    ),
+    "parts": (
+        sse(
+            delta([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]),
+            delta([{"type": "text", "text": "Y"}, {"type": "text", "text": "es"}, {"type": "image"}, 5], finish="stop"),
+        ),
+        "Yes",
+        "hm",
+        "stop",
+    ),
+    "KoboldCpp 1.76": (
+        sse(delta("Y", finish="null"), delta("es", finish="null"), delta("", finish="stop")),
+        "Yes",
+        "",
+        "stop",
+    ),
+    "KoboldCpp 1.76, no end": (sse(delta("Yes", finish="null")), "Yes", "", None),
+    "an empty finish reason": (sse(delta("Yes", finish="")), "Yes", "", None),
+    "a finish reason that is no word": (sse(delta("Yes", finish=5)), "Yes", "", None),
+    "the whole message at the end again": (
+        sse(delta("Yes"), {"choices": [{"message": {"content": "Yes"}, "finish_reason": "stop"}]}),
+        "Yes",
+        "",
+        "stop",
+    ),
+    "the whole message alone": (
+        sse({"choices": [{"message": {"content": "Yes", "reasoning": "hm"}, "finish_reason": "stop"}]}),
+        "Yes",
+        "hm",
+        "stop",
+    ),
+    "no choices": (sse({"choices": None}, delta("Yes", finish="stop")), "Yes", "", "stop"),
+    "no error": (sse(delta("Yes", finish="stop") | {"error": None}), "Yes", "", "stop"),
+    "not streamed": (whole("Yes"), "Yes", "", "stop"),
+    "not streamed, thoughts": (whole("Yes", reasoning_content="hm"), "Yes", "hm", "stop"),
+    "not streamed, think tags": (whole("<think>hm</think>\nYes"), "Yes", "hm\n", "stop"),
+    "not streamed, nothing": (whole(""), "", "", "stop"),
+    "not streamed, a null error": (whole("Yes", beside={"error": None}), "Yes", "", "stop"),
     "finish with the last word": (sse(delta("Yes", finish="stop")), "Yes", "", "stop"),
     "no [DONE]": (sse(delta("Yes"), delta(finish="stop"), USAGE), "Yes", "", "stop"),
     "[DONE] alone is no end": (sse(delta("Yes"), "data: [DONE]\n\n"), "Yes", "", None),
@@ -109,6 +202,114 @@ async def test_usage_and_the_name_that_the_server_gives_itself(dialect):
     assert heard.last("answered_by") == "m"
 
 
+TIMINGS = {"cache_n": 40, "prompt_n": 2, "predicted_n": 7}
+"""llama.cpp's."""
+
+
+@pytest.mark.parametrize(
+    ("reply", "usage"),
+    [
+        (whole("Yes"), Usage(prompt_tokens=42, completion_tokens=2)),
+        (sse(delta("Yes", finish="stop")), None),
+        (
+            sse(delta("Yes", finish="stop") | {"timings": TIMINGS}),
+            Usage(prompt_tokens=42, cached_tokens=40, completion_tokens=7),
+        ),
+        (sse(delta("Yes") | {"timings": {"prompt_n": 2, "predicted_n": 7}}), Usage(completion_tokens=7)),
+        (
+            sse(USAGE, delta("Yes") | {"timings": TIMINGS}),
+            Usage(prompt_tokens=42, cached_tokens=41, completion_tokens=2),
+        ),
+        (sse(USAGE | {"timings": TIMINGS}), Usage(prompt_tokens=42, cached_tokens=41, completion_tokens=2)),
+        (sse({"choices": [], "usage": {"prompt_tokens": "many", "completion_tokens": True}}), Usage()),
+        (sse({"choices": [], "usage": {"prompt_tokens": -1, "completion_tokens": 0}}), Usage(completion_tokens=0)),
+        (sse({"choices": [], "usage": {"prompt_tokens_details": None}}), Usage()),
+    ],
+)
+async def test_usage_as_the_server_tells_it(dialect, reply, usage):
+    with Scripted({CHAT: reply}) as server:
+        heard = await listen(dialect, server.url)
+    assert (heard.last("usage"), heard.error) == (usage, None)
+
+
+async def test_a_dialect_may_know_that_counts_are_invented():
+    class Inventing(OpenAICompatible):
+        def believed(self, usage):
+            return usage.model_copy(update={"prompt_tokens": None})
+
+    with Scripted({CHAT: says("Yes")}) as server:
+        heard = await listen(Inventing(), server.url)
+    assert heard.last("usage") == Usage(cached_tokens=41, completion_tokens=2)
+
+
+async def test_a_stream_of_nothing_says_nothing(dialect):
+    """The executor calls it broken."""
+    with Scripted({CHAT: sse()}) as server:
+        assert await listen(dialect, server.url) == ((), None)
+
+
+# --- a key that a server could do without ---
+
+STRICT = {
+    "vLLM, of long ago": json_reply(
+        {"error": {"message": "[{'loc': ('body', 'stream_options'), 'msg': 'Extra inputs are not permitted'}]"}}, 400
+    ),
+    "FastAPI": json_reply({"detail": [{"loc": ["body", "stream_options"], "msg": "extra fields not permitted"}]}, 422),
+    "in the parameter": json_reply({"error": {"message": "Unknown field", "param": "include_usage"}}, 400),
+    "beside an option": json_reply({"error": {"message": "no such keys: stream_options, seed"}}, 400),
+}
+
+
+@pytest.mark.parametrize("name", STRICT)
+async def test_it_is_left_out_where_it_is_refused(dialect, name):
+    with Scripted({CHAT: [STRICT[name], says("Yes")]}) as server:
+        heard = await listen(dialect, server.url)
+    first, second = (asked.json for asked in server.asked)
+    assert (heard.text, heard.error) == ("Yes", None)
+    assert second == {key: value for key, value in first.items() if key != "stream_options"}
+
+
+async def test_it_is_left_out_once(dialect):
+    with Scripted({CHAT: STRICT["FastAPI"]}) as server:
+        heard = await listen(dialect, server.url)
+    assert type(heard.error) is BadRequest
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        json_reply({"error": {"message": "no system role"}}, 400),
+        json_reply({"error": {"message": "stream_options"}}, 500),
+        sse(delta("Yes"), 'data: {"error":{"message":"stream_options","code":400}}\n\n'),
+    ],
+)
+async def test_nothing_is_asked_twice_for_another_reason(dialect, reply):
+    with Scripted({CHAT: reply}) as server:
+        assert (await listen(dialect, server.url)).error
+    assert len(server.asked) == 1
+
+
+async def test_a_connection_is_not_used_again_after_a_500(dialect):
+    """Two servers reset the next request on it: see the recorded answers of llama-cpp-python and transformers."""
+    used_again = []
+
+    async def fail_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1]))
+        writer.write(b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno")
+        used_again.append(await reader.read(1) != b"")
+        writer.close()
+
+    server = await asyncio.start_server(fail_once, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, opened() as client:
+        for _ in range(3):
+            with pytest.raises(ServerFailure, match="HTTP 500"):
+                await anext(dialect.chat(client, endpoint(url), chat()))
+    assert not any(used_again)
+
+
 async def test_each_piece_is_given_when_it_comes(dialect):
     """The end of this answer never comes, and its beginning is there all the same."""
     with Scripted({CHAT: sse(delta("Hel"), HANG)}) as server:
@@ -147,6 +348,25 @@ FAILURES = {
     "error event": (sse('event: error\ndata: {"message":"out of memory"}\n\n'), OutOfMemory, "", "out of memory"),
     "error string": (sse('data: {"error":"out of memory"}\n\n'), OutOfMemory, "", "out of memory"),
     "overflow in the stream": (sse(f"data: {json.dumps(OVERFLOW)}\n\n"), ContextOverflow, "", "9000 tokens"),
+    "error event in words": (sse("event: error\ndata: out of memory\n\n"), OutOfMemory, "", "out of memory"),
+    "flat error item": (sse('data: {"object":"error","message":"boom"}\n\n'), ServerFailure, "", "boom"),
+    "error item with a code": (
+        sse(delta("Hel"), 'data: {"error":{"message":"no","code":503}}\n\n'),
+        ServerBusy,
+        "Hel",
+        "no",
+    ),
+    "detail item": (sse('data: {"detail":{"msg":"out of memory"}}\n\n'), OutOfMemory, "", "out of memory"),
+    "an error for an end": (sse(delta("Hel"), delta(finish="error")), ServerFailure, "Hel", "ended its answer with"),
+    "an abort for an end": (sse(delta("Hel"), delta(finish="abort")), ServerFailure, "Hel", "'abort'"),
+    "flat error with 200": (json_reply({"object": "error", "message": "boom"}), ServerFailure, "", "boom"),
+    "detail with 200": (json_reply({"detail": "Not authenticated"}), ServerFailure, "", "Not authenticated"),
+    "null with 200": (json_reply(None), ServerFailure, "", "'application/json'"),
+    "a model list with 200": (json_reply({"data": []}), ServerFailure, "", "is this the API"),
+    "half a completion": (text_reply('{"choices":[', 200, "application/json"), ServerFailure, "", "is this the API"),
+    "a completion cut": (Reply((b'{"choices":[', CUT)), BrokenStream, "", "broke off"),
+    "an endless completion": (Reply([b" " * (1 << 20)] * 17), ServerFailure, "", "is this the API"),
+    "a web page with 502": (html(502), ServerFailure, "", "a web page (HTTP 502)"),
     "error without a blank line": (sse(delta("Hel"), ERROR_ITEM.strip()), ServerFailure, "Hel", "Compute error"),
     "cut in mid-token": (sse(delta("Hel"), 'data: {"choices":[{"del', CUT), BrokenStream, "Hel", "broke off"),
     "ended in mid-token": (sse(delta("Hel"), 'data: {"choices":[{"del'), BrokenStream, "Hel", "not a chat completion"),
@@ -174,6 +394,13 @@ async def test_failure(dialect, name):
     assert (type(heard.error), heard.text) == (kind, text)
     assert str(heard.error).startswith("m on desk")
     assert words in str(heard.error)
+
+
+async def test_a_busy_server_says_when_to_come_back(dialect):
+    with Scripted({CHAT: json_reply({"error": "queue full"}, 503, **{"Retry-After": "7"})}) as server:
+        error = (await listen(dialect, server.url)).error
+    assert isinstance(error, ServerBusy)
+    assert error.retry_after_s == 7
 
 
 async def test_an_overflow_tells_both_numbers(dialect):
@@ -244,6 +471,10 @@ async def test_a_key_that_no_header_can_carry_is_named_and_not_shown(dialect, ke
 
 
 # --- the list of models ---
+
+
+def test_the_window_is_the_servers(dialect):
+    assert dialect.window_for(ServedModel(id="m", context_window=4096), 9000) is None
 
 
 @pytest.mark.parametrize(
