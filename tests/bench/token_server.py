@@ -71,3 +71,11 @@ def _event(delta: dict[str, str], finish: str | None = None) -> bytes:
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+if __name__ == "__main__":
+    import sys
+
+    with token_server(int(sys.argv[1]), float(sys.argv[2])) as address:
+        print(address, flush=True)
+        sys.stdin.read()  # until the one who started it is done
