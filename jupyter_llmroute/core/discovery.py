@@ -207,32 +207,32 @@ async def _recognise(place: Place, probe: Probe, providers: Mapping[str, Provide
     if place.dialect:
         await probe.get("/")  # is anybody there?
         return place.dialect
+    answer = await probe.get("/v1/models")
+    # What is found unasked and does not speak JSON there is likely an app of other kind: it is spared the questions
+    # of those whose port it is not.
+    may_be_any = place.configured or answer.json is not None
     for name in sorted(providers, key=lambda name: _precedence(name, providers[name], place)):
-        if await _is_of(name, providers[name], probe):
+        if (may_be_any or _is_port_of(providers[name], place)) and await _is_of(name, providers[name], probe):
             return name
     # 401 and 403 mean "here, and wants a key"; which dialect it is shows once it has one.
     # Unasked, only in JSON: on a default port may be a web page that nobody may see.
-    answer = await probe.get("/v1/models")
     wants_key = answer.status in (401, 403) and (place.configured or answer.json is not None)
     return UNMARKED if wants_key and UNMARKED in providers else None
 
 
 def _precedence(name: str, provider: Provider, place: Place) -> tuple[bool, bool, bool, int]:
     """Return where a dialect stands: first those that the model list tells, then the one whose port it is."""
-    ports = {urlsplit(url).port for url in (*provider.default_urls, *provider.named_urls)}
-    return (
-        name == UNMARKED,
-        bool(provider.marks),
-        _port(place.base_url) not in ports and name != place.name,
-        len(provider.marks),
-    )
+    is_own = name == place.name or _is_port_of(provider, place)
+    return (name == UNMARKED, bool(provider.marks), not is_own, len(provider.marks))
 
 
-def _port(base_url: str) -> int | None:
+def _is_port_of(provider: Provider, place: Place) -> bool:
+    """Whether such servers listen there by default, or where the user says."""
     try:
-        return urlsplit(base_url).port
+        port = urlsplit(place.base_url).port
     except ValueError:
-        return None
+        return False
+    return port in {urlsplit(url).port for url in (*provider.default_urls, *provider.named_urls)}
 
 
 async def _is_of(name: str, provider: Provider, probe: Probe) -> bool:

@@ -85,9 +85,8 @@ def measure(name: str, snapshot: Snapshot) -> None:
 
 def show(name: str, times: Sequence[float], first_ms: float) -> None:
     cuts = statistics.quantiles(times, n=100)
-    print(
-        f"{name:28} median {statistics.median(times):6.3f} ms   p99 {cuts[98]:6.3f} ms   first after a look {first_ms:6.1f} ms"
-    )
+    median = statistics.median(times)
+    print(f"{name:24} median {median:6.3f} ms   p99 {cuts[98]:6.3f} ms   first after a look {first_ms:6.1f} ms")
 
 
 if __name__ == "__main__":
