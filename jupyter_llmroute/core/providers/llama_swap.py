@@ -66,7 +66,7 @@ class LlamaSwap(OpenAICompatible):
             id=known.id,
             context_window=known.context_length,
             loaded=known.status.value == "loaded" if known.status else None,
-            remote=f"of the peer {peer!r}" if is_peer else None,
+            remote=f"of the peer {peer!r}" if peer else "of a peer" if is_peer else None,
         )
 
 

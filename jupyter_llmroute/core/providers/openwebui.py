@@ -43,9 +43,10 @@ class _Meta(Answered):
 
 
 class _Listed(Answered):
+    """One entry; its `connection_type` is a label, which is `local` for any Ollama, wherever that is."""
+
     id: str
-    connection_type: str | None = None
-    """Whether its administrator calls the server behind it `local` or `external`."""
+    max_model_len: Size = None
     loaded: bool | None = None
     meta: _Meta | None = None
     ollama: _Ollama | None = None
@@ -83,7 +84,7 @@ class OpenWebUI(OpenAICompatible):
         family = ollama.details.family
         return ServedModel(
             id=known.id,
-            context_window=meta.n_ctx,
+            context_window=meta.n_ctx or known.max_model_len,
             trained_window=meta.n_ctx_train,
             size_bytes=meta.size or ollama.size,
             parameters=meta.n_params or parameters(ollama.details.parameter_size),
@@ -96,9 +97,9 @@ class OpenWebUI(OpenAICompatible):
         )
 
 
-def _remote_sign(known: _Listed, ollama: _Ollama) -> str | None:
+def _remote_sign(known: _Listed, ollama: _Ollama) -> str:
     if ollama.remote_host or ollama.remote_model:
         return f"remote host {ollama.remote_host or ollama.remote_model!r}"
     if is_cloud_tag(ollama.name or known.id):
         return f"cloud tag {ollama.name or known.id!r}"
-    return None if known.connection_type == "local" else GATEWAY
+    return GATEWAY

@@ -1,17 +1,21 @@
 """Ray Serve LLM: vLLM on many machines, behind one address.
 
-Facts: ray/llm/_internal/serve/core/configs/openai_api_models.py and core/ingress/ingress.py of Ray 2.60.
+Facts: ray/llm/_internal/serve/core/configs/openai_api_models.py and core/ingress/ingress.py of Ray 2.60, and answers
+recorded from it. The models run on the machines of its own cluster.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from jupyter_llmroute.core.endpoint import ServedModel, Size
+import httpx
+
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.probe import Probe
-from jupyter_llmroute.core.providers.openai import model_list
+from jupyter_llmroute.core.providers import Chat
+from jupyter_llmroute.core.providers.counting import ask, joined, total
+from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
 from jupyter_llmroute.core.providers.signs import owners
-from jupyter_llmroute.core.providers.vllm import VLLM
 from jupyter_llmroute.core.values import Answered
 
 
@@ -24,11 +28,12 @@ class _Listed(Answered):
     metadata: _Metadata = _Metadata()
 
 
-class RayServe(VLLM):
+class RayServe(OpenAICompatible):
     """The models of one deployment, and adapters of them."""
 
     name = "ray_serve"
     default_urls = ("http://127.0.0.1:8000",)
+    cuts_silently = False  # vLLM
 
     async def recognise(self, probe: Probe) -> bool:
         """Whether its models have the owner that it writes, and its metadata."""
@@ -41,3 +46,8 @@ class RayServe(VLLM):
         """Read one entry of the model list; a deployment may have no replica at the moment."""
         known = _Listed.model_validate(item)
         return ServedModel(id=known.id, context_window=known.metadata.max_request_context_length)
+
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+        """Return the tokens of the prompt's text; those of the template come on top, for it takes no chats."""
+        body = {"model": chat.model.id, "prompt": joined(chat.messages)}
+        return total((await ask(client, endpoint, "/tokenize", body)).get("count"))
