@@ -1,6 +1,6 @@
-"""One look at one server: a few GET requests, each sent once, whoever asks for it.
+"""One look at one server: a few requests, each GET sent once, whoever asks for it.
 
-Only paths that load no model and wake no generation may be asked for here.
+Only what loads no model and wakes no generation may be asked for here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_ANSWER_BYTES = 8 << 20
 
 
 class Answer(NamedTuple):
-    """What a server said to a GET request."""
+    """What a server said."""
 
     status: int
     headers: httpx.Headers
@@ -61,23 +61,33 @@ class Probe:
             within the limit is not asked for another.
         """
         if path not in self._answers:
-            self._answers[path] = await self._get(path)
+            self._answers[path] = await self._ask("GET", path)
         return self._answers[path]
 
-    async def _get(self, path: str) -> Answer:
+    async def post_json(self, path: str, body: dict[str, Any]) -> Answer:
+        """Return the answer to `POST path`, for what is only told that way; it is not kept.
+
+        Raises
+        ------
+        PeerError
+            There was no answer in time.
+        """
+        return await self._ask("POST", path, body)
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         headers = key_headers(self.base_url, self._api_key)
         with peer_errors(self.base_url):
             try:
                 async with (
                     asyncio.timeout(self._timeout_s),
-                    self._client.stream("GET", self.base_url + path, headers=headers) as response,
+                    self._client.stream(method, self.base_url + path, json=body, headers=headers) as response,
                 ):
-                    body = b""
+                    received = b""
                     async for piece in response.aiter_bytes():
-                        body += piece
-                        if len(body) > MAX_ANSWER_BYTES:
+                        received += piece
+                        if len(received) > MAX_ANSWER_BYTES:
                             break
-                    return Answer(response.status_code, response.headers, body)
+                    return Answer(response.status_code, response.headers, received)
             except TimeoutError as error:
                 raise httpx.ReadTimeout("no answer") from error
 

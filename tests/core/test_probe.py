@@ -96,6 +96,22 @@ async def test_what_is_no_address_is_said(url):
         await get(url)
 
 
+async def test_what_is_only_told_to_a_post_request_is_asked_each_time():
+    with Scripted({"POST /x": [json_reply({"n": 1}), json_reply({"n": 2}, 404)]}) as server:
+        async with open_client(Policy(), transport=httpx.AsyncHTTPTransport(verify=False)) as client:
+            probe = Probe(client, server.url, timeout_s=5, api_key="s3cret")
+            answers = [await probe.post_json("/x", {"é": 1}) for _ in range(2)]
+    assert [(answer.status, answer.json) for answer in answers] == [(200, {"n": 1}), (404, {"n": 2})]
+    assert [asked.json for asked in server.asked] == [{"é": 1}] * 2
+    assert server.asked[0].headers["authorization"] == "Bearer s3cret"
+
+
+async def test_a_post_request_has_the_same_limit():
+    with Scripted({"POST /x": Reply((HANG,))}) as server, pytest.raises(TimedOut):
+        async with open_client(Policy(), transport=httpx.AsyncHTTPTransport(verify=False)) as client:
+            await Probe(client, server.url, timeout_s=0.1).post_json("/x", {})
+
+
 async def test_the_policy_is_asked():
     with pytest.raises(PolicyRefusal, match="forbids"):
         await get("http://192.0.2.1")

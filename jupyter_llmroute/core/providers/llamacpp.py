@@ -1,24 +1,37 @@
-"""llama.cpp's server: the OpenAI dialect, and a true word about its window.
+"""llama.cpp's server: the OpenAI dialect, a true word about its window, and an exact count of any prompt.
 
 Facts: tools/server of ggml-org/llama.cpp, and answers recorded from it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, size
+import httpx
+from pydantic import ValidationError
+
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.errors import ModelLoading
 from jupyter_llmroute.core.probe import Answer, Probe
+from jupyter_llmroute.core.providers import Chat
+from jupyter_llmroute.core.providers.counting import ask, total
 from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
+from jupyter_llmroute.core.thinking import SPELLINGS
 from jupyter_llmroute.core.values import Answered
+
+IN_MEMORY = ("loaded", "sleeping")
+"""What the router calls a model that answers without being looked for on the disk."""
+
+GRADES = {"Small": "_S", "Medium": "_M", "Large": "_L"}
+"""What is behind the dash in such a name as `Q4_K - Medium`, which is `Q4_K_M` everywhere else."""
 
 
 class _Meta(Answered):
-    n_ctx: int | None = None
-    n_ctx_train: int | None = None
-    n_params: int | None = None
-    size: int | None = None
+    n_ctx: Size = None
+    n_ctx_train: Size = None
+    n_params: Size = None
+    size: Size = None
     ftype: str | None = None
 
 
@@ -26,11 +39,52 @@ class _Status(Answered):
     value: str | None = None
 
 
+class _Architecture(Answered):
+    input_modalities: tuple[str, ...] = ()
+
+
 class _Listed(Answered):
     id: str
     meta: _Meta | None = None
+    architecture: _Architecture | None = None
     status: _Status | None = None
     """Only in router mode, where one server holds several models."""
+
+
+class _Slot(Answered):
+    n_ctx: Size = None
+
+
+class _Modalities(Answered):
+    vision: bool = False
+
+
+class _Abilities(Answered):
+    """What the model's chat template can."""
+
+    supports_tools: bool = False
+
+
+class _Properties(Answered):
+    """What `/props` tells of the one model of a server."""
+
+    role: str | None = None
+    default_generation_settings: _Slot = _Slot()
+    """Those of one slot: of its window, one request can use as much."""
+    modalities: _Modalities = _Modalities()
+    chat_template: str = ""
+    chat_template_caps: _Abilities = _Abilities()
+    model_ftype: str | None = None
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the model can, in our words; it thinks if its template has a place for thoughts."""
+        can = {
+            "vision": self.modalities.vision,
+            "tools": self.chat_template_caps.supports_tools,
+            "thinking": any(tag in self.chat_template for tag in SPELLINGS),
+        }
+        return frozenset(name for name, it_can in can.items() if it_can)
 
 
 class LlamaCpp(OpenAICompatible):
@@ -40,6 +94,10 @@ class LlamaCpp(OpenAICompatible):
     default_urls = ("http://127.0.0.1:8080", "http://127.0.0.1:9931")  # the second is the announced new default
     cuts_silently = False
 
+    def __init__(self) -> None:
+        self._counts: dict[str, Callable[[httpx.AsyncClient, Endpoint, Chat], Awaitable[int | None]]] = {}
+        """By server: the way to count that it knows."""
+
     async def recognise(self, probe: Probe) -> bool:
         """Whether it says so in its header, or as the owner of its models."""
         answer = await probe.get(self.models_path)
@@ -47,33 +105,77 @@ class LlamaCpp(OpenAICompatible):
         return answer.headers.get("server") == "llama.cpp" or is_owner
 
     async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
-        """Return the models; the window of a single one is that of a slot, which `/props` tells."""
+        """Return the models; of a single one, `/props` tells more."""
         if _is_loading(await probe.get(self.models_path)):
             raise ModelLoading(f"{endpoint.name} is reading its model.")
         models = await super().models(probe, endpoint)
-        if len(models) == 1 and (window := _slot_window(await probe.get("/props"))):
-            return (models[0].model_copy(update={"context_window": window}),)
-        return models
+        if len(models) != 1:
+            return models
+        props = _properties(await probe.get("/props"))
+        return models if props is None or props.role == "router" else (_described(models[0], props),)
 
     def served(self, item: dict[str, Any]) -> ServedModel:
         """Read one entry of the model list."""
         known = _Listed.model_validate(item)
         meta = known.meta or _Meta()
+        takes = known.architecture.input_modalities if known.architecture else ()
         return ServedModel(
             id=known.id,
             context_window=meta.n_ctx,
             trained_window=meta.n_ctx_train,
             size_bytes=meta.size,
             parameters=meta.n_params,
-            quantisation=meta.ftype,
-            loaded=known.status is None or known.status.value in ("loaded", "sleeping"),
+            quantisation=_quantisation(meta.ftype),
+            capabilities=frozenset({"vision"} if "image" in takes else ()),
+            loaded=known.status is None or known.status.value in IN_MEMORY,
         )
+
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+        """Return the tokens of the prompt as its answer would report them; `None` where the server does not count.
+
+        Newer builds count a chat; older ones render it, and count the text. Both make no model work, but the router
+        loads the one that they name.
+        """
+        known = self._counts.get(endpoint.base_url)
+        for way in sorted((self._count_chat, self._count_rendered), key=lambda way: way != known):
+            if counted := await way(client, endpoint, chat):
+                self._counts[endpoint.base_url] = way
+                return counted
+        return None
+
+    async def _count_chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+        path = self.chat_path + "/input_tokens"
+        return total((await ask(client, endpoint, path, self.body(chat))).get("input_tokens"))
+
+    async def _count_rendered(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+        prompt = (await ask(client, endpoint, "/apply-template", self.body(chat))).get("prompt")
+        if not isinstance(prompt, str):
+            return None
+        text = {"model": chat.model.id, "content": prompt, "add_special": True, "parse_special": True}
+        return total((await ask(client, endpoint, "/tokenize", text)).get("tokens"))
 
 
 def _is_loading(answer: Answer) -> bool:
     return answer.status == 503 and b"Loading model" in answer.body
 
 
-def _slot_window(answer: Answer) -> int | None:
-    settings = answer.json.get("default_generation_settings") if isinstance(answer.json, dict) else None
-    return size(settings.get("n_ctx")) if isinstance(settings, dict) else None
+def _properties(answer: Answer) -> _Properties | None:
+    try:
+        return _Properties.model_validate(answer.json) if answer.status == 200 else None
+    except ValidationError:
+        return None
+
+
+def _described(model: ServedModel, props: _Properties) -> ServedModel:
+    return model.model_copy(
+        update={
+            "context_window": props.default_generation_settings.n_ctx or model.context_window,
+            "quantisation": model.quantisation or _quantisation(props.model_ftype),
+            "capabilities": model.capabilities | props.capabilities,
+        }
+    )
+
+
+def _quantisation(ftype: str | None) -> str | None:
+    name, _, grade = (ftype or "").partition(" - ")
+    return name + GRADES.get(grade, "") or None

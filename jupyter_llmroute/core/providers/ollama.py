@@ -5,75 +5,39 @@ Facts: server/routes.go, api/types.go and envconfig/config.go of ollama/ollama.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from itertools import islice
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import ValidationError
 
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
-from jupyter_llmroute.core.errors import BrokenStream
-from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.errors import BrokenStream, LLMRouteError
 from jupyter_llmroute.core.ndjson import LineDecoder, LineTooLong
-from jupyter_llmroute.core.probe import Answer, Probe
+from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.providers.failure import failure
+from jupyter_llmroute.core.providers.ollama_lines import LineReader
+from jupyter_llmroute.core.providers.ollama_listing import (
+    Listed,
+    Running,
+    Shown,
+    entries,
+    remote_sign,
+    served,
+    served_window,
+    shown,
+)
 from jupyter_llmroute.core.providers.openai import auth_headers, raise_unless_stream
 from jupyter_llmroute.core.transport import peer_errors
-from jupyter_llmroute.core.values import Answered
 
 DEFAULT_PORT = 11434
 
-_Entry = TypeVar("_Entry", bound=Answered)
-
-WANTED_WINDOW = 8192
-"""Tokens to ask for when a model is not in memory yet: Ollama's own default is 4096 on most machines."""
-
-
-EMBEDDING_FAMILY = "bert"
-"""Builds that list no capabilities tell an embedding model by a family such as `nomic-bert` alone."""
-
-
-class _Details(Answered):
-    family: str | None = None
-    quantization_level: str | None = None
-    context_length: Size = None
-
-
-class _Listed(Answered):
-    """One entry of `/api/tags`; older builds leave out all but the first three."""
-
-    name: str
-    size: int | None = None
-    details: _Details | None = None
-    capabilities: tuple[str, ...] | None = None
-    remote_host: str | None = None
-    remote_model: str | None = None
-
-
-class _Running(Answered):
-    """One entry of `/api/ps`."""
-
-    name: str
-    context_length: Size = None
-    """The window that was really allocated."""
-
-
-class _Message(Answered):
-    content: str | None = None
-    thinking: str | None = None
-
-
-class _Line(Answered):
-    model: str | None = None
-    message: _Message | None = None
-    done: bool = False
-    done_reason: str | None = None
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
-    error: str | None = None
+MAX_SHOWN = 20
+"""How many models are asked about one by one, in one look; of the others, the next look asks."""
 
 
 class Ollama:
@@ -83,6 +47,14 @@ class Ollama:
     default_urls: tuple[str, ...] = (f"http://127.0.0.1:{DEFAULT_PORT}",)
     marks = ("/", "/api/version", "/.well-known/localai.json")
     cuts_silently = False  # it is told not to
+
+    def __init__(self) -> None:
+        self._shown: dict[str, Shown] = {}
+        """By the digest: what was told of it holds for good."""
+        self._windows: dict[tuple[str, str], int] = {}
+        """By server and model: the window that it has in memory, or that was got since."""
+        self._newer: set[str] = set()
+        """Servers of a build that lists capabilities."""
 
     @property
     def named_urls(self) -> tuple[str, ...]:
@@ -103,18 +75,55 @@ class Ollama:
         """Return what is pulled, marked where it is in memory."""
         tags = await probe.get("/api/tags")
         if tags.status != 200:
-            raise failure(endpoint.name, tags.status, tags.body)
-        running = {item.name: item for item in _entries(await probe.get("/api/ps"), _Running)}
-        return tuple(_served(item, running.get(item.name)) for item in _entries(tags, _Listed))
+            raise failure(endpoint.name, tags.status, tags.body, tags.headers)
+        listed = entries(tags, Listed)
+        running = {item.name: item for item in entries(await probe.get("/api/ps"), Running)}
+        await self._look_closer(probe, listed)
+        models = tuple(served(item, running.get(item.name), self._shown.get(_key(item), Shown())) for item in listed)
+        self._note(endpoint.base_url, listed, models)
+        return models
+
+    async def _look_closer(self, probe: Probe, listed: Iterable[Listed]) -> None:
+        """Ask what older builds leave out of their list: `/api/show` reads a file's head, and loads nothing.
+
+        Not of a model that runs elsewhere: there it would be asked.
+        """
+        unknown = {_key(item): item for item in listed if item.lacks and not remote_sign(item)}
+        asked = dict(islice(((key, item) for key, item in unknown.items() if key not in self._shown), MAX_SHOWN))
+        # An older server takes `name`, a newer one `model`.
+        answers = await asyncio.gather(
+            *(probe.post_json("/api/show", {"model": item.name, "name": item.name}) for item in asked.values()),
+            return_exceptions=True,
+        )
+        for key, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, LLMRouteError):
+                continue  # perhaps the next look has more luck
+            if isinstance(answer, BaseException):
+                raise answer
+            self._shown[key] = shown(answer)
+
+    def _note(self, url: str, listed: Sequence[Listed], models: Iterable[ServedModel]) -> None:
+        told: list[Listed | Shown] = [*listed, *(self._shown.get(_key(item), Shown()) for item in listed)]
+        if any(each.capabilities is not None for each in told):
+            self._newer.add(url)
+        for model in models:
+            self._windows.pop((url, model.id), None)
+            if model.loaded and model.context_window:
+                self._windows[url, model.id] = model.context_window
+
+    def window_for(self, model: ServedModel, needed_tokens: int) -> int | None:
+        """Return the window in tokens to ask for, so that it holds so many: the one there is, if it does."""
+        return served_window(needed_tokens, model.context_window, model.window_limit or model.context_window)
 
     def body(self, chat: Chat) -> dict[str, Any]:
         """Return the JSON to send: nothing may be cut silently, neither the prompt nor what is being generated."""
         sampling = chat.sampling
-        options = {"temperature": sampling.temperature, "seed": sampling.seed, "num_predict": sampling.max_tokens}
-        if window := chat.model.context_window:
-            room = max(1, window - chat.prompt_tokens)
-            options["num_ctx"] = window
-            options["num_predict"] = min(sampling.max_tokens or room, room)
+        options = {
+            "temperature": sampling.temperature,
+            "seed": sampling.seed,
+            "num_ctx": chat.window or chat.model.context_window,
+            "num_predict": min(sampling.max_tokens or chat.room_tokens, chat.room_tokens),
+        }
         return {
             "model": chat.model.id,
             "messages": [message.model_dump() for message in chat.messages],
@@ -128,18 +137,39 @@ class Ollama:
         """Stream the answer; its end is the line with `done: true`."""
         who = f"{chat.model.id} on {endpoint.name}"
         url = endpoint.base_url.rstrip("/") + (endpoint.chat_path or "/api/chat")
+        place = endpoint.base_url, chat.model.id
+        body = self.body(chat)
+        if window := body["options"].get("num_ctx"):
+            # Not smaller than the one in memory: another size is another load.
+            body["options"]["num_ctx"] = window = max(window, self._windows.get(place, 0))
+        # A sign that was known before has been judged by the policy.
+        may_be_remote = endpoint.models_are_local or chat.model.remote is not None
+        reader = LineReader(who, may_be_remote=may_be_remote, counts_whole=self._counts_whole(endpoint, chat.model))
         with peer_errors(who):
-            async with client.stream("POST", url, json=self.body(chat), headers=auth_headers(endpoint)) as response:
+            async with client.stream("POST", url, json=body, headers=auth_headers(endpoint)) as response:
                 await raise_unless_stream(who, response, "application/x-ndjson")
+                if window:
+                    self._windows[place] = window
                 decoder = LineDecoder()
                 try:
                     async for data in response.aiter_bytes():
                         for line in decoder.feed(data):
-                            yield _read(who, line)
+                            yield reader.read(line)
                 except LineTooLong as error:
                     raise BrokenStream(f"{who}: {error}.") from error
                 for line in decoder.close():
-                    yield _read(who, line)
+                    yield reader.read(line)
+        if rest := reader.close():
+            yield rest
+
+    def _counts_whole(self, endpoint: Endpoint, model: ServedModel) -> bool:
+        """Whether the count of a prompt holds what was cached of it: older builds leave that out."""
+        is_newer = endpoint.base_url in self._newer or bool(model.capabilities)
+        return is_newer or model.loaded is False  # nothing is cached of a model that is not in memory
+
+
+def _key(item: Listed) -> str:
+    return item.digest or item.name
 
 
 def base_url(ollama_host: str) -> str:
@@ -168,59 +198,3 @@ def base_url(ollama_host: str) -> str:
     # An address to bind to is none to connect to.
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname or "")
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{parts.path.rstrip('/')}"
-
-
-def _entries(answer: Answer, kind: type[_Entry]) -> list[_Entry]:
-    body = answer.json if answer.status == 200 else None
-    items = body.get("models") if isinstance(body, dict) else None
-    entries = []
-    for item in items if isinstance(items, list) else ():
-        try:
-            entries.append(kind.model_validate(item))
-        except ValidationError:
-            continue  # one odd entry must not hide the others
-    return entries
-
-
-def _served(item: _Listed, running: _Running | None) -> ServedModel:
-    details = item.details or _Details()
-    trained = details.context_length
-    allocated = running.context_length if running else None
-    return ServedModel(
-        id=item.name,
-        context_window=allocated or min(WANTED_WINDOW, trained or WANTED_WINDOW),
-        trained_window=trained,
-        size_bytes=item.size,
-        quantisation=details.quantization_level,
-        loaded=running is not None,
-        chat=_chats(item.capabilities, details.family),
-        remote=_remote_sign(item),
-    )
-
-
-def _chats(capabilities: tuple[str, ...] | None, family: str | None) -> bool:
-    return "completion" in capabilities if capabilities else EMBEDDING_FAMILY not in (family or "")
-
-
-def _remote_sign(item: _Listed) -> str | None:
-    tag = item.name.rpartition(":")[2]
-    if item.remote_host or item.remote_model:
-        return f"remote host {item.remote_host or item.remote_model!r}"
-    return f"cloud tag {item.name!r}" if tag == "cloud" or tag.endswith("-cloud") else None
-
-
-def _read(who: str, raw: bytes) -> Chunk:
-    try:
-        line = _Line.model_validate_json(raw)
-    except ValidationError as error:
-        raise BrokenStream(f"{who} sent what is not a line of Ollama's: {raw[:200]!r}.") from error
-    if line.error:
-        raise failure(who, 200, raw)
-    message = line.message or _Message()
-    return Chunk(
-        text=message.content or "",
-        reasoning=message.thinking or "",
-        finish_reason=(line.done_reason or "stop") if line.done else None,
-        answered_by=line.model,
-        usage=Usage(prompt_tokens=line.prompt_eval_count, completion_tokens=line.eval_count) if line.done else None,
-    )

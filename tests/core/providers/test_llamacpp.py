@@ -8,14 +8,23 @@ import pytest
 
 from jupyter_llmroute.core.embedded import Running
 from jupyter_llmroute.core.endpoint import ServedModel
-from jupyter_llmroute.core.errors import AuthenticationNeeded, ContextOverflow, ModelLoading, RefusedOption
+from jupyter_llmroute.core.errors import (
+    AuthenticationNeeded,
+    ContextOverflow,
+    ModelLoading,
+    RefusedOption,
+    Unreachable,
+)
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.providers import Chat, TokenCounter
 from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
 from jupyter_llmroute.core.transport import open_client
 
-from ...scripted import LOADING, Reply, Scripted, html, json_reply, llamacpp
-from .asking import TEXTS, chat, endpoint, listen, models, recognises
+from ...scripted import LOADING, Reply, Scripted, html, json_reply, llamacpp, nobody
+from ...servers.llamacpp import SURFACE
+from ...servers.surface import rendered, words
+from .asking import TEXTS, chat, endpoint, listen, models, opened, recognises
 
 pytestmark = pytest.mark.anyio
 LIST = "GET /v1/models"
@@ -73,6 +82,44 @@ async def test_a_model_with_both_windows(dialect):
     )
 
 
+@pytest.mark.parametrize(
+    ("ftype", "quantisation"),
+    [
+        ("Q4_K - Medium", "Q4_K_M"),
+        ("Q3_K - Small", "Q3_K_S"),
+        ("Q4_1", "Q4_1"),
+        ("IQ2_XXS - 2.0625 bpw", "IQ2_XXS"),
+        ("", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("told_by", ["list", "props"])
+async def test_the_quantisation_has_the_name_that_it_has_everywhere(dialect, ftype, quantisation, told_by):
+    listed = {"id": "m", "meta": {"ftype": ftype if told_by == "list" else None}}
+    props = json_reply({"model_ftype": ftype if told_by == "props" else None})
+    with Scripted({LIST: json_reply({"data": [listed]}), "GET /props": props}) as server:
+        (model,) = await models(dialect, server.url)
+    assert model.quantisation == quantisation
+
+
+@pytest.mark.parametrize(
+    ("props", "capabilities"),
+    [
+        ({}, set()),
+        ({"modalities": {"vision": True, "audio": True}}, {"vision"}),
+        ({"chat_template_caps": {"supports_tools": True, "supports_system_role": True}}, {"tools"}),
+        ({"chat_template": "{{ '<|im_start|>assistant\\n' }}"}, set()),
+        ({"chat_template": "{{ '<|im_start|>assistant\\n<think>\\n' }}"}, {"thinking"}),
+        ({"chat_template": "<|start|>assistant<|channel|>analysis<|message|>"}, {"thinking"}),
+    ],
+)
+async def test_props_tell_what_the_model_can(dialect, props, capabilities):
+    listed = json_reply({"data": [{"id": "m"}]})
+    with Scripted({LIST: listed, "GET /props": json_reply(props)}) as server:
+        (model,) = await models(dialect, server.url)
+    assert model.capabilities == capabilities
+
+
 async def test_the_window_is_that_of_one_slot(dialect):
     with llamacpp(window=8192, slot=2048) as server:
         (model,) = await models(dialect, server.url)
@@ -80,7 +127,17 @@ async def test_the_window_is_that_of_one_slot(dialect):
 
 
 @pytest.mark.parametrize(
-    "props", [html(404), json_reply({}), json_reply([]), json_reply({"default_generation_settings": {"n_ctx": 0}})]
+    "props",
+    [
+        html(),
+        html(404),
+        json_reply({}),
+        json_reply([]),
+        json_reply({"default_generation_settings": {"n_ctx": 0}}),
+        json_reply({"default_generation_settings": {"n_ctx": -1}}),
+        json_reply({"default_generation_settings": None}),
+        json_reply({"role": "router", "default_generation_settings": {"n_ctx": 9}}),
+    ],
 )
 async def test_without_props_the_list_tells_the_window(dialect, props):
     listed = json_reply({"data": [{"id": "m", "meta": {"n_ctx": 4096}}]})
@@ -102,6 +159,80 @@ async def test_router_mode_tells_what_is_loaded_and_no_model_is_loaded_by_lookin
         found = await models(dialect, server.url)
     assert {model.id: model.loaded for model in found} == {"a": True, "b": True, "c": False, "d": False}
     assert server.lines == [LIST]
+
+
+async def test_router_mode_of_each_build_tells_windows_and_what_models_take(dialect):
+    with SURFACE.open("router") as server:
+        found = {model.id: model for model in await models(dialect, server.url)}
+        assert server.spoilt == []
+    assert found["qwen3-8b"].context_window == 8192
+    assert found["gpt-oss-20b"].context_window is None
+    assert [name for name, model in found.items() if "vision" in model.capabilities] == ["gemma-3-4b"]
+
+
+# --- how long a prompt is ---
+
+INPUT_TOKENS = "POST /v1/chat/completions/input_tokens"
+APPLY, TOKENIZE = "POST /apply-template", "POST /tokenize"
+
+
+async def counts(dialect: LlamaCpp, url: str, asked: Chat | None = None, **more: object) -> int | None:
+    async with opened() as client:
+        return await dialect.count(client, endpoint(url, **more), asked or chat())
+
+
+def test_it_counts(dialect):
+    assert isinstance(dialect, TokenCounter)
+
+
+async def test_a_newer_build_counts_the_very_body_that_is_sent(dialect):
+    with Scripted({INPUT_TOKENS: json_reply({"input_tokens": 21})}) as server:
+        assert await counts(dialect, server.url) == 21
+    assert [asked.json for asked in server.asked] == [dialect.body(chat())]
+
+
+async def test_an_older_build_renders_it_and_counts_the_text(dialect):
+    script = {APPLY: json_reply({"prompt": "<s>Hello?"}), TOKENIZE: json_reply({"tokens": [1, 2, 3]})}
+    with Scripted(script) as server:
+        assert await counts(dialect, server.url) == 3
+        assert await counts(dialect, server.url) == 3
+    assert server.lines == [INPUT_TOKENS, APPLY, TOKENIZE, APPLY, TOKENIZE], "what works is remembered"
+    assert server.asked[-1].json == {"model": "m", "content": "<s>Hello?", "add_special": True, "parse_special": True}
+
+
+async def test_a_server_that_changed_its_build_is_asked_the_other_way(dialect):
+    counted, gone = json_reply({"input_tokens": 21}), json_reply({"error": "gone"}, 404)
+    script = {INPUT_TOKENS: [counted, gone], APPLY: json_reply({"prompt": "x"}), TOKENIZE: json_reply({"tokens": [1]})}
+    with Scripted(script) as server:
+        assert [await counts(dialect, server.url) for _ in range(2)] == [21, 1]
+
+
+@pytest.mark.parametrize("build", SURFACE.builds)
+async def test_every_build_counts(dialect, build):
+    with SURFACE.open(build) as server:
+        expected = words(rendered([message.model_dump() for message in chat().messages]))
+        assert await counts(dialect, server.url) == expected
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {},
+        {INPUT_TOKENS: json_reply({"error": "no"}, 405), APPLY: json_reply({"error": "no"}, 501)},
+        {INPUT_TOKENS: html(), APPLY: html()},
+        {INPUT_TOKENS: json_reply({"input_tokens": "many"}), APPLY: json_reply({"prompt": 5})},
+        {APPLY: json_reply({"prompt": "x"}), TOKENIZE: json_reply({"tokens": None})},
+        {INPUT_TOKENS: json_reply({"error": {"message": "Invalid API Key"}}, 401)},
+    ],
+)
+async def test_a_server_that_does_not_count_is_no_failure(dialect, script):
+    with Scripted(script) as server:
+        assert await counts(dialect, server.url) is None
+
+
+async def test_a_connection_that_fails_while_counting_is_one():
+    with nobody() as url, pytest.raises(Unreachable):
+        await counts(LlamaCpp(), url)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +313,20 @@ async def test_real_server_streams_and_counts(dialect, embedded):
     again = await listen(dialect, asked=asked, **of(embedded))
     assert again.text == heard.text
     assert again.last("usage").cached_tokens > 0
+
+
+@pytest.mark.parametrize("is_newer", [True, False], ids=["newer build", "older build"])
+@pytest.mark.parametrize("name", TEXTS)
+async def test_real_server_counts_what_its_answer_reports(embedded, name, is_newer):
+    class Older(LlamaCpp):
+        async def _count_chat(self, client, endpoint, asked):
+            return None
+
+    counting = LlamaCpp() if is_newer else Older()
+    asked = chat(TEXTS[name] * 3, model_of(embedded), max_tokens=1)
+    counted = await counts(counting, asked=asked, **of(embedded))
+    heard = await listen(counting, asked=asked, **of(embedded))
+    assert heard.last("usage").prompt_tokens == counted
 
 
 @pytest.mark.parametrize("name", TEXTS)
