@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import httpx
@@ -83,7 +83,7 @@ def places(settings: Settings, providers: Mapping[str, Provider], hosts: Sequenc
     by_name = settings.services.by_name
     customs = settings.services.custom_endpoints
     named = [*by_name.items(), *((custom.name, custom) for custom in customs)]
-    _refuse_unknown(named, providers)
+    _refuse_unknown(named, providers, given=settings.services.model_extra or {})
     found = [
         Place(base_url=_base(service.endpoint, service), settings=service, name=name, configured=True)
         for name, service in (*((custom.name, custom) for custom in customs), *by_name.items())
@@ -111,14 +111,16 @@ def places(settings: Settings, providers: Mapping[str, Provider], hosts: Sequenc
     return list({_key(place.base_url): place for place in reversed(found)}.values())[::-1]
 
 
-def _refuse_unknown(named: Iterable[tuple[str, ServiceSettings]], providers: Mapping[str, Provider]) -> None:
+def _refuse_unknown(
+    named: Iterable[tuple[str, ServiceSettings]], providers: Mapping[str, Provider], given: Collection[str]
+) -> None:
     known = ", ".join(sorted(providers))
     for name, service in named:
         if service.enabled and service.api_style and service.api_style not in providers:
             raise SettingsError(
                 f"The api_style of {name!r} is {service.api_style!r}, which is no known dialect: choose one of {known}."
             )
-        if service.model_fields_set - {"priority"} and not service.endpoint and name not in providers:
+        if name in given and not service.endpoint and name not in providers:
             warnings.warn(
                 f"services.{name} has no endpoint, and no server of that kind is known: give it one, "
                 f"or mend the name (known are {known}).",
