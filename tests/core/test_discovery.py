@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 import pytest
@@ -20,6 +20,7 @@ from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.transport import open_client
 
 from ..scripted import (
+    CUT,
     HANG,
     LOADING,
     Reply,
@@ -31,6 +32,7 @@ from ..scripted import (
     ollama,
     text_reply,
 )
+from ..servers import PRODUCTS
 
 pytestmark = pytest.mark.anyio
 KEY = "s3cret"
@@ -51,27 +53,30 @@ def anyio_backend():
     return "asyncio"
 
 
-def dialects(**default_urls: str) -> dict[str, Provider]:
-    """The built-in dialects, with other places than the machine's own ports to look at."""
+KINDS: dict[str, type] = {"llamacpp": LlamaCpp, "ollama": Ollama, "openai": OpenAICompatible}
+"""Three dialects show what looking around is; `test_fingerprints` has all of them."""
+
+
+def dialects(kinds: Mapping[str, type] = KINDS, /, **default_urls: str) -> dict[str, Provider]:
+    """The dialects, with other places than the machine's own ports to look at."""
 
     def moved(kind: type, name: str) -> Provider:
         urls = (default_urls[name],) if name in default_urls else ()
         return type(kind.__name__, (kind,), {"default_urls": urls})()
 
-    return {
-        "llamacpp": moved(LlamaCpp, "llamacpp"),
-        "ollama": moved(Ollama, "ollama"),
-        "openai": moved(OpenAICompatible, "openai"),
-    }
+    return {name: moved(kind, name) for name, kind in kinds.items()}
 
 
 async def look(
-    services: Mapping[str, object] | None = None, providers: Mapping[str, Provider] | None = None, scan_s: float = 5
+    services: Mapping[str, object] | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    scan_s: float = 5,
+    hosts: Sequence[str] = (),
 ) -> tuple[Endpoint, ...]:
     settings = Settings(services=services or {}, limits={"scan_s": scan_s})
     transport = httpx.AsyncHTTPTransport(verify=False)
     async with open_client(Policy.from_settings(settings.security), transport=transport) as client:
-        return await discover(settings, dialects() if providers is None else providers, client)
+        return await discover(settings, dialects() if providers is None else providers, client, hosts)
 
 
 def custom(name: str, url: str, **more: object) -> dict[str, object]:
@@ -171,8 +176,9 @@ NO_SERVER: dict[str, tuple[dict[str, Reply], Reply]] = {
 async def test_what_is_no_model_server_is_left_out(name):
     script, otherwise = NO_SERVER[name]
     with Scripted(script, otherwise=otherwise) as server:
-        assert await look(providers=dialects(ollama=server.url), scan_s=0.3) == ()
-    assert server.asked
+        asked = server.arrival("GET /v1/models")
+        assert await look(providers=dialects(ollama=server.url), scan_s=1) == ()
+        await asyncio.wrap_future(asked)
 
 
 async def test_a_default_port_where_nobody_listens_is_left_out():
@@ -184,7 +190,7 @@ async def test_a_default_port_where_nobody_listens_is_left_out():
 async def test_a_configured_one_is_shown_with_the_reason(name):
     script, otherwise = NO_SERVER[name]
     with Scripted(script, otherwise=otherwise) as server:
-        (endpoint,) = await look(customs(custom("mine", server.url)), scan_s=0.3)
+        (endpoint,) = await look(customs(custom("mine", server.url)), scan_s=1)
     assert (endpoint.name, endpoint.base_url, endpoint.models) == ("mine", server.url, ())
     assert endpoint.health in (Health.DOWN, Health.WANTS_KEY)
     assert endpoint.detail
@@ -234,7 +240,9 @@ async def test_a_server_that_reads_its_model_is_loading():
 async def test_a_half_open_server_costs_one_request_and_no_more_than_the_limit():
     """The next request would take the limit once more."""
     with Scripted({}, otherwise=Reply((HANG,))) as server:
+        asked = server.arrival("GET /v1/models")
         (endpoint,) = await look(customs(custom("stuck", server.url)), scan_s=0.5)
+        await asyncio.wrap_future(asked)
     assert endpoint.health is Health.DOWN
     assert len(server.asked) == 1
 
@@ -345,10 +353,165 @@ async def test_an_address_is_asked_once_and_the_custom_name_wins():
     assert len(server.lines) == len(set(server.lines))
 
 
+OWN = {"priority": 3, "timeout": 1500, "max_retries": 1, "models_are_local": True}
+
+
+def settings_of(endpoint: Endpoint) -> tuple[object, ...]:
+    return endpoint.priority, endpoint.stall_s, endpoint.max_retries, endpoint.models_are_local
+
+
 async def test_settings_of_an_endpoint_reach_it():
     with llamacpp() as server:
-        (endpoint,) = await look(customs(custom("mine", server.url, priority=3, timeout=1500)))
-    assert (endpoint.priority, endpoint.stall_s) == (3, 1.5)
+        (endpoint,) = await look(customs(custom("mine", server.url, **OWN)))
+    assert settings_of(endpoint) == (3, 1.5, 1, True)
+
+
+async def test_settings_of_a_service_reach_what_turns_out_to_be_one_whatever_port_it_listens_on():
+    with ollama() as server:
+        (endpoint,) = await look({"ollama": OWN, "llamacpp": {"priority": 8}}, dialects(llamacpp=server.url))
+    assert (endpoint.provider, settings_of(endpoint)) == ("ollama", (3, 1.5, 1, True))
+
+
+async def test_what_the_settings_do_not_mention_has_its_default():
+    with ollama() as one, llamacpp() as two:
+        first, second = await look({"ollama": {"timeout": 1500}}, dialects(llamacpp=one.url, ollama=two.url))
+        assert {settings_of(first), settings_of(second)} == {(1, 1.5, 3, False), (5, 30, 3, False)}
+
+
+async def test_a_disabled_service_is_left_out_where_it_listens_on_the_port_of_another():
+    with ollama() as one, llamacpp() as two:
+        services = {"ollama": {"enabled": False}}
+        (endpoint,) = await look(services, dialects(llamacpp=one.url, openai=two.url))
+    assert (endpoint.provider, endpoint.base_url) == ("llamacpp", two.url)
+    assert one.asked, "only its own words tell what it is"
+
+
+async def test_the_address_of_one_service_is_no_setting_of_a_second_server_of_that_kind():
+    with ollama() as mine, ollama() as other:
+        services = {"ollama": {"endpoint": mine.url, "api_key": KEY, "priority": 3}}
+        first, second = await look(services, dialects(llamacpp=other.url))
+    assert (first.base_url, first.priority) == (mine.url, 3)
+    assert (second.base_url, second.priority, second.api_key) == (other.url, 3, None)
+    assert {asked.headers.get("authorization") for asked in other.asked} == {None}
+
+
+@pytest.mark.parametrize("service", [{"api_key": KEY}, {"priority": 1}, {"enabled": False}, {}])
+async def test_a_misspelt_service_is_said(service):
+    with pytest.warns(
+        UserWarning, match=r"services\.olama has no endpoint, and no server of that kind is known: .*ollama"
+    ):
+        assert await look({"olama": service}) == ()
+
+
+async def test_a_service_of_any_name_may_have_an_endpoint():
+    with warnings.catch_warnings(), llamacpp() as server:
+        warnings.simplefilter("error")
+        (endpoint,) = await look({"olama": {"endpoint": server.url}})
+    assert (endpoint.name, endpoint.provider) == ("olama", "llamacpp")
+
+
+TELLS, SILENT = {"n_ctx": 8192}, {}
+WINDOWS = [
+    # (dialect, what the server tells, the user's word, the window, whether it is assumed)
+    ("llamacpp", TELLS, None, 8192, False),
+    ("llamacpp", TELLS, 2048, 8192, False),
+    ("llamacpp", SILENT, None, None, False),  # it refuses what is too long
+    ("llamacpp", SILENT, 16384, 16384, False),
+    ("openai", SILENT, None, 4096, True),  # it may cut without a word
+    ("openai", SILENT, 16384, 16384, False),
+]
+
+
+@pytest.mark.parametrize(("name", "meta", "given", "window", "is_assumed"), WINDOWS)
+@pytest.mark.parametrize("how", ["named", "found"])
+async def test_the_window_that_is_counted_on(name, meta, given, window, is_assumed, how):
+    listed = json_reply({"data": [{"id": "m", "meta": meta}]})
+    headers = {"Server": "llama.cpp"} if name == "llamacpp" else {}
+    more = {"context_window": given} if given else {}
+    with Scripted({"GET /v1/models": listed}, headers=headers) as server:
+        if how == "named":
+            (endpoint,) = await look(customs(custom("mine", server.url, **more)))
+        else:
+            (endpoint,) = await look({name: more} if more else {}, dialects(ollama=server.url))
+    (model,) = endpoint.models
+    assert (endpoint.provider, model.context_window, model.window_is_assumed) == (name, window, is_assumed)
+
+
+@pytest.mark.parametrize("path", ["well", "/well"])
+@pytest.mark.parametrize(
+    ("reply", "health", "detail"),
+    [
+        (Reply((), 204), Health.WELL, ""),
+        (html(), Health.WELL, ""),
+        (Reply((), 399), Health.WELL, ""),
+        (html(404), Health.DOWN, "its health_path answers with status 404"),
+        (json_reply({}, 503), Health.DOWN, "its health_path answers with status 503"),
+        (Reply((CUT,)), Health.DOWN, "broke off"),
+    ],
+)
+async def test_a_health_path_says_whether_it_is_well(path, reply, health, detail):
+    with llamacpp() as server:
+        server.script["GET /well"] = [reply]
+        (endpoint,) = await look(customs(custom("mine", server.url, health_path=path)))
+        assert server.lines.count("GET /well") == 1
+    assert (endpoint.provider, endpoint.health) == ("llamacpp", health)
+    assert detail in endpoint.detail
+    assert bool(endpoint.models) is (health is Health.WELL)
+
+
+@pytest.mark.parametrize(("vouched", "is_local"), [(False, False), (True, True)])
+async def test_the_user_may_vouch_for_what_is_behind_a_gateway(vouched, is_local):
+    everyone = {name: type(provider) for name, provider in load_providers().items()}
+    with PRODUCTS["litellm"].open("open") as server:
+        services = customs(custom("gate", server.url, models_are_local=vouched))
+        (endpoint,) = await look(services, dialects(everyone))
+    assert endpoint.provider == "litellm"
+    chats = [model for model in endpoint.models if model.chat]
+    assert all(model.remote is None for model in chats) is is_local
+
+
+# --- on other machines ---
+
+
+class Elsewhere(Scripted):
+    """A server on another address than this machine's usual one."""
+
+    async def _open(self) -> str:
+        try:
+            self._server = await asyncio.start_server(self._greet, "127.0.0.2", 0)
+        except OSError:
+            pytest.skip("this machine has no address 127.0.0.2")
+        return f"http://127.0.0.2:{self._server.sockets[0].getsockname()[1]}"
+
+
+async def test_default_ports_are_looked_at_on_other_hosts_too():
+    with Elsewhere({"GET /v1/models": json_reply({"data": [{"id": "m"}]})}) as server:
+        here = server.url.replace("127.0.0.2", "127.0.0.1")
+        assert await look(providers=dialects(ollama=here)) == ()
+        (endpoint,) = await look({"openai": {"priority": 2}}, dialects(ollama=here), hosts=["127.0.0.2"])
+    assert (endpoint.base_url, endpoint.provider, endpoint.priority) == (server.url, "openai", 2)
+    assert endpoint.is_here, "its models take this machine's memory, for it is a loopback address"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST"])
+async def test_this_machine_by_another_name_is_looked_at_once(host):
+    with llamacpp() as server:
+        assert len(await look(providers=dialects(ollama=server.url), hosts=[host])) == 1
+    assert len(server.lines) == len(set(server.lines))
+
+
+async def test_a_host_where_nobody_is_found_is_not_shown():
+    with nobody() as url:
+        assert await look(providers=dialects(ollama=url), hosts=["127.0.0.2", "no-such-name.invalid", "::1"]) == ()
+
+
+async def test_a_variable_s_address_is_not_looked_for_on_other_hosts(monkeypatch):
+    with Elsewhere({"GET /v1/models": json_reply({"data": []})}) as server:
+        here = server.url.replace("127.0.0.2", "127.0.0.1")
+        monkeypatch.setenv("OLLAMA_HOST", here)
+        (endpoint,) = await look(providers=dialects(ollama=here), hosts=["127.0.0.2"])
+    assert (endpoint.base_url, endpoint.health) == (here, Health.DOWN)
+    assert server.asked == []
 
 
 @pytest.mark.parametrize(
@@ -420,6 +583,9 @@ async def test_a_look_that_is_given_up_leaves_nothing_behind():
 
 # --- dialects of others ---
 
+BUILT_IN = {*PRODUCTS, "openai"}
+"""There is a scripted server of each but the unmarked one."""
+
 PLUGIN = """
 class Broken:
     def __init__(self):
@@ -458,7 +624,7 @@ def test_a_dialect_that_does_not_load_is_named_and_stops_no_other(tmp_path, monk
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         providers = load_providers()
-    assert set(providers) == {"llamacpp", "ollama", "openai", "gopher"}
+    assert set(providers) == BUILT_IN | {"gopher"}
     said = [str(warning.message) for warning in caught]
     reasons = {"missing": "Nowhere", "absent": "No module named", "broken": "no licence", "half": "lacks a part"}
     assert len(said) == len(reasons)
@@ -503,8 +669,9 @@ async def test_a_dialect_goes_by_the_name_that_it_was_installed_under():
 
 
 def test_the_built_in_dialects_come_in_by_the_same_door():
-    assert {name: type(provider) for name, provider in load_providers().items()} == {
-        "llamacpp": LlamaCpp,
-        "ollama": Ollama,
-        "openai": OpenAICompatible,
-    }
+    found = load_providers()
+    assert set(found) == BUILT_IN
+    for name, provider in found.items():
+        assert provider.name == name
+        assert type(provider).__module__.startswith("jupyter_llmroute.core.providers.")
+    assert {name: type(found[name]) for name in KINDS} == KINDS
