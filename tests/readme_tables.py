@@ -36,6 +36,8 @@ def settings() -> str:
         ("embedded.", module.EmbeddedSettings),
         ("context.", module.ContextSettings),
         ("limits.", module.Limits),
+        ("discovery.", module.DiscoverySettings),
+        ("models.", module.ModelSettings),
         ("security.", module.SecuritySettings),
     )
     seen: set[tuple[str, str]] = set()

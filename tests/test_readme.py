@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from jupyter_llmroute.core.providers import load_providers
 from jupyter_llmroute.core.settings import Settings
 
 HERE = Path(__file__).parent
@@ -43,6 +44,14 @@ def test_commands_exist() -> None:
     assert len(commands) >= 5
     for command in commands:
         assert build_parser().parse_args(shlex.split(command)[1:]).run
+
+
+def test_every_server_is_in_the_table_with_its_ports() -> None:
+    rows = {row[1].strip("` "): row[2] for line in TEXT.splitlines() if len(row := line.strip("|").split("|")) == 4}
+    providers = load_providers()
+    assert providers.keys() == rows.keys() & providers.keys()
+    for name, provider in providers.items():
+        assert re.findall(r"\d{4,5}", rows[name]) == [url.rpartition(":")[2] for url in provider.default_urls]
 
 
 def test_linked_files_are_there() -> None:
