@@ -69,7 +69,7 @@ class ModelInfo(Value):
     them, as `scores` say the same and more.
     """
 
-    id: str = Field(min_length=1)
+    id: str
     family: str = Field(min_length=1)
     context_window: int | None = Field(None, gt=0)
     """Tokens that it was trained for."""
@@ -240,7 +240,7 @@ def guess(served: ServedModel) -> ModelInfo:
             scores = {task: scores[task] + gain for task, gain in zip(Task, gains, strict=True)}
     in_order = naming.in_order(served.id)
     return ModelInfo(
-        id=served.id or "unnamed",
+        id=served.id,
         family=next((word for word in in_order if word.isalpha() and word in telling), "unknown"),
         context_window=served.trained_window,
         parameters=int(total) if total else None,

@@ -267,7 +267,8 @@ def _size(name: str) -> Size | None:
         return None
     times, number, unit = total.groups()
     active = next((found for word in read if (found := _ACTIVE.fullmatch(word))), None)
-    one = _number(number, unit)
+    if not (one := _number(number, unit)):
+        return None
     if times:  # "8x7b": two of the experts work on a token, in all mixtures that are named so
         return Size(total=int(times) * one, active=2 * one)
     return Size(total=one, active=_number(*active.groups()) if active else None)
