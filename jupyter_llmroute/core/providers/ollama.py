@@ -90,17 +90,8 @@ class Ollama:
         """
         unknown = {_key(item): item for item in listed if item.lacks and not remote_sign(item)}
         asked = dict(islice(((key, item) for key, item in unknown.items() if key not in self._shown), MAX_SHOWN))
-        # An older server takes `name`, a newer one `model`.
-        answers = await asyncio.gather(
-            *(probe.post_json("/api/show", {"model": item.name, "name": item.name}) for item in asked.values()),
-            return_exceptions=True,
-        )
-        for key, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, LLMRouteError):
-                continue  # perhaps the next look has more luck
-            if isinstance(answer, BaseException):
-                raise answer
-            self._shown[key] = shown(answer)
+        answers = await asyncio.gather(*(_describe(probe, item) for item in asked.values()))
+        self._shown |= {key: told for key, told in zip(asked, answers, strict=True) if told}
 
     def _note(self, url: str, listed: Sequence[Listed], models: Iterable[ServedModel]) -> None:
         told: list[Listed | Shown] = [*listed, *(self._shown.get(_key(item), Shown()) for item in listed)]
@@ -166,6 +157,14 @@ class Ollama:
         """Whether the count of a prompt holds what was cached of it: older builds leave that out."""
         is_newer = endpoint.base_url in self._newer or bool(model.capabilities)
         return is_newer or model.loaded is False  # nothing is cached of a model that is not in memory
+
+
+async def _describe(probe: Probe, item: Listed) -> Shown | None:
+    try:
+        # An older server takes `name`, a newer one `model`.
+        return shown(await probe.post_json("/api/show", {"model": item.name, "name": item.name}))
+    except LLMRouteError:
+        return None  # perhaps the next look has more luck
 
 
 def _key(item: Listed) -> str:
