@@ -1,8 +1,11 @@
 """The whole flow, over real sockets: from a request to its events, and what is said when nobody can answer."""
 
 import asyncio
+import json
+import os
 from collections.abc import Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,11 +13,11 @@ import pytest
 
 from jupyter_llmroute.core.errors import (
     BrokenStream,
-    ContextOverflow,
     LLMRouteError,
     RefusedOption,
     RouteFailed,
     SettingsError,
+    TruncatedContext,
     UnknownModel,
     UnknownService,
     UserError,
@@ -27,6 +30,7 @@ from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.request import CellRef, Request, Sampling, Turn
 from jupyter_llmroute.core.router import Router
 from jupyter_llmroute.core.settings import Settings
+from jupyter_llmroute.core.state import FILE_NAME, StateFile
 
 from ..scripted import (
     CUT,
@@ -65,17 +69,21 @@ def providers() -> dict[str, Provider]:
     return {provider.name: provider for provider in made}
 
 
-def router(servers: dict[str, str] | None = None, **settings: Any) -> Router:
-    """A router of servers by name, the first of them preferred."""
+def router(
+    servers: dict[str, str] | None = None, *, state: Path | None = None, key: str | None = None, **settings: Any
+) -> Router:
+    """A router of servers by name, the first of them preferred; none is asked twice, that is `test_faults`' to show."""
     endpoints = [
-        {"name": name, "endpoint": url, "priority": rank} for rank, (name, url) in enumerate((servers or {}).items())
+        {"name": name, "endpoint": url, "priority": rank, "max_retries": 0, "api_key": key}
+        for rank, (name, url) in enumerate((servers or {}).items())
     ]
     given = Settings(
         services={"custom_endpoints": endpoints, **settings.pop("services", {})},
         embedded=settings.pop("embedded", {"enabled": False}),
         **settings,
     )
-    return Router(given, providers=providers(), transport=httpx.AsyncHTTPTransport(verify=False))
+    transport = httpx.AsyncHTTPTransport(verify=False)
+    return Router(given, providers=providers(), transport=transport, state=StateFile(state) if state else None)
 
 
 async def ask(asked: Router, question: str = "Why?", **request: Any) -> tuple[list[Event], LLMRouteError | None]:
@@ -180,7 +188,7 @@ async def test_when_the_best_one_fails_the_next_one_answers(name):
         async with router(servers, limits={"first_token_s": 2}) as asked:
             events, error = await ask(asked)
     assert error is None
-    assert kinds(events) == [
+    assert [kind for kind in kinds(events) if kind != "waiting"] == [
         "routed",
         "attempt_started",
         "attempt_failed",
@@ -188,8 +196,10 @@ async def test_when_the_best_one_fails_the_next_one_answers(name):
         "text_delta",
         "completed",
     ]
+    assert ("waiting" in kinds(events)) is (name == "loading")
     assert [event.service for event in events if event.kind == "attempt_started"] == ["best", "next"]
     assert text(events) == "Yes"
+    assert (len(best.chats), len(next_one.chats)) == (1 + (name == "loading"), 1)
 
 
 async def test_when_it_fails_after_a_word_the_word_is_kept_and_nobody_else_is_asked():
@@ -217,7 +227,7 @@ async def test_an_answer_to_a_prompt_that_was_cut_keeps_its_text_and_is_an_error
     with llamacpp(says("Hel", "lo")) as best, llamacpp() as other:
         async with router({"best": best.url, "other": other.url}) as asked:
             events, error = await ask(asked, "word " * 1000)
-    assert type(error) is ContextOverflow
+    assert type(error) is TruncatedContext
     assert kinds(events) == ["routed", "attempt_started", "text_delta", "text_delta", "attempt_failed"]
     assert text(events) == "Hello"
     assert other.chats == []
@@ -311,7 +321,7 @@ async def test_an_unknown_model_where_a_server_could_not_be_looked_into():
             error = await refused(asked, model="mistral")
     assert type(error) is UnknownModel
     assert str(error) == (
-        "No server has a model 'mistral'. Models there are: qwen3:8b, nomic-embed-text. "
+        "No server has a model 'mistral'. Models there are: nomic-embed-text, qwen3:8b. "
         f"Not looked into: two ({two} refused the connection: is the server running?)."
     )
 
@@ -452,6 +462,165 @@ async def test_two_routers_side_by_side_do_not_know_of_each_other():
             (answer_one, _), (answer_two, _) = await asyncio.gather(ask(first), ask(second))
     assert [text(answer_one), text(answer_two)] == ["one", "two"]
     assert (len(one.chats), len(two.chats)) == (1, 1)
+
+
+async def test_default_ports_of_the_hosts_in_the_settings_are_looked_at():
+    """They may be reached, be they in the allowed networks or not."""
+    asked_for = set()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked_for.add((request.url.host, request.url.port))
+        if request.url.host != "203.0.113.5":
+            raise httpx.ConnectError("nobody is there")
+        return httpx.Response(200, json={"data": [{"id": "m", "owned_by": "llamacpp"}]})
+
+    given = Settings(
+        discovery={"hosts": ["203.0.113.5", "10.9.8.7"], "host_machine": False}, embedded={"enabled": False}
+    )
+    kinds = {"llamacpp": LlamaCpp(), "ollama": Ollama()}
+    async with Router(given, providers=kinds, transport=httpx.MockTransport(answer)) as asked:
+        found = await asked.services()
+    hosts, ports = ("127.0.0.1", "203.0.113.5", "10.9.8.7"), (8080, 9931, 11434)
+    assert asked_for == {(host, port) for host in hosts for port in ports}
+    assert [endpoint.base_url for endpoint in found] == [f"http://203.0.113.5:{port}" for port in ports]
+    assert not any(endpoint.is_here for endpoint in found)
+
+
+# --- what processes share ---
+
+
+async def test_what_one_has_just_seen_the_next_one_does_not_look_for(tmp_path):
+    with llamacpp() as server:
+        async with router({"desk": server.url}, state=tmp_path) as first:
+            seen = await first.services()
+        async with router({"desk": server.url}, state=tmp_path) as second:
+            assert await second.services() == seen
+            assert rounds(server) == 1
+            events, error = await ask(second)
+    assert (error, text(events)) == (None, "Hello")
+    assert rounds(server) == 1
+
+
+@pytest.mark.parametrize("why", ["refresh", "a failure", "too long ago"])
+async def test_the_next_one_looks_itself_where_it_has_a_reason_to(tmp_path, why):
+    limits = {"rescan_s": 0 if why == "too long ago" else 3600}
+    with llamacpp([says("Yes"), sse(), says("Yes")]) as server:
+        async with router({"desk": server.url}, state=tmp_path, limits=limits) as first:
+            await ask(first)
+        before = rounds(server)
+        async with router({"desk": server.url}, state=tmp_path, limits=limits) as second:
+            if why == "a failure":
+                await ask(second)
+            await second.services(refresh=why == "refresh")
+    assert rounds(server) == before + 1
+
+
+async def test_who_has_other_settings_looks_itself(tmp_path):
+    with llamacpp() as server:
+        async with router({"desk": server.url}, state=tmp_path) as first:
+            await first.services()
+        async with router({"bench": server.url}, state=tmp_path) as second:
+            (endpoint,) = await second.services()
+    assert endpoint.name == "bench"
+    assert rounds(server) == 2
+
+
+async def test_keys_are_not_in_the_file_and_stand_at_their_endpoints_again(tmp_path):
+    with llamacpp() as server:
+        for _ in range(2):
+            async with router({"desk": server.url}, state=tmp_path, key="s3cret") as asked:
+                assert [endpoint.api_key.get_secret_value() for endpoint in await asked.services()] == ["s3cret"]
+                await ask(asked)
+    assert rounds(server) == 1
+    assert {each.headers.get("authorization") for each in server.asked} == {"Bearer s3cret"}
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"desk" in written
+    assert b"s3cret" not in written
+    assert b"Why?" not in written
+
+
+async def test_a_key_does_not_go_to_an_address_that_only_the_file_knows(tmp_path):
+    """Whoever writes to the file must not get it."""
+    with llamacpp() as server, llamacpp() as thief:
+        async with router({"desk": server.url}, state=tmp_path, key="s3cret") as first:
+            await first.services()
+        path = tmp_path / FILE_NAME
+        path.write_text(path.read_text().replace(server.url, thief.url))
+        async with router({"desk": server.url}, state=tmp_path, key="s3cret") as second:
+            await ask(second)
+    assert {each.headers.get("authorization") for each in thief.asked} <= {None}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
+async def test_only_the_user_may_read_the_file(tmp_path):
+    folder = tmp_path / "new"
+    async with router(state=folder) as asked:
+        await asked.services()
+    assert (folder.stat().st_mode & 0o777, (folder / FILE_NAME).stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def as_seen_at(seen_at: float, text: str) -> str:
+    """The same file, with every look at another time."""
+    state = json.loads(text)
+    return json.dumps(state | {"looks": {mark: look | {"seen_at": seen_at} for mark, look in state["looks"].items()}})
+
+
+SPOILT = {
+    # name: what becomes of the text of a good file
+    "empty": lambda text: "",
+    "cut": lambda text: text[:-20],
+    "no JSON": lambda text: "<html>",
+    "another kind of JSON": lambda text: "[1]",
+    "deep": lambda text: "[" * 100_000,
+    "of a later version": lambda text: json.dumps(json.loads(text) | {"version": 2}),
+    "with what nobody knows": lambda text: json.dumps(json.loads(text) | {"gopher": 1}),
+    "of long ago": lambda text: as_seen_at(1.0, text),
+    "of the future": lambda text: as_seen_at(1e12, text),
+    "of another's settings": lambda text: json.dumps({"looks": {"0" * 16: {"seen_at": 1e12, "endpoints": []}}}),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+async def test_a_file_that_says_nothing_usable_is_as_if_it_were_not_there(tmp_path, name):
+    with llamacpp() as server:
+        async with router({"desk": server.url}, state=tmp_path) as first:
+            await first.services()
+        path = tmp_path / FILE_NAME
+        path.write_text(SPOILT[name](path.read_text()))
+        for _ in range(2):
+            async with router({"desk": server.url}, state=tmp_path) as second:
+                events, error = await ask(second)
+            assert (error, text(events)) == (None, "Hello")
+    assert rounds(server) == 2, "the second one wrote a good one"
+
+
+@pytest.mark.parametrize("what", ["the folder is a file", "the file is a folder", "no rights"])
+async def test_where_nothing_can_be_written_questions_are_answered_all_the_same(tmp_path, what):
+    folder = tmp_path / "state"
+    if what == "the folder is a file":
+        folder.write_text("")
+    else:
+        (folder / FILE_NAME).mkdir(parents=True)
+    if what == "no rights":
+        folder.chmod(0o500)
+    try:
+        with llamacpp() as server:
+            async with router({"desk": server.url}, state=folder) as asked:
+                events, error = await ask(asked)
+    finally:
+        if what == "no rights":
+            folder.chmod(0o700)
+    assert (error, text(events)) == (None, "Hello")
+
+
+async def test_without_a_file_nothing_is_shared(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path))
+    with llamacpp() as server:
+        for _ in range(2):
+            async with router({"desk": server.url}) as asked:
+                await ask(asked)
+    assert rounds(server) == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- leaving ---
