@@ -21,15 +21,17 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
 from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
 from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, TASKS, Place, Roster, Row, Snapshot, time_cost
-from jupyter_llmroute.core.speed import Expected
+from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Expected, Speed
 from jupyter_llmroute.core.tokens import DENSEST
 from jupyter_llmroute.core.values import Value
 
-RANKED = 16
+RANKED = 12
 """Candidates of one route: more than any question may try."""
 
 STICKY_GAIN = 3.0
 """Points for the model that answered last in this session: its server still has the prompt's beginning in its cache."""
+
+UNLEARNT = Speed()
 
 EQUAL_POINTS = 1.0
 """Replicas whose scores differ by no more are equals."""
@@ -113,7 +115,6 @@ class _Scored(NamedTuple):
     """Decides between equal scores: less far down in the roster is greater. No two rows have the same."""
     row: Row
     place: Place
-    expected: Expected
 
 
 class _Judge:
@@ -148,49 +149,53 @@ class _Judge:
         return None
 
     def _scored(self, row: Row) -> _Scored:
-        expected = self._expected(row)
         # The mixture, not the winner alone: where two tasks are close, a model that is good at both is the better bet.
         a, b, c, d = row.scores
         p, q, r, s = self._shares
         score = a * p + b * q + c * r + d * s + row.gains[self.task]
-        score -= time_cost(expected.total_s, self._snapshot.patience_s)
+        score -= time_cost(self._expected_s(row), self._snapshot.patience_s)
         if row.key == self._history.last:
             score += STICKY_GAIN
-        return _Scored(round(score, 2), -row.rank, row, row.places[self.task], expected)
+        return _Scored(score, -row.rank, row, row.places[self.task])
+
+    def _expected_s(self, row: Row) -> float:
+        """Return the seconds that an answer is expected to take; the short way where there is only the guess."""
+        if row.key in self._history.speeds or row.place in self._history.busy:
+            return self._expected(row).total_s
+        seconds = row.answer_s + (self._tokens(row) + OVERHEAD_TOKENS) * row.guess.prompt_token_s
+        return seconds if self._is_loaded(row) else seconds + row.guess.load_s
 
     def _expected(self, row: Row) -> Expected:
-        is_loaded = row.model.loaded is not False and not self._must_reload(row)
+        """Return what an answer is expected to take, by its parts."""
+        speed = self._history.speeds.get(row.key, UNLEARNT)
+        expected = speed.expected(
+            row.guess, prompt_tokens=self._tokens(row), answer_tokens=ANSWER_TOKENS, is_loaded=self._is_loaded(row)
+        )
         busy = self._history.busy.get(row.place, 0)
-        tokens = min(self._wish.prompt_tokens, row.window or self._wish.prompt_tokens)
-        speed = self._history.speeds.get(row.key)
-        if speed is None:
-            expected = Expected(
-                0.0 if is_loaded else row.guess.load_s,
-                tokens * row.guess.prompt_token_s,
-                ANSWER_TOKENS * row.guess.token_s,
-            )
-        else:
-            expected = speed.expected(row.guess, prompt_tokens=tokens, answer_tokens=ANSWER_TOKENS, is_loaded=is_loaded)
-        return expected._replace(queue_s=busy * (expected.prompt_s + expected.answer_s)) if busy else expected
+        return expected._replace(queue_s=busy * (expected.prompt_s + expected.answer_s))
 
-    def _must_reload(self, row: Row) -> bool:
+    def _tokens(self, row: Row) -> int:
+        return self._wish.prompt_tokens if row.window is None else min(self._wish.prompt_tokens, row.window)
+
+    def _is_loaded(self, row: Row) -> bool:
+        """Whether it can begin at once: a window that must grow means that it is loaded again."""
         served = row.model.context_window
-        return served is not None and row.window is not None and self._wish.needed_tokens > served
+        return row.is_loaded and (served is None or self._wish.needed_tokens <= served)
 
     def candidate(self, scored: _Scored) -> Candidate:
         """Return a scored row as a value, with its reasons in words."""
-        row = scored.row
+        row, expected = scored.row, self._expected(scored.row)
         return Candidate(
             endpoint=row.endpoint,
             model=row.model,
             info=row.info,
-            score=scored.score,
-            expected_s=round(scored.expected.total_s, 2),
-            reasons=tuple(self._reasons(scored)),
+            score=round(scored.score, 2),
+            expected_s=round(expected.total_s, 2),
+            reasons=tuple(self._reasons(scored, expected)),
         )
 
-    def _reasons(self, scored: _Scored) -> Iterator[str]:
-        row, expected = scored.row, scored.expected
+    def _reasons(self, scored: _Scored, expected: Expected) -> Iterator[str]:
+        row = scored.row
         task = self._what.task
         origin = "guessed from its size" if row.info.sources.get(task) == GUESSED else "catalog"
         yield f"rated {row.info.scores[task]:.0f} of 100 for {task} ({origin})"

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, PrivateAttr
 
@@ -65,9 +65,11 @@ class Row:
     key: str
     window: int | None
     """The largest that may be served, in tokens."""
+    is_loaded: bool
+    """Whether it is in memory, for all we know."""
     guess: Prior
-    fixed_s: float
-    """Seconds for an answer to an empty prompt, by the guess."""
+    answer_s: float
+    """Seconds for writing an answer, by the guess."""
     scores: tuple[float, ...]
     gains: tuple[float, ...]
     """Points besides the scores: the catalog's lists, a window that is smaller than wanted."""
@@ -129,7 +131,7 @@ class Snapshot(Value):
         return self._rosters[policy]
 
     def _roster(self, policy: Policy) -> Roster:
-        served: list[tuple[Endpoint, ServedModel]] = []
+        served: list[_Served] = []
         rejections: list[Rejection] = []
         unwanted = self._unwanted()
         for endpoint in self.endpoints:
@@ -137,50 +139,52 @@ class Snapshot(Value):
                 rejections.append(rejection)
                 continue
             for model in endpoint.models:
-                if rejection := self._reject_model(endpoint, model, policy, unwanted):
+                info = self.catalog.describe(model)
+                one = _Served(endpoint, model, info, memory_bytes(info, model))
+                if rejection := self._reject(one, policy, unwanted):
                     rejections.append(rejection)
                 else:
-                    served.append((endpoint, model))
-        names = {(m.id, self.catalog.describe(m).id) for _, m in served}
+                    served.append(one)
+        served.sort(key=lambda one: (one.endpoint.priority, one.endpoint.name, one.model.id))
+        names = {(one.model.id, one.info.id) for one in served}
         places = [_places(names, self.routing.get(task, TaskRouting())) for task in TASKS]
-        served.sort(key=lambda pair: (pair[0].priority, pair[0].name, pair[1].id))
-        rows = [self._row(endpoint, model, rank, places) for rank, (endpoint, model) in enumerate(served)]
-        return Roster(rows, rejections)
+        gains = [_gains(self.catalog, task) for task in TASKS]
+        return Roster([self._row(one, rank, places, gains) for rank, one in enumerate(served)], rejections)
 
     def _unwanted(self) -> frozenset[Names]:
         names = {(m.id, self.catalog.describe(m).id) for e in self.endpoints for m in e.models if self.excluded}
         return frozenset(found for name in self.excluded for found in meant(name, names))
 
-    def _reject_model(
-        self, endpoint: Endpoint, model: ServedModel, policy: Policy, unwanted: frozenset[Names]
-    ) -> Rejection | None:
+    def _reject(self, one: _Served, policy: Policy, unwanted: frozenset[Names]) -> Rejection | None:
+        endpoint, model, info, needed = one
+
         def no(reason: RejectionReason, detail: str) -> Rejection:
             return Rejection(service=endpoint.name, model=model.id, reason=reason, detail=detail)
 
         if not model.chat:
             return no(RejectionReason.NOT_A_CHAT_MODEL, "it makes embeddings")
-        if not (verdict := check_model(policy, model)).allowed:
+        if model.remote and not (verdict := check_model(policy, model)).allowed:
             return no(RejectionReason.POLICY, verdict.reason)
-        info = self.catalog.describe(model)
         if (model.id, info.id) in unwanted:
             return no(RejectionReason.EXCLUDED, "excluded in the settings (models.excluded)")
-        needed = memory_bytes(info, model)
         if self.memory_bytes and needed and not model.loaded and endpoint.is_here and needed > self.memory_bytes:
-            detail = (
-                f"needs about {needed / 1e9:.0f} GB of memory, and this machine has {self.memory_bytes / 1e9:.0f} GB"
-            )
-            return no(RejectionReason.MEMORY, detail)
+            has = f"this machine has {self.memory_bytes / 1e9:.0f} GB"
+            return no(RejectionReason.MEMORY, f"needs about {needed / 1e9:.0f} GB of memory, and {has}")
         return None
 
-    def _row(self, endpoint: Endpoint, model: ServedModel, rank: int, places: list[dict[Names, Place]]) -> Row:
-        info = self.catalog.describe(model)
-        weights = float(memory_bytes(info, model) or UNKNOWN_BYTES)
+    def _row(
+        self, one: _Served, rank: int, places: list[dict[Names, Place]], listed_gains: list[dict[str, float]]
+    ) -> Row:
+        endpoint, model, info, needed = one
+        weights = float(needed or UNKNOWN_BYTES)
         whole, active = info.parameters, info.active_parameters
         guess = prior(weights, weights * (active / whole if whole and active else 1))
-        scores = tuple(info.scores[task] for task in TASKS)
-        gains = tuple(self._gain(info, model, task) for task in TASKS)
-        fixed_s = ANSWER_TOKENS * guess.token_s + (guess.load_s if model.loaded is False else 0)
-        ceiling = max(scores) - time_cost(fixed_s, self.patience_s)
+        window = model.window_limit or model.context_window
+        scores = tuple([info.scores[task] for task in TASKS])
+        gains = tuple([listed.get(info.id, 0.0) - self._small(window, t) for t, listed in enumerate(listed_gains)])
+        answer_s, is_loaded = ANSWER_TOKENS * guess.token_s, model.loaded is not False
+        ceiling = max(scores) - time_cost(answer_s + (0 if is_loaded else guess.load_s), self.patience_s)
+        names = (model.id, info.id)
         return Row(
             endpoint=endpoint,
             model=model,
@@ -188,22 +192,36 @@ class Snapshot(Value):
             rank=rank,
             place=place(endpoint),
             key=place_of(endpoint, model.id),
-            window=model.window_limit or model.context_window,
+            window=window,
+            is_loaded=is_loaded,
             guess=guess,
-            fixed_s=fixed_s,
+            answer_s=answer_s,
             scores=scores,
             gains=gains,
-            places=tuple(listed.get((model.id, info.id), UNLISTED) for listed in places),
-            promise=tuple(ceiling + gain for gain in gains),
+            places=tuple([listed.get(names, UNLISTED) for listed in places]),
+            promise=tuple([ceiling + gain for gain in gains]),
         )
 
-    def _gain(self, info: ModelInfo, model: ServedModel, task: Task) -> float:
-        listed = self.catalog.lists[task]
-        order = (*listed.primary, *listed.fallback)
-        gain = LIST_GAIN * (1 - order.index(info.id) / len(order)) if info.id in order else 0.0
-        window = model.window_limit or model.context_window
-        is_small = window is not None and window < self.routing.get(task, TaskRouting()).min_context
-        return gain - (SMALL_WINDOW_COST if is_small else 0.0)
+    def _small(self, window: int | None, task: int) -> float:
+        """Return what a window costs for a task."""
+        routing = self.routing.get(TASKS[task])
+        return SMALL_WINDOW_COST if routing and window and window < routing.min_context else 0.0
+
+
+class _Served(NamedTuple):
+    """One model on one server, with what the catalog knows of it, and the bytes of memory that it needs."""
+
+    endpoint: Endpoint
+    model: ServedModel
+    info: ModelInfo
+    needed: int | None
+
+
+def _gains(catalog: Catalog, task: Task) -> dict[str, float]:
+    """Return the points that places in the catalog's list for a task are worth, by the model's id there."""
+    listed = catalog.lists[task]
+    order = (*listed.primary, *listed.fallback)
+    return {model_id: LIST_GAIN * (1 - position / len(order)) for position, model_id in reversed([*enumerate(order)])}
 
 
 def _reject_endpoint(endpoint: Endpoint, policy: Policy) -> Rejection | None:
