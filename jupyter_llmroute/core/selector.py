@@ -18,10 +18,10 @@ from jupyter_llmroute.core.history import History
 from jupyter_llmroute.core.likeness import meant
 from jupyter_llmroute.core.naming import same_model
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
+from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
 from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
 from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, TASKS, Place, Roster, Row, Snapshot, time_cost
-from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Expected, Speed
+from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Expected
 from jupyter_llmroute.core.tokens import DENSEST
 from jupyter_llmroute.core.values import Value
 
@@ -30,8 +30,6 @@ RANKED = 12
 
 STICKY_GAIN = 3.0
 """Points for the model that answered last in this session: its server still has the prompt's beginning in its cache."""
-
-UNLEARNT = Speed()
 
 EQUAL_POINTS = 1.0
 """Replicas whose scores differ by no more are equals."""
@@ -127,8 +125,10 @@ class _Judge:
         self._wish = wish
         self._snapshot = snapshot
         self._history = history
-        self._closed = {
-            place: breaker.is_closed(history.now, snapshot.seen_at) for place, breaker in history.breakers.items()
+        self._needed_tokens = wish.needed_tokens
+        self._prompt_tokens = wish.prompt_tokens
+        self._left_alone = {
+            place for place, breaker in history.breakers.items() if not breaker.is_closed(history.now, snapshot.seen_at)
         }
         self.refused: list[tuple[Row, RejectionReason]] = []
         """Rows that were looked at and cannot answer."""
@@ -141,10 +141,9 @@ class _Judge:
         return self._scored(row)
 
     def _obstacle(self, row: Row) -> RejectionReason | None:
-        if not self._closed.get(row.place, True):
+        if row.place in self._left_alone:
             return RejectionReason.BREAKER_OPEN
-        window = row.window
-        if window and self._wish.needed_tokens + answer_reserve(window, self._snapshot.reserve_tokens) > window:
+        if row.room is not None and self._needed_tokens > row.room:
             return RejectionReason.WINDOW_TOO_SMALL
         return None
 
@@ -167,20 +166,23 @@ class _Judge:
 
     def _expected(self, row: Row) -> Expected:
         """Return what an answer is expected to take, by its parts."""
-        speed = self._history.speeds.get(row.key, UNLEARNT)
-        expected = speed.expected(
-            row.guess, prompt_tokens=self._tokens(row), answer_tokens=ANSWER_TOKENS, is_loaded=self._is_loaded(row)
-        )
+        tokens, is_loaded = self._tokens(row), self._is_loaded(row)
+        if speed := self._history.speeds.get(row.key):
+            expected = speed.expected(row.guess, prompt_tokens=tokens, answer_tokens=ANSWER_TOKENS, is_loaded=is_loaded)
+        else:
+            prompt_s = (tokens + OVERHEAD_TOKENS) * row.guess.prompt_token_s
+            expected = Expected(0.0 if is_loaded else row.guess.load_s, prompt_s, row.answer_s)
         busy = self._history.busy.get(row.place, 0)
         return expected._replace(queue_s=busy * (expected.prompt_s + expected.answer_s))
 
     def _tokens(self, row: Row) -> int:
-        return self._wish.prompt_tokens if row.window is None else min(self._wish.prompt_tokens, row.window)
+        wanted = self._prompt_tokens
+        return wanted if row.window is None or wanted < row.window else row.window
 
     def _is_loaded(self, row: Row) -> bool:
         """Whether it can begin at once: a window that must grow means that it is loaded again."""
         served = row.model.context_window
-        return row.is_loaded and (served is None or self._wish.needed_tokens <= served)
+        return row.is_loaded and (served is None or self._needed_tokens <= served)
 
     def candidate(self, scored: _Scored) -> Candidate:
         """Return a scored row as a value, with its reasons in words."""
@@ -191,31 +193,31 @@ class _Judge:
             info=row.info,
             score=round(scored.score, 2),
             expected_s=round(expected.total_s, 2),
-            reasons=tuple(self._reasons(scored, expected)),
+            reasons=self._reasons(scored, expected),
         )
 
-    def _reasons(self, scored: _Scored, expected: Expected) -> Iterator[str]:
-        row = scored.row
-        task = self._what.task
+    def _reasons(self, scored: _Scored, expected: Expected) -> tuple[str, ...]:
+        row, task = scored.row, self._what.task
         origin = "guessed from its size" if row.info.sources.get(task) == GUESSED else "catalog"
-        yield f"rated {row.info.scores[task]:.0f} of 100 for {task} ({origin})"
+        reasons = [f"rated {row.info.scores[task]:.0f} of 100 for {task} ({origin})"]
         if scored.place[0] < 2:
-            yield f"on your list for {task}"
-        elif row.info.id in (*(lists := self._snapshot.catalog.lists[task]).primary, *lists.fallback):
-            yield f"on the list for {task}"
+            reasons.append(f"on your list for {task}")
+        elif row.is_listed[self.task]:
+            reasons.append(f"on the list for {task}")
         if expected.load_s:
-            yield f"not in memory yet, about {expected.load_s:.0f} s to load"
+            reasons.append(f"not in memory yet, about {expected.load_s:.0f} s to load")
         learnt = " as measured" if row.key in self._history.speeds else ""
-        yield f"about {expected.total_s:.0f} s for an answer{learnt}"
+        reasons.append(f"about {expected.total_s:.0f} s for an answer{learnt}")
         if expected.queue_s:
-            yield f"busy with {self._history.busy[row.place]}"
+            reasons.append(f"busy with {self._history.busy[row.place]}")
         if row.key == self._history.last:
-            yield "answered last, so its caches are warm"
-        wanted = self._snapshot.routing[task].min_context if task in self._snapshot.routing else 0
-        if row.window and row.window < wanted:
-            yield f"window {row.window:,} below the {wanted:,} wanted for {task}"
+            reasons.append("answered last, so its caches are warm")
+        if row.is_small[self.task]:
+            wanted = self._snapshot.routing[task].min_context
+            reasons.append(f"window {row.window:,} below the {wanted:,} wanted for {task}")
         if row.model.window_is_assumed:
-            yield f"window of {row.window:,} assumed, as it does not tell"
+            reasons.append(f"window of {row.window:,} assumed, as it does not tell")
+        return tuple(reasons)
 
     def rejections(self) -> Iterator[Rejection]:
         """Return why rows that were looked at cannot answer; a server that is left alone is named once."""

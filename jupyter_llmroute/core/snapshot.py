@@ -18,6 +18,7 @@ from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.history import place, place_of
 from jupyter_llmroute.core.likeness import Names, meant
 from jupyter_llmroute.core.policy import Policy, check_model, check_name
+from jupyter_llmroute.core.prompt import answer_reserve
 from jupyter_llmroute.core.route import Rejection, RejectionReason
 from jupyter_llmroute.core.settings import TaskRouting
 from jupyter_llmroute.core.speed import Prior, prior
@@ -65,6 +66,8 @@ class Row:
     key: str
     window: int | None
     """The largest that may be served, in tokens."""
+    room: int | None
+    """What of it a question may take: an answer must have room too."""
     is_loaded: bool
     """Whether it is in memory, for all we know."""
     guess: Prior
@@ -73,6 +76,10 @@ class Row:
     scores: tuple[float, ...]
     gains: tuple[float, ...]
     """Points besides the scores: the catalog's lists, a window that is smaller than wanted."""
+    is_listed: tuple[bool, ...]
+    """Whether it stands in the catalog's list."""
+    is_small: tuple[bool, ...]
+    """Whether its window is smaller than wanted."""
     places: tuple[Place, ...]
     promise: tuple[float, ...]
     """No score for that task can be higher, as long as nothing was learnt of its speed."""
@@ -118,19 +125,20 @@ class Snapshot(Value):
     seen_at: float = 0.0
     """When the servers were looked at, in seconds since the epoch."""
 
-    _rosters: dict[Policy, Roster] = PrivateAttr(default_factory=dict)
+    _roster: tuple[Policy, Roster] | None = PrivateAttr(default=None)
 
     def __eq__(self, other: Any) -> bool:
         # Without this, whether a roster was worked out yet would count.
         return isinstance(other, Snapshot) and self.__dict__ == other.__dict__
 
     def roster(self, policy: Policy) -> Roster:
-        """Return the models under a policy; the second time, the same roster."""
-        if policy not in self._rosters:
-            self._rosters[policy] = self._roster(policy)
-        return self._rosters[policy]
+        """Return the models under a policy; the second time for the same one, the same roster."""
+        # The very same, first: it is asked for with every question, and comparing networks takes longer than scoring.
+        if self._roster is None or (self._roster[0] is not policy and self._roster[0] != policy):
+            self._roster = (policy, self._worked_out(policy))
+        return self._roster[1]
 
-    def _roster(self, policy: Policy) -> Roster:
+    def _worked_out(self, policy: Policy) -> Roster:
         served: list[_Served] = []
         rejections: list[Rejection] = []
         unwanted = self._unwanted()
@@ -181,7 +189,13 @@ class Snapshot(Value):
         guess = prior(weights, weights * (active / whole if whole and active else 1))
         window = model.window_limit or model.context_window
         scores = tuple([info.scores[task] for task in TASKS])
-        gains = tuple([listed.get(info.id, 0.0) - self._small(window, t) for t, listed in enumerate(listed_gains)])
+        is_small = tuple([self._is_small(window, task) for task in TASKS])
+        gains = tuple(
+            [
+                gain.get(info.id, 0.0) - SMALL_WINDOW_COST * small
+                for gain, small in zip(listed_gains, is_small, strict=True)
+            ]
+        )
         answer_s, is_loaded = ANSWER_TOKENS * guess.token_s, model.loaded is not False
         ceiling = max(scores) - time_cost(answer_s + (0 if is_loaded else guess.load_s), self.patience_s)
         names = (model.id, info.id)
@@ -193,19 +207,21 @@ class Snapshot(Value):
             place=place(endpoint),
             key=place_of(endpoint, model.id),
             window=window,
+            room=window and window - answer_reserve(window, self.reserve_tokens),
             is_loaded=is_loaded,
             guess=guess,
             answer_s=answer_s,
             scores=scores,
             gains=gains,
+            is_listed=tuple([info.id in listed for listed in listed_gains]),
+            is_small=is_small,
             places=tuple([listed.get(names, UNLISTED) for listed in places]),
             promise=tuple([ceiling + gain for gain in gains]),
         )
 
-    def _small(self, window: int | None, task: int) -> float:
-        """Return what a window costs for a task."""
-        routing = self.routing.get(TASKS[task])
-        return SMALL_WINDOW_COST if routing and window and window < routing.min_context else 0.0
+    def _is_small(self, window: int | None, task: Task) -> bool:
+        routing = self.routing.get(task)
+        return bool(routing and window and window < routing.min_context)
 
 
 class _Served(NamedTuple):

@@ -73,6 +73,13 @@ class Embedded:
         """Return the models of an endpoint that `endpoints` gave."""
         return endpoint.models
 
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+        """Return the tokens of the prompt where the model's server runs already; none is started for it."""
+        for process in await asyncio.to_thread(self._backend.running):
+            if process.model == chat.model.id:
+                return await self._dialect.count(client, _at(endpoint, process), chat)
+        return None
+
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Start the model's server if need be, and ask it."""
         try:
@@ -86,11 +93,15 @@ class Embedded:
             running = await self._backend.ensure(header)
         except (UserError, OSError) as error:  # the user's to mend, and no reason to ask nobody else
             raise ServerFailure(f"The embedded server cannot be had for {chat.model.id!r}: {error}") from error
-        started = endpoint.model_copy(update={"base_url": running.url, "api_key": running.key})
-        async with contextlib.aclosing(self._dialect.chat(client, started, chat)) as chunks:
+        async with contextlib.aclosing(self._dialect.chat(client, _at(endpoint, running), chat)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     def close(self) -> None:
         """Let go of the servers; those that nobody else holds end soon."""
         self._backend.close()
+
+
+def _at(endpoint: Endpoint, running: Running) -> Endpoint:
+    """Return the endpoint with the address and the key of a process that answers for it."""
+    return endpoint.model_copy(update={"base_url": running.url, "api_key": running.key})

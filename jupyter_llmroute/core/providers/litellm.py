@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.errors import AuthenticationNeeded
+from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.probe import Answer, Probe
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
@@ -81,7 +82,11 @@ class LiteLLM(OpenAICompatible):
 
     def body(self, chat: Chat) -> dict[str, Any]:
         """Return the JSON to send: no other model may answer, which may be a cloud's; who else is asked is our part."""
-        return {**super().body(chat), "disable_fallbacks": True}
+        return {**super().body(chat), "disable_fallbacks": True, "num_retries": 0}
+
+    def believed(self, usage: Usage) -> Usage:
+        """Return the counts without the prompt's: where a server behind it counts nothing, it makes one up."""
+        return usage.model_copy(update={"prompt_tokens": None, "cached_tokens": None})
 
 
 def _wants_key(answer: Answer) -> bool:

@@ -14,7 +14,7 @@ from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.counting import ask, total
 from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
-from jupyter_llmroute.core.providers.signs import owners
+from jupyter_llmroute.core.providers.signs import owners, told
 from jupyter_llmroute.core.values import Answered
 
 
@@ -34,6 +34,9 @@ class VLLM(OpenAICompatible):
     async def recognise(self, probe: Probe) -> bool:
         """Whether it owns all the models of its list, and tells a window as only engines of this family do."""
         answer = await probe.get(self.models_path)
+        if answer.status == 401 and answer.json == {"error": "Unauthorized"}:
+            # With a key set it guards what is below /v1, and not this: vllm/entrypoints/serve/instrumentator/basic.py.
+            return set(told(await probe.get("/load"))) == {"server_load"}
         tells_window = any("max_model_len" in item for item in model_list(answer) or ())
         return owners(answer) == {self.name} and tells_window
 

@@ -20,7 +20,7 @@ ENTRIES: dict[str, EntryPoint] = {
     for entry in entry_points(group=GROUP)
     if entry.name in PRODUCTS and entry.name not in ("openai", "ollama", "llamacpp")  # those have files of their own
 }
-KEYLESS_MARK = ("lmstudio", "jan", "openwebui", "localai", "koboldcpp", "llamafile", "litellm")
+KEYLESS_MARK = ("vllm", "lmstudio", "jan", "openwebui", "localai", "koboldcpp", "llamafile", "litellm")
 """Who is known without the key that it wants; the others are then like any server that wants one."""
 
 
