@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from pydantic import Field
+
 from jupyter_llmroute.core.values import Value
 
 HALF_LIFE_ANSWERS = 4
@@ -16,19 +18,25 @@ PRIOR_WEIGHT = 0.25
 OVERHEAD_TOKENS = 64
 """A prompt of no tokens would still take a server the time of about so many."""
 
+LEAST, MOST = 1e-9, 1e9
+"""What a clock or a server's count can say at all, in seconds or tokens; beyond, it is taken for these."""
+
 _DECAY = 0.5 ** (1 / HALF_LIFE_ANSWERS)
 
 
 class Average(Value):
     """The half-life average of a logarithm: twice as slow and twice as fast even out."""
 
-    mean: float = 0.0
-    weight: float = 0.0
+    mean: float = Field(0.0, ge=-50, le=50)
+    """A file may say anything: with these bounds no sum of averages is infinite or none."""
+    weight: float = Field(0.0, ge=0, le=10)
 
     def with_value(self, value: float) -> Average:
-        """Return the average with one more value, which is above 0."""
-        kept = self.weight * _DECAY
-        return Average(mean=(self.mean * kept + math.log(value)) / (kept + 1), weight=kept + 1)
+        """Return the average with one more value; what is no finite number above 0 was not measured."""
+        if not 0 < value < math.inf:
+            return self
+        kept, log = self.weight * _DECAY, math.log(min(max(value, LEAST), MOST))
+        return Average(mean=(self.mean * kept + log) / (kept + 1), weight=kept + 1)
 
     def blended(self, prior: float) -> float:
         """Return what is to be expected: the learnt value, and as much of the guess as is not learnt yet."""
