@@ -17,7 +17,8 @@ from jupyter_llmroute.core.values import Answered
 LOCAL_OWNERS = ("user", "llama.cpp", "llamacpp", "mlx")
 """Who owns a model that runs on the machine itself: older builds say `user`, newer ones the engine."""
 
-TITLE = re.compile(r"\bJan\b")
+TITLE = re.compile(r"\bJan API\b")
+"""Of "👋Jan API" and "Jan API Server Endpoints"; Jan alone is many people's name."""
 
 
 class _Listed(Answered):

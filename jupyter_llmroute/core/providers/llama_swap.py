@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.probe import Answer, Probe
-from jupyter_llmroute.core.providers.openai import OpenAICompatible
+from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
 from jupyter_llmroute.core.providers.signs import owners, told
 from jupyter_llmroute.core.values import Answered
 
@@ -40,9 +40,9 @@ class LlamaSwap(OpenAICompatible):
 
     async def recognise(self, probe: Probe) -> bool:
         """Whether it owns its models; while it has none, whether its version has the three parts of a Go build."""
-        owned = owners(await probe.get(self.models_path))
-        if owned:
-            return owned == {"llama-swap"}
+        answer = await probe.get(self.models_path)
+        if model_list(answer) != []:
+            return owners(answer) == {"llama-swap"}
         return set(told(await probe.get(self.marks[0]))) >= VERSION_KEYS
 
     async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:

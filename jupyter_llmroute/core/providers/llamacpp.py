@@ -16,7 +16,8 @@ from jupyter_llmroute.core.errors import ModelLoading
 from jupyter_llmroute.core.probe import Answer, Probe
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.counting import ask, total
-from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
+from jupyter_llmroute.core.providers.openai import OpenAICompatible
+from jupyter_llmroute.core.providers.signs import owners
 from jupyter_llmroute.core.thinking import SPELLINGS
 from jupyter_llmroute.core.values import Answered
 
@@ -99,10 +100,9 @@ class LlamaCpp(OpenAICompatible):
         """By server: the way to count that it knows."""
 
     async def recognise(self, probe: Probe) -> bool:
-        """Whether it says so in its header, or as the owner of its models."""
+        """Whether it says so in its header, or as the owner of all its models: a gateway may have some of its."""
         answer = await probe.get(self.models_path)
-        is_owner = any(item.get("owned_by") == "llamacpp" for item in model_list(answer) or ())
-        return answer.headers.get("server") == "llama.cpp" or is_owner
+        return answer.headers.get("server") == "llama.cpp" or owners(answer) == {"llamacpp"}
 
     async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
         """Return the models; of a single one, `/props` tells more."""
