@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from jupyter_llmroute.core.breaker import Breaker
 from jupyter_llmroute.core.errors import (
     BrokenStream,
-    EmptyAnswer,
     ServerFailure,
     TimedOut,
     Unreachable,
@@ -22,12 +21,12 @@ from jupyter_llmroute.core.history import History, place, place_of
 from jupyter_llmroute.core.route import Candidate, Route
 from jupyter_llmroute.core.settings import Limits
 from jupyter_llmroute.core.speed import Speed
-from jupyter_llmroute.core.state import StateFile
+from jupyter_llmroute.core.state import Sharing, State, StateFile
 
-COUNTED: frozenset[str] = frozenset(
-    kind.__name__ for kind in (Unreachable, TimedOut, BrokenStream, EmptyAnswer, ServerFailure)
-)
-"""Failures that say something of the server: not a full queue, a long prompt, a wrong key, a wish it cannot meet."""
+COUNTED: frozenset[str] = frozenset(kind.__name__ for kind in (Unreachable, TimedOut, BrokenStream, ServerFailure))
+"""Failures that say something of the server: not a full queue, a long prompt, a wrong key, a wish it cannot meet, nor
+an answer without a word, which mostly means that a model's thoughts used up the tokens.
+"""
 
 
 class Ledger:
@@ -41,17 +40,23 @@ class Ledger:
         self._busy: Counter[str] = Counter()
         self._last: str | None = None
         self._chance = random.Random()
-        self._writing: set[asyncio.Task[None]] = set()
+        self._sharing = Sharing(state)
+
+    async def recall(self) -> History:
+        """Return what `history` does; a file that another process wrote is read beside the loop."""
+        if self._state and self._state.has_changed():
+            await asyncio.to_thread(self._state.read)
+        return self.history()
 
     def history(self) -> History:
         """Return what a decision may rest on, as of now; this process knows its own servers best."""
-        shared = self._state.read() if self._state else None
+        shared = self._state.read() if self._state else State()
         return History(
             now=time.time(),
             draw=self._chance.getrandbits(32),
             last=self._last,
-            speeds={**(shared.speeds if shared else {}), **self._speeds},
-            breakers={**(shared.breakers if shared else {}), **self._breakers},
+            speeds={**shared.speeds, **self._speeds},
+            breakers={**shared.breakers, **self._breakers},
             busy=dict(self._busy),
         )
 
@@ -71,7 +76,7 @@ class Ledger:
             return
         key, where = place_of(candidate.endpoint, candidate.model.id), place(candidate.endpoint)
         sent = done.usage.prompt_tokens or started.prompt_tokens
-        speed = self.history().speeds.get(key, Speed())
+        speed = self._speeds.get(key) or self._shared.speeds.get(key, Speed())
         self._speeds[key] = speed.with_answer(
             first_token_s=done.time_to_first_token_s,
             read_tokens=max(0, sent - (done.usage.cached_tokens or 0)),
@@ -80,33 +85,35 @@ class Ledger:
         )
         self._breakers[where] = Breaker()
         self._last = key
-        self._share({key: self._speeds[key]}, {where: Breaker()})
+        self._share(where, key)
 
     def note_failure(self, turn: Turn, attempt: Attempt) -> None:
         """Count a failure that says something of its server."""
-        if turn.candidate is None or attempt.failure not in COUNTED:
+        # One may fail before it is sent: then the server of the one before is not to blame.
+        is_of_turn = turn.started is not None and turn.started.number == attempt.number
+        if turn.candidate is None or not is_of_turn or attempt.failure not in COUNTED:
             return
         where = place(turn.candidate.endpoint)
-        breaker = self.history().breakers.get(where, Breaker())
+        breaker = self._breakers.get(where) or self._shared.breakers.get(where, Breaker())
         limits = self._limits
         self._breakers[where] = breaker.with_failure(
             time.time(), allowed=limits.breaker_failures, first_s=limits.breaker_s
         )
-        self._share({}, {where: self._breakers[where]})
+        self._share(where)
 
-    def _share(self, speeds: dict[str, Speed], breakers: dict[str, Breaker]) -> None:
-        """Write beside the answer what others may want to know; nobody waits for it."""
-        if state := self._state:
-            task = asyncio.create_task(
-                asyncio.to_thread(state.update, lambda old: old.with_learnt(speeds, breakers)), name="llmroute state"
-            )
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+    @property
+    def _shared(self) -> State:
+        return self._state.known if self._state else State()
+
+    def _share(self, where: str, key: str | None = None) -> None:
+        """Write what is known of a server, and of a model there, when it is written: writes may overtake each other."""
+        self._sharing.write(
+            lambda old: old.with_learnt({key: self._speeds[key]} if key else {}, {where: self._breakers[where]})
+        )
 
     async def aclose(self) -> None:
         """Wait until what was learnt is written."""
-        if self._writing:
-            await asyncio.wait(self._writing)
+        await self._sharing.aclose()
 
 
 class Turn:

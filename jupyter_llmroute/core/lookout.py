@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import httpx
 
 from jupyter_llmroute.core.discovery import discover, places, with_unique_names
-from jupyter_llmroute.core.endpoint import Endpoint
+from jupyter_llmroute.core.endpoint import Endpoint, Health
 from jupyter_llmroute.core.environment import detect, neighbours
 from jupyter_llmroute.core.providers import Provider
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.settings import Settings
-from jupyter_llmroute.core.state import Look, StateFile, fingerprint, with_keys
+from jupyter_llmroute.core.state import Look, Sharing, StateFile, fingerprint, with_keys
 
 
 class Lookout:
@@ -37,6 +37,7 @@ class Lookout:
         self._embedded = embedded
         self._client = client
         self._state = state
+        self._sharing = Sharing(state)
         self._hosts: tuple[str, ...] | None = None
         self._endpoints: tuple[Endpoint, ...] | None = None
         self._looking: asyncio.Task[tuple[Endpoint, ...]] | None = None
@@ -64,17 +65,21 @@ class Lookout:
         self._endpoints = None
 
     def note_loaded(self, service: str, model_id: str, window: int | None) -> None:
-        """Note that a model is in memory now, with that window; a new look would say so, but later."""
-        self._endpoints = self._endpoints and tuple(
-            endpoint.with_loaded(model_id, window) if endpoint.name == service else endpoint
-            for endpoint in self._endpoints
-        )
+        """Note that a model is in memory now, with that window; a new look would say so, but later.
+
+        Where that is no news, the servers stay the same value: what was worked out of them stays true.
+        """
+        seen = self._endpoints
+        noted = seen and tuple(e.with_loaded(model_id, window) if e.name == service else e for e in seen)
+        if noted != seen:
+            self._endpoints = noted
 
     async def aclose(self) -> None:
-        """Give up a look that goes on."""
+        """Give up a look that goes on, and wait until the one before is written."""
         if self._looking:
             self._looking.cancel()
             await asyncio.wait([self._looking])
+        await self._sharing.aclose()
 
     async def _look(self, *, is_forced: bool) -> tuple[Endpoint, ...]:
         """Look around, or take what another process has seen lately.
@@ -83,9 +88,10 @@ class Lookout:
         """
         try:
             hosts = await self._hosts_around()
-            found, built_in = await asyncio.gather(self._found(hosts, is_forced), self._embedded.endpoints())
-            self._endpoints = with_unique_names((*found, *built_in))
-            return self._endpoints
+            look, built_in = await asyncio.gather(self._found(hosts, is_forced), self._embedded.endpoints())
+            endpoints = with_unique_names((*look.endpoints, *built_in))
+            self.seen_at, self._endpoints = look.seen_at, endpoints
+            return endpoints
         finally:
             self._looking = None
 
@@ -97,20 +103,28 @@ class Lookout:
             self._hosts = tuple(dict.fromkeys((*wanted.hosts, *around)))
         return self._hosts
 
-    async def _found(self, hosts: tuple[str, ...], is_forced: bool) -> tuple[Endpoint, ...]:
-        state = self._state
-        if state is None:
-            self.seen_at = time.time()
-            return await discover(self._settings, self._dialects, self._client, hosts)
-        looked_at = (place.base_url for place in places(self._settings, self._dialects, hosts))
-        mark = fingerprint(self._settings, looked_at)
-        shared = None if is_forced else (await asyncio.to_thread(state.read)).looks.get(mark)
-        if shared and 0 <= time.time() - shared.seen_at <= self._settings.limits.rescan_s:
-            self.seen_at = shared.seen_at
-            return with_keys(shared.endpoints, self._settings)
+    async def _found(self, hosts: tuple[str, ...], is_forced: bool) -> Look:
+        urls = [place.base_url for place in places(self._settings, self._dialects, hosts)]
+        mark = fingerprint(self._settings, urls)
+        if self._state and not is_forced:
+            shared = (await asyncio.to_thread(self._state.read)).look(mark)
+            if shared and (taken := self._taken(shared, urls)):
+                return taken
         seen_at = time.time()
         found = await discover(self._settings, self._dialects, self._client, hosts)
-        self.seen_at = seen_at
         look = Look(seen_at=seen_at, endpoints=found)
-        await asyncio.to_thread(state.update, lambda old: old.with_look(mark, look))
-        return found
+        self._sharing.write(lambda old: old.with_look(mark, look))
+        return look
+
+    def _taken(self, shared: Look, urls: Iterable[str]) -> Look | None:
+        """Return a look of another process with this one's keys, where it is as good as one of our own.
+
+        A file names no server at which we would not look, and none that speaks what is not installed here; and one
+        that refused a key may take the one that is set now.
+        """
+        known = {url.rstrip("/") for url in urls}
+        endpoints = with_keys(shared.endpoints, self._settings)
+        is_fresh = 0 <= time.time() - shared.seen_at <= self._settings.limits.rescan_s
+        is_ours = all(e.base_url in known and e.provider in self._dialects for e in endpoints)
+        is_refused = any(e.health is Health.WANTS_KEY and e.api_key for e in endpoints)
+        return shared.model_copy(update={"endpoints": endpoints}) if is_fresh and is_ours and not is_refused else None

@@ -2,24 +2,28 @@
 
 One small JSON file in the user's own folder, written whole under a lock and read without one. It holds no key and no
 word of a question or an answer. It is a cache: a file that is missing, locked, broken or of another version is as if
-nothing had been seen yet.
+nothing had been seen yet. Each machine has its own: by 127.0.0.1 each means itself, also where they share a home.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from jupyter_llmroute.core.breaker import Breaker
+from jupyter_llmroute.core.embedded.rendezvous import state_folder
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.speed import Speed
@@ -27,10 +31,13 @@ from jupyter_llmroute.core.values import Value
 
 _T = TypeVar("_T")
 
+_Version = tuple[int, int, int]
+"""What tells one file from the next: its number, its time, its size."""
+
 FILE_NAME = "state.json"
 
 MAX_FILE_BYTES = 16 << 20
-"""A state file above 16 MiB is not ours; 16 servers of 200 models are 1.5 MB."""
+"""A state file above 16 MiB is not ours; a look at 16 servers of 200 models each is 1.3 MB."""
 
 KEPT_LOOKS = 4
 KEPT_SPEEDS = 500
@@ -39,6 +46,9 @@ KEPT_BREAKERS = 100
 
 LOCK_S = 1.0
 """Seconds to wait for another process that writes; after that the file stays as it is."""
+
+UNWRITABLE = (Timeout, NotImplementedError, PydanticSerializationError)
+"""Why nothing is written: somebody else writes; a network's disk that knows no locks; half a character in a name."""
 
 
 class Look(Value):
@@ -54,8 +64,9 @@ class State(Value):
     """The file's content; of equal keys the newest stands last."""
 
     version: Literal[1] = 1
-    looks: Mapping[str, Look] = {}
-    """By `fingerprint`: who has other settings looks elsewhere."""
+    looks: Mapping[str, str] = {}
+    """By `fingerprint`: who has other settings looks elsewhere. Each is the text of a `Look`: it may tell of thousands
+    of models, and who only wants to know speeds does not read them."""
     speeds: Mapping[str, Speed] = {}
     """By `history.place_of`."""
     breakers: Mapping[str, Breaker] = {}
@@ -64,8 +75,15 @@ class State(Value):
     def with_look(self, fingerprint: str, look: Look) -> State:
         """Return the state with one more look; keys are taken out of it."""
         bare = tuple(endpoint.model_copy(update={"api_key": None}) for endpoint in look.endpoints)
-        look = look.model_copy(update={"endpoints": bare})
-        return self.model_copy(update={"looks": _newest(self.looks, {fingerprint: look}, KEPT_LOOKS)})
+        text = look.model_copy(update={"endpoints": bare}).model_dump_json(exclude_defaults=True)
+        return self.model_copy(update={"looks": _newest(self.looks, {fingerprint: text}, KEPT_LOOKS)})
+
+    def look(self, fingerprint: str) -> Look | None:
+        """Return what was found by who looks in the same way, if there is such a look that reads."""
+        try:
+            return Look.model_validate_json(self.looks.get(fingerprint, ""))
+        except (ValidationError, RecursionError):
+            return None
 
     def with_learnt(self, speeds: Mapping[str, Speed], breakers: Mapping[str, Breaker]) -> State:
         """Return the state with what was learnt since; a breaker as new is left out."""
@@ -88,49 +106,103 @@ class StateFile:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
-        self._read: tuple[tuple[int, int], State] | None = None
+        self._known: tuple[_Version | None, State] = (None, State())
 
     @classmethod
     def of_user(cls) -> StateFile:
-        """Return the file in the user's own state folder, or in `LLMROUTE_HOME` where that is set."""
-        if home := os.environ.get("LLMROUTE_HOME"):
-            return cls(Path(home).expanduser().absolute())
-        from platformdirs import user_state_path
+        """Return the file of this machine in the user's own state folder, or in `LLMROUTE_HOME` where that is set."""
+        return cls(state_folder())
 
-        return cls(user_state_path("jupyter-llmroute", appauthor=False))
+    @property
+    def known(self) -> State:
+        """What was read or written last; the file is not looked at."""
+        return self._known[1]
+
+    def has_changed(self) -> bool:
+        """Whether the file is there and is another one than was read or written last."""
+        try:
+            return _version(self.path.stat()) != self._known[0]
+        except OSError:
+            return False
 
     def read(self) -> State:
         """Return what the file holds; an empty state where it cannot be read."""
         try:
-            stat = self.path.stat()
-            version = (stat.st_mtime_ns, stat.st_size)
-            if self._read and self._read[0] == version:
-                return self._read[1]
-            if stat.st_size > MAX_FILE_BYTES:
-                return State()
-            state = State.model_validate_json(self.path.read_bytes())
-        except (OSError, ValidationError, RecursionError):
+            return self._load() if _version(self.path.stat()) != self._known[0] else self.known
+        except FileNotFoundError:
             return State()
-        self._read = (version, state)
-        return state
+        except OSError:  # Windows opens no file in the moment in which it is replaced
+            return self.known
 
     def update(self, change: Callable[[State], State]) -> None:
         """Write what `change` makes of the state, unless somebody else holds the file or the folder is read-only."""
-        with contextlib.suppress(OSError, Timeout):
+        with contextlib.suppress(OSError, *UNWRITABLE):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with FileLock(self.path.with_suffix(".lock"), timeout=LOCK_S):
-                self._write(change(self.read()).model_dump_json(exclude_defaults=True))
+            with FileLock(self.path.with_suffix(".lock")).acquire(timeout=LOCK_S, poll_interval=0.02):
+                # Read anew: two files written in one tick of the clock may look the same from without.
+                self._write(change(self._load() if self.path.exists() else State()))
 
-    def _write(self, text: str) -> None:
+    def _load(self) -> State:
+        with self.path.open("rb") as file:
+            version, text = _version(os.fstat(file.fileno())), file.read(MAX_FILE_BYTES + 1)
+        self._known = (version, _parse(text))
+        return self.known
+
+    def _write(self, state: State) -> None:
         """Write the whole file at once: a reader sees the old one or the new one. Only the user may read it."""
+        text = state.model_dump_json(exclude_defaults=True).encode()
         descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=FILE_NAME)
         try:
-            with open(descriptor, "w", encoding="utf-8") as file:
+            with open(descriptor, "wb") as file:
                 file.write(text)
-            os.replace(name, self.path)
+            version = _version(os.stat(name))
+            _replace(name, self.path)
         except OSError:
             os.unlink(name)
             raise
+        self._known = (version, state)
+
+
+def _version(stat: os.stat_result) -> _Version:
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+def _parse(text: bytes) -> State:
+    if len(text) > MAX_FILE_BYTES:
+        return State()
+    try:
+        return State.model_validate_json(text)
+    except (ValidationError, RecursionError):
+        return State()
+
+
+def _replace(new: str, old: Path) -> None:
+    """Put a file in the place of another. Windows refuses that while somebody reads the old one: that is soon over."""
+    for pause_s in (0.01, 0.05, 0.2):
+        with contextlib.suppress(PermissionError):
+            return os.replace(new, old)
+        time.sleep(pause_s)
+    os.replace(new, old)
+
+
+class Sharing:
+    """Writing to the file beside other work: nobody waits for it, and for who else holds the file, before the end."""
+
+    def __init__(self, file: StateFile | None) -> None:
+        self._file = file
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def write(self, change: Callable[[State], State]) -> None:
+        """Begin to write; where there is no file, nothing happens."""
+        if self._file:
+            task = asyncio.create_task(asyncio.to_thread(self._file.update, change), name="llmroute state")
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def aclose(self) -> None:
+        """Wait until all is written."""
+        if self._writing:
+            await asyncio.wait(self._writing)
 
 
 def fingerprint(settings: Settings, urls: Iterable[str]) -> str:

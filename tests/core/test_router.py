@@ -562,7 +562,8 @@ async def test_only_the_user_may_read_the_file(tmp_path):
 def as_seen_at(seen_at: float, text: str) -> str:
     """The same file, with every look at another time."""
     state = json.loads(text)
-    return json.dumps(state | {"looks": {mark: look | {"seen_at": seen_at} for mark, look in state["looks"].items()}})
+    looks = {mark: json.dumps(json.loads(look) | {"seen_at": seen_at}) for mark, look in state["looks"].items()}
+    return json.dumps(state | {"looks": looks})
 
 
 SPOILT = {
