@@ -85,7 +85,7 @@ class Ledger:
         )
         self._breakers[where] = Breaker()
         self._last = key
-        self._share(where, key)
+        self._share({key: self._speeds[key]}, {where: Breaker()})
 
     def note_failure(self, turn: Turn, attempt: Attempt) -> None:
         """Count a failure that says something of its server."""
@@ -99,17 +99,14 @@ class Ledger:
         self._breakers[where] = breaker.with_failure(
             time.time(), allowed=limits.breaker_failures, first_s=limits.breaker_s
         )
-        self._share(where)
+        self._share({}, {where: self._breakers[where]})
 
     @property
     def _shared(self) -> State:
         return self._state.known if self._state else State()
 
-    def _share(self, where: str, key: str | None = None) -> None:
-        """Write what is known of a server, and of a model there, when it is written: writes may overtake each other."""
-        self._sharing.write(
-            lambda old: old.with_learnt({key: self._speeds[key]} if key else {}, {where: self._breakers[where]})
-        )
+    def _share(self, speeds: dict[str, Speed], breakers: dict[str, Breaker]) -> None:
+        self._sharing.write(lambda old: old.with_learnt(speeds, breakers))
 
     async def aclose(self) -> None:
         """Wait until what was learnt is written."""

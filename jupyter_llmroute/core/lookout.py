@@ -41,6 +41,8 @@ class Lookout:
         self._hosts: tuple[str, ...] | None = None
         self._endpoints: tuple[Endpoint, ...] | None = None
         self._looking: asyncio.Task[tuple[Endpoint, ...]] | None = None
+        self._has_failed = False
+        """Whether something failed since the look that goes on began."""
         self.seen_at = 0.0
         """When the servers were last looked at, in seconds since the epoch."""
 
@@ -62,7 +64,7 @@ class Lookout:
 
     def forget(self) -> None:
         """Note that what was seen is no longer true: whoever asks next waits for a new look."""
-        self._endpoints = None
+        self._endpoints, self._has_failed = None, True
 
     def note_loaded(self, service: str, model_id: str, window: int | None) -> None:
         """Note that a model is in memory now, with that window; a new look would say so, but later.
@@ -87,13 +89,19 @@ class Lookout:
         Not the latter once this process has seen something itself: then something did not go as it was seen.
         """
         try:
-            hosts = await self._hosts_around()
-            look, built_in = await asyncio.gather(self._found(hosts, is_forced), self._embedded.endpoints())
-            endpoints = with_unique_names((*look.endpoints, *built_in))
-            self.seen_at, self._endpoints = look.seen_at, endpoints
-            return endpoints
+            self._has_failed = False
+            endpoints = await self._look_once(is_forced)
+            # What failed meanwhile may have been looked at before it did.
+            return await self._look_once(True) if self._has_failed else endpoints
         finally:
             self._looking = None
+
+    async def _look_once(self, is_forced: bool) -> tuple[Endpoint, ...]:
+        hosts = await self._hosts_around()
+        look, built_in = await asyncio.gather(self._found(hosts, is_forced), self._embedded.endpoints())
+        self.seen_at = look.seen_at
+        self._endpoints = endpoints = with_unique_names((*look.endpoints, *built_in))
+        return endpoints
 
     async def _hosts_around(self) -> tuple[str, ...]:
         """Return the hosts besides this machine to look at; what machine this is does not change."""

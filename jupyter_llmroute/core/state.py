@@ -186,23 +186,38 @@ def _replace(new: str, old: Path) -> None:
 
 
 class Sharing:
-    """Writing to the file beside other work: nobody waits for it, and for who else holds the file, before the end."""
+    """Writing to the file beside other work, in order; nobody waits for it before the end."""
 
     def __init__(self, file: StateFile | None) -> None:
         self._file = file
-        self._writing: set[asyncio.Task[None]] = set()
+        self._changes: list[Callable[[State], State]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def write(self, change: Callable[[State], State]) -> None:
-        """Begin to write; where there is no file, nothing happens."""
+        """Have it written soon; where there is no file, nothing happens."""
         if self._file:
-            task = asyncio.create_task(asyncio.to_thread(self._file.update, change), name="llmroute state")
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+            self._changes.append(change)
+            if self._writing is None or self._writing.done():
+                self._writing = asyncio.create_task(self._write_all(self._file), name="llmroute state")
+
+    async def _write_all(self, file: StateFile) -> None:
+        while changes := self._changes:
+            self._changes = []
+            await asyncio.to_thread(file.update, _one_after_another(changes))
 
     async def aclose(self) -> None:
         """Wait until all is written."""
         if self._writing:
-            await asyncio.wait(self._writing)
+            await asyncio.wait([self._writing])
+
+
+def _one_after_another(changes: Iterable[Callable[[State], State]]) -> Callable[[State], State]:
+    def change(state: State) -> State:
+        for each in changes:
+            state = each(state)
+        return state
+
+    return change
 
 
 def fingerprint(settings: Settings, urls: Iterable[str]) -> str:

@@ -405,7 +405,7 @@ async def test_what_others_learnt_goes_on_from_there(tmp_path: Path):
 
 
 async def test_of_two_writes_about_one_server_the_newer_stands(tmp_path: Path):
-    """They may overtake each other on their way."""
+    """Writes go one after another, however long they wait."""
     ledger = Ledger(LIMITS, StateFile(tmp_path))
     for _ in range(5):
         answer(ledger)

@@ -211,9 +211,14 @@ def test_where_somebody_else_holds_the_file_it_stays_as_it_is(tmp_path: Path):
 async def test_what_is_written_beside_is_written_when_it_is_closed(tmp_path: Path):
     sharing, before = Sharing(StateFile(tmp_path)), asyncio.all_tasks()
     for number in range(5):
-        sharing.write(learning(str(number)))
+        sharing.write(learning(str(number), speed=Speed()))
+        sharing.write(learning("newest", speed=Speed(token=Average(mean=number, weight=1))))
+        await asyncio.sleep(0)
     await sharing.aclose()
-    assert set(StateFile(tmp_path).read().speeds) == {"0", "1", "2", "3", "4"}
+    await sharing.aclose()
+    speeds = StateFile(tmp_path).read().speeds
+    assert set(speeds) == {"0", "1", "2", "3", "4", "newest"}
+    assert speeds["newest"].token.mean == 4, "in order"
     assert asyncio.all_tasks() == before
 
 
