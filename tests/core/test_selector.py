@@ -13,7 +13,6 @@ from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.context import Context, ContextItem
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.history import History, place_of
-from jupyter_llmroute.core.likeness import Likeness, likeness, meant
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
 from jupyter_llmroute.core.request import Request, Turn
@@ -190,31 +189,6 @@ def test_pinned_model(asked: str, found: list[str]):
     assert {r.reason for r in pinned.rejections} == {RejectionReason.NOT_ASKED_FOR}
 
 
-NEAREST = {
-    # asked: (served, meant)
-    "llama3:8b-instruct-q8_0": (["llama3:8b-instruct-q4_0", "llama3:8b-instruct-q8_0"], ["llama3:8b-instruct-q8_0"]),
-    "LLAMA3:8B-instruct-Q8_0": (["llama3:8b-instruct-q4_0", "llama3:8b-instruct-q8_0"], ["llama3:8b-instruct-q8_0"]),
-    "llama3:8b": (["llama3:8b-q4_0", "llama3:8b-q8_0", "llama3:70b"], ["llama3:8b-q4_0", "llama3:8b-q8_0"]),
-    "qwen2.5:7b": (["qwen2.5-coder:7b", "qwen2.5:7b"], ["qwen2.5:7b"]),
-    "qwen2.5-7b-instruct": (["qwen2.5-coder:7b", "qwen2.5:7b"], ["qwen2.5:7b"]),
-    "qwen3": (["qwen3-coder:30b", "qwen3:latest", "qwen3:8b"], ["qwen3:latest"]),
-    "qwen": (["qwen3-coder:30b", "qwen3:8b", "phi4:14b"], ["qwen3-coder:30b", "qwen3:8b"]),
-    "phi-4": (["phi4-mini:4b", "phi4:14b"], ["phi4:14b"]),
-    "deepseek-r1-distill-70b": (["deepseek-r1:70b", "deepseek-r1:8b"], ["deepseek-r1:70b"]),
-    "deepseek-r1": (["deepseek-r1:70b", "deepseek-r1:8b"], ["deepseek-r1:70b", "deepseek-r1:8b"]),
-}
-
-
-@pytest.mark.parametrize("asked", NEAREST)
-def test_the_models_whose_names_are_nearest_are_meant_and_no_other(asked: str):
-    served, expected = NEAREST[asked]
-    for shuffled in itertools.permutations(served):
-        assert sorted(order(route(server(*map(model, shuffled)), model=asked))) == sorted(expected)
-        listed = TaskRouting(primary_models=(asked,))
-        found = order(route(server(*map(model, shuffled), model("starcoder2:15b")), routing={Task.CODING: listed}))
-        assert sorted(found[: len(expected)]) == sorted(expected)
-
-
 def test_a_pinned_model_is_looked_for_on_the_pinned_server_alone():
     here, there = server(model("qwen2.5:7b-q8_0"), name="here"), server(model("qwen2.5:7b"), name="there")
     assert order(route(here, there, model="qwen2.5:7b")) == ["qwen2.5:7b"]
@@ -228,12 +202,6 @@ def test_a_pinned_model_that_cannot_answer_is_not_replaced_by_one_of_a_similar_n
         ("m:7b", RejectionReason.POLICY),
         ("m:7b-mini", RejectionReason.NOT_ASKED_FOR),
     ]
-
-
-@pytest.mark.parametrize(("asked", "model_id"), [("", "m"), ("instruct", "m-instruct"), ("latest", "m:latest")])
-def test_words_that_name_nothing_mean_no_model(asked: str, model_id: str):
-    assert likeness(asked, model_id, model_id) is Likeness.NONE
-    assert meant(asked, [(model_id, model_id)]) == frozenset()
 
 
 def test_pinned_server():
