@@ -1,4 +1,4 @@
-"""The terminal's face: `jupyter-llmroute services | route | classify | demo | embedded`."""
+"""The terminal's face: `jupyter-llmroute services | models | route | classify | demo | embedded`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings
+    from jupyter_llmroute.view import RunView
 
 DEMO_QUESTION = "Write a Python function that returns the factorial of n."
 
@@ -72,6 +73,15 @@ def build_parser() -> argparse.ArgumentParser:
     services = commands.add_parser("services", help="show which model servers run, with which models")
     services.set_defaults(run=_services)
 
+    models = commands.add_parser(
+        "models", help="show which models the servers have, and which cannot be asked, and why"
+    )
+    models.add_argument("-t", "--task", choices=[task.value for task in Task], help="rank them for this task")
+    models.add_argument("--scores", action="store_true", help="show what each is rated for each task, and by whom")
+    models.add_argument("--find", metavar="WORDS", default="", help="show only rows that hold these words")
+    models.add_argument("--all", action="store_true", help="show all rows")
+    models.set_defaults(run=_models)
+
     route = commands.add_parser("route", help="ask the model that suits a question")
     route.add_argument("question", nargs="+", help="the question, best in quotes; - reads it from standard input")
     route.add_argument("-m", "--model", help="ask only this model")
@@ -81,6 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
     route.add_argument("--max-tokens", type=int)
     route.add_argument("--seed", type=int)
     route.add_argument("--dry-run", action="store_true", help="show the decision, and ask nobody")
+    route.add_argument("--why", action="store_true", help="explain the decision afterwards")
+    route.add_argument("--all", action="store_true", help="with --why: every line of every part")
     route.set_defaults(run=_route)
 
     classify = commands.add_parser(
@@ -121,13 +133,40 @@ def _settings() -> Settings:
     return Settings.load(project=Path.cwd(), own=own_folders())
 
 
-def _services(options: argparse.Namespace) -> int:
+def _router(settings: Settings | None = None) -> Router:
+    """Return a router that shares what it sees and learns with the user's kernels."""
     from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.core.state import StateFile
+
+    return Router(settings or _settings(), state=StateFile.of_user())
+
+
+def _services(options: argparse.Namespace) -> int:
     from jupyter_llmroute.services import as_text
 
     async def look() -> str:
-        async with Router(_settings()) as router:
-            return as_text(await router.services())
+        async with _router() as router:
+            return as_text(await router.services(refresh=True))
+
+    print(asyncio.run(look()))
+    return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.request import Request
+    from jupyter_llmroute.core.task import Task
+    from jupyter_llmroute.models import table
+    from jupyter_llmroute.table import SHOWN
+
+    task = Task(options.task) if options.task else None
+
+    async def look() -> str:
+        async with _router() as router:
+            await router.services(refresh=True)
+            await router.decide(Request(question="", task=task))
+            assert router.last_decision is not None
+            found = table(router.last_decision, task, scores=options.scores).found(options.find)
+            return found.text(None if options.all else SHOWN)
 
     print(asyncio.run(look()))
     return 0
@@ -136,7 +175,6 @@ def _services(options: argparse.Namespace) -> int:
 def _route(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.errors import UserError
     from jupyter_llmroute.core.request import Request, Sampling
-    from jupyter_llmroute.core.router import Router
 
     question = sys.stdin.read() if options.question == ["-"] else " ".join(options.question)
     if not question.strip():
@@ -147,8 +185,15 @@ def _route(options: argparse.Namespace) -> int:
     )
 
     async def go() -> None:
-        async with Router(_settings()) as router:
-            await (_decide if options.dry_run else _answer)(router, request)
+        from jupyter_llmroute.view import RunView
+
+        view = RunView(request)
+        async with _router() as router:
+            try:
+                await (_decide(router, request) if options.dry_run else _answer(router, view))
+            finally:
+                if options.why:
+                    _explain(router, view, show_all=options.all)
 
     asyncio.run(go())
     return 0
@@ -160,15 +205,22 @@ async def _decide(router: Router, request: Request) -> None:
     print("\n".join(decision_lines(await router.decide(request), request)))
 
 
-async def _answer(router: Router, request: Request) -> None:
+def _explain(router: Router, view: RunView, *, show_all: bool) -> None:
+    from jupyter_llmroute.why import SHOWN, as_text
+
+    if router.last_decision is None:
+        return  # what stood in the way says so itself
+    print(f"\n{as_text(router.last_decision, view, shown=None if show_all else SHOWN)}")
+
+
+async def _answer(router: Router, view: RunView) -> None:
     import contextlib
 
     from jupyter_llmroute.terminal import TerminalScreen
-    from jupyter_llmroute.view import RunView
 
-    view, screen = RunView(request), TerminalScreen()
+    screen = TerminalScreen()
     try:
-        async with contextlib.aclosing(router.stream(request)) as events:
+        async with contextlib.aclosing(router.stream(view.request)) as events:
             async for event in events:
                 view.apply(event)
                 screen.update(view, final=False)
@@ -212,8 +264,8 @@ def _demo(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.embedded import DEMO, find_models, is_installed
     from jupyter_llmroute.core.errors import NoModelFile
     from jupyter_llmroute.core.request import Request, Sampling
-    from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.services import as_text
+    from jupyter_llmroute.view import RunView
 
     settings = _settings()
     if settings.embedded.enabled and is_installed() and not options.no_download and not find_models(settings.embedded):
@@ -226,10 +278,10 @@ def _demo(options: argparse.Namespace) -> int:
     request = Request(question=DEMO_QUESTION, sampling=Sampling(max_tokens=DEMO_TOKENS, temperature=0))
 
     async def go() -> None:
-        async with Router(settings) as router:
-            print(f"What runs on this machine:\n\n{as_text(await router.services())}\n")
+        async with _router(settings) as router:
+            print(f"What runs on this machine:\n\n{as_text(await router.services(refresh=True))}\n")
             print(f"question {request.question}")
-            await _answer(router, request)
+            await _answer(router, RunView(request))
             if any(header.name == Path(DEMO.file_name).stem for header in find_models(settings.embedded)):
                 print(f"\n{DEMO.summary}")
 

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.notebook import NotebookSession
+    from jupyter_llmroute.table import Table
 
 Magic = TypeVar("Magic", bound=Callable[..., Any])
+
+TASKS = ("coding", "reasoning", "analysis", "documentation")
 
 OPTIONS = (
     argument("-m", "--model", help="ask only this model: its name, or enough of its words to tell it"),
     argument("-s", "--service", help="ask only this server, by its name in %%llm_services"),
-    argument(
-        "-t", "--task", choices=("coding", "reasoning", "analysis", "documentation"), help="name the task yourself"
-    ),
+    argument("-t", "--task", choices=TASKS, help="name the task yourself"),
     argument("-o", "--output", metavar="NAME", help="also keep the Response in this variable"),
     argument("--temperature", type=float, help="0 takes the likeliest words, 2 is wild; default: the server's"),
     argument("--max-tokens", type=int, help="end the answer after so many tokens"),
@@ -89,15 +90,54 @@ class RouteMagics(Magics):
 
     @magic_arguments()
     @argument("--cached", action="store_true", help="show what was last seen, without looking again")
+    @argument("--text", action="store_true", help="show the table alone, without controls")
     @line_magic
     def llm_services(self, line: str) -> None:
         """Show which model servers run where, with which models, and what is wrong with those that do not answer."""
-        from IPython.display import display
-
-        from jupyter_llmroute.services import bundle
+        from jupyter_llmroute.services import table
 
         options = _parse(self.llm_services, line)
-        display(bundle(self.session.services(refresh=not options.cached)), raw=True)
+        self._show(lambda refresh: table(self.session.services(refresh=refresh)), options, shown=None)
+
+    @magic_arguments()
+    @argument("task", nargs="?", choices=TASKS, help="rank the models by how they would be chosen for this task now")
+    @argument("-t", "--task", dest="named_task", choices=TASKS, help="the same")
+    @argument("--scores", action="store_true", help="show what each model is rated for each task, and by whom")
+    @argument("--find", metavar="WORDS", help="show only rows that hold these words")
+    @argument("--all", action="store_true", help="show all rows")
+    @argument("--cached", action="store_true", help="show what was last seen, without looking again")
+    @argument("--text", action="store_true", help="show the table alone, without controls")
+    @line_magic
+    def llm_models(self, line: str) -> None:
+        """Show the models that the servers have, and why those that cannot be asked cannot.
+
+        A model that several servers have stands in one row. What a model is rated, and by whom, is shown by --scores.
+        """
+        options = _parse(self.llm_models, line)
+
+        named = options.task or options.named_task
+
+        def make(refresh: bool) -> Table:
+            from jupyter_llmroute.core.task import Task
+            from jupyter_llmroute.models import table
+
+            task = Task(named) if named else None
+            return table(self.session.survey(task, refresh=refresh), task, scores=options.scores)
+
+        from jupyter_llmroute.table import SHOWN
+
+        self._show(make, options, shown=None if options.all else SHOWN, find=options.find or "")
+
+    @magic_arguments()
+    @argument("--all", action="store_true", help="show every line of every part")
+    @line_magic
+    def llm_why(self, line: str) -> None:
+        """Explain the last decision: the task, the model, the others, what was tried, and what was known."""
+        from jupyter_llmroute.why import SHOWN, bundle
+
+        options, session = _parse(self.llm_why, line), self.session
+        shown = None if options.all else SHOWN
+        session.show(bundle(session.last_decision, session.last_view, shown=shown))
 
     @magic_arguments()
     @argument("-m", "--model", help="ask this model at once; without it, a picker is shown")
@@ -114,6 +154,16 @@ class RouteMagics(Magics):
         from jupyter_llmroute.widgets import show_retry
 
         show_retry(self.session, last)
+
+    def _show(self, make: Callable[[bool], Table], options: Namespace, *, shown: int | None, find: str = "") -> None:
+        """Show a table: in a notebook with controls, and everywhere so that it can be read without them."""
+        table = make(not options.cached)
+        if options.text or not hasattr(self.shell, "kernel"):
+            self.session.show(table.found(find).bundle(shown))
+            return
+        from jupyter_llmroute.widgets import show_table
+
+        show_table(table, lambda: make(True), shown=shown, find=find)
 
     def _ask(self, options: Namespace, question: str) -> None:
         if options.output and (keyword.iskeyword(options.output) or not options.output.isidentifier()):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.events import Event, Routed
     from jupyter_llmroute.core.request import CellRef, Request, Turn
     from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.core.selector import Decision
+    from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.response import Response
     from jupyter_llmroute.view import RunView
 
@@ -80,6 +82,10 @@ class NotebookSession:
         self.shell = shell
         self.last: Request | None = None
         """The question that was asked last, for asking it again."""
+        self.last_decision: Decision | None = None
+        """The decision that was taken last, on a question of the user's."""
+        self.last_view: RunView | None = None
+        """The run that followed it; `None` where it was only to be shown."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
         self._turns: dict[tuple[int, str], Turn] = {}
@@ -99,9 +105,11 @@ class NotebookSession:
         if self._router is None:
             from jupyter_llmroute.core.router import Router
             from jupyter_llmroute.core.settings import Settings
+            from jupyter_llmroute.core.state import StateFile
 
             with folded():
-                self._router = Router(Settings.load(project=Path.cwd(), own=own_folders()))
+                settings = Settings.load(project=Path.cwd(), own=own_folders())
+                self._router = Router(settings, state=StateFile.of_user())
         return self._router
 
     def request(self, question: str, *, with_context: bool = True, **pins: Any) -> Request:
@@ -135,7 +143,7 @@ class NotebookSession:
         self.last = request
         with folded():
             try:
-                self._loop.drain(self._stream(request), _Ticker(view, screen))
+                self._loop.drain(self._stream(request, view), _Ticker(view, screen))
             except KeyboardInterrupt:
                 view.interrupt()
                 raise
@@ -151,14 +159,35 @@ class NotebookSession:
         with folded():
             return self._loop.run(self.router.decide(request))
 
+    def survey(self, task: Task | None = None, *, refresh: bool = True) -> Decision:
+        """Return the decision for an empty question: it holds all models, and says who cannot be asked, and why.
+
+        Parameters
+        ----------
+        task
+            What the candidates are ranked for.
+        refresh
+            Whether to look around now.
+        """
+        from jupyter_llmroute.core.request import Request
+
+        self.services(refresh=refresh)
+        self.decide(Request(question="", task=task))
+        decision = self.router.last_decision
+        assert decision is not None
+        return decision
+
     def show_decision(self, request: Request) -> None:
         """Show whom `answer` would ask, and why."""
-        from IPython.display import display
-
         from jupyter_llmroute.terminal import decision_lines
 
         text = "\n".join(decision_lines(self.decide(request), request))
-        display({"text/plain": text}, raw=True)
+        self.last_decision, self.last_view = self.router.last_decision, None
+        self.show({"text/plain": text})
+
+    def show(self, bundle: dict[str, Any]) -> None:
+        """Show a mime bundle as an output of the running cell, or its plain text in a terminal."""
+        self.shell.display_pub.publish(bundle)
 
     def services(self, *, refresh: bool = True) -> Sequence[Endpoint]:
         """Return the servers that are known."""
@@ -173,9 +202,12 @@ class NotebookSession:
             self._router = None
         self._loop.close()
 
-    async def _stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        async for event in self.router.stream(request):
-            yield event
+    async def _stream(self, request: Request, view: RunView) -> AsyncGenerator[Event, None]:
+        async with contextlib.aclosing(self.router.stream(request)) as events:
+            async for event in events:
+                if event.kind == "routed":
+                    self.last_decision, self.last_view = self.router.last_decision, view
+                yield event
 
     def screen(self) -> Screen:
         """Return a new place to show a run: an output of the cell, or the terminal."""
@@ -225,19 +257,29 @@ class _Ticker:
         self._chars = 0
         self._pending = False
         self._next_at = 0.0
+        self._asked_at = 0.0
 
     def __call__(self, events: list[Event]) -> None:
         for event in events:
             first_token = event.kind == "text_delta" and not self._view.pieces
             self._view.apply(event)
+            self._asked_at = time.monotonic() if event.kind == "attempt_started" else self._asked_at
             self._chars += len(event.text) if event.kind == "text_delta" else 0
             self._pending = True
             if first_token or event.kind not in ("text_delta", "reasoning_delta"):
                 self._next_at = 0.0
+        self._count_the_wait()
         if self._pending and self._view.was_asked and time.monotonic() >= self._next_at:
             self._screen.update(self._view, final=False)
             self._pending = False
             self._next_at = time.monotonic() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR)
+
+    def _count_the_wait(self) -> None:
+        """Show each further second in which nothing comes because a model is being loaded."""
+        elapsed_s = float(int(time.monotonic() - self._asked_at))
+        if self._view.is_loading and elapsed_s > self._view.waited_s:
+            self._view.note_wait(elapsed_s)
+            self._pending = True
 
 
 @contextlib.contextmanager

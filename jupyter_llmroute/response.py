@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from jupyter_llmroute.core.events import Attempt, Usage
+from jupyter_llmroute.core.fallback import Level
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
@@ -36,6 +37,8 @@ class Response(Value):
     """Of the task, from 0 to 1."""
     model: str | None = None
     service: str | None = None
+    level: Level | None = None
+    """How far the question had to fall back; `Level.PRIMARY` where the model that was wanted first answered."""
     answered_by: str | None = None
     """The name that the server gave itself in the answer."""
     finish_reason: str | None = None

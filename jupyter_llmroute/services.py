@@ -1,4 +1,4 @@
-"""The servers and their models as a table, for notebooks and terminals."""
+"""The servers as a table: one row a server, what runs there, and what is wrong where nothing does."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
-from jupyter_llmroute.inert import inert_line, plain_line
+from jupyter_llmroute.inert import plain_line
+from jupyter_llmroute.table import LONGEST, Table
+from jupyter_llmroute.wording import PRODUCTS, and_more
 
-COLUMNS = ("server", "address", "state", "model", "window", "size", "in memory")
+COLUMNS = ("server", "product", "address", "state", "priority", "models", "in memory", "window")
+
+NAMED = 3
+"""Models of a server that are named in its row; `%llm_models` has them all."""
 
 NOTHING_FOUND = (
     "No model server was found on this machine. Start one, name one under services in llmroute.yaml, "
@@ -16,46 +21,52 @@ NOTHING_FOUND = (
 )
 
 
-def rows(endpoints: Iterable[Endpoint]) -> list[tuple[str, ...]]:
-    """Return one row a model, in the order of `COLUMNS`; a server without models has one row too."""
-    return [
-        (*_server_cells(endpoint), *cells)
-        for endpoint in endpoints
-        for cells in [_model_cells(model) for model in endpoint.models] or [("", "", "", "")]
-    ]
+def table(endpoints: Iterable[Endpoint]) -> Table:
+    """Return one row a server, those that are preferred first."""
+    ordered = sorted(endpoints, key=lambda endpoint: endpoint.priority)
+    return Table(columns=COLUMNS, rows=tuple(map(_row, ordered)), nothing=NOTHING_FOUND)
 
 
 def as_text(endpoints: Sequence[Endpoint]) -> str:
     """Return the table as aligned plain text."""
-    if not endpoints:
-        return NOTHING_FOUND
-    table = [COLUMNS, *rows(endpoints)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(r, widths, strict=True)).rstrip() for r in table
-    )
+    return table(endpoints).text(shown=None)
 
 
 def bundle(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the table as a mime bundle: Markdown, and the same in plain text."""
-    if not endpoints:
-        return {"text/markdown": inert_line(NOTHING_FOUND, 500), "text/plain": NOTHING_FOUND}
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *([inert_line(cell) for cell in row] for row in rows(endpoints))]
-    markdown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return {"text/markdown": markdown, "text/plain": as_text(endpoints)}
+    return table(endpoints).bundle(shown=None)
 
 
-def _server_cells(endpoint: Endpoint) -> tuple[str, str, str]:
-    state = endpoint.health.value + (f": {endpoint.detail}" if endpoint.detail else "")
-    if endpoint.health is Health.WELL and not endpoint.models:
-        state = endpoint.detail
-    elif endpoint.health is Health.WELL and not endpoint.base_url and not endpoint.detail:
-        state = "starts when asked"
-    return plain_line(endpoint.name), plain_line(endpoint.base_url) or "built in", plain_line(state)
+def _row(endpoint: Endpoint) -> tuple[str, ...]:
+    loaded = [model for model in endpoint.models if model.loaded]
+    return (
+        plain_line(endpoint.name),
+        plain_line(PRODUCTS.get(endpoint.provider, endpoint.provider)),
+        plain_line(endpoint.base_url) or "this machine",
+        plain_line(_state(endpoint), LONGEST),
+        str(endpoint.priority),
+        _names(endpoint.models),
+        _names(loaded) or ("none" if any(model.loaded is False for model in endpoint.models) else ""),
+        _windows(endpoint.models),
+    )
 
 
-def _model_cells(model: ServedModel) -> tuple[str, str, str, str]:
-    window = f"{model.context_window:,}" if model.context_window else "unknown"
-    size = f"{model.size_bytes / 1e9:.1f} GB" if model.size_bytes else ""
-    loaded = {True: "yes", False: "no", None: ""}[model.loaded] if model.chat else "not a chat model"
-    return plain_line(model.id), window, size, plain_line(f"elsewhere: {model.remote}") if model.remote else loaded
+def _state(endpoint: Endpoint) -> str:
+    if endpoint.health is not Health.WELL:
+        return ": ".join(part for part in (endpoint.health.value, endpoint.detail) if part)
+    if endpoint.detail:
+        return endpoint.detail
+    if not endpoint.models:
+        return "it serves no model"
+    return "well" if endpoint.base_url else "starts when asked"
+
+
+def _names(models: Sequence[ServedModel]) -> str:
+    named = ", ".join(plain_line(model.id, 60) for model in models[:NAMED])
+    return " ".join(part for part in (named, and_more(len(models) - NAMED)) if part)
+
+
+def _windows(models: Iterable[ServedModel]) -> str:
+    """Return the smallest and the largest window that is served for chats."""
+    served = sorted({model.context_window for model in models if model.chat and model.context_window})
+    return " to ".join(f"{window:,}" for window in dict.fromkeys((served[0], served[-1]))) if served else ""

@@ -7,7 +7,8 @@ import re
 from jupyter_llmroute.core.events import Routed
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.inert import plain_line
-from jupyter_llmroute.view import CUT_SHORT, CUT_WORDS, RunView, figures
+from jupyter_llmroute.view import RunView, figures, not_chosen
+from jupyter_llmroute.wording import CUT_SHORT, CUT_WORDS, points, task
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """A terminal obeys these: they can clear it, rename it, and write to the clipboard."""
@@ -15,19 +16,21 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 SHOWN = 6
 """Others that are named."""
 
+SAID_EVERY_S = 10
+"""Seconds between two lines that say what is waited for."""
+
 
 def head(view: RunView) -> str:
     """Return the decision: task, model, server, reasons, and who else was considered."""
     facts = view.facts()
     lines = []
     if facts.task:
-        lines.append(f"task     {facts.task.name} ({facts.task.confidence:.0%}: {'; '.join(facts.task.evidence)})")
+        lines.append(f"task     {task(facts.task.name, facts.task.confidence, facts.task.evidence)}")
     if facts.model:
         lines.append(f"model    {facts.model} on {facts.service}")
+        lines += [f"instead  {facts.fallback}"] if facts.fallback else []
         lines.append(f"why      {'; '.join(facts.reasons)}")
-    for number, other in enumerate(facts.considered[:SHOWN]):
-        who = f"{other.model} on {other.service}" if other.model else other.service
-        lines.append(f"{'not' if not number else '':8} {who}: {other.verdict}")
+    lines += [f"{'' if number else 'not':8} {other}" for number, other in enumerate(not_chosen(facts, SHOWN))]
     if facts.left_out:
         lines.append(f"left out {', '.join(facts.left_out)}")
     lines += [f"failed   {attempt.model} on {attempt.service}: {attempt.error}" for attempt in facts.attempts]
@@ -43,8 +46,8 @@ def decision_lines(routed: Routed, request: Request) -> list[str]:
         line
         for candidate in best
         for line in (
-            f"would ask {plain_line(candidate.model.id)} on {plain_line(candidate.endpoint.name)}",
-            f"why      {'; '.join(candidate.reasons)}",
+            f"would ask {plain_line(candidate.model.id)} on {plain_line(candidate.endpoint.name)}, {points(candidate)}",
+            f"why      {'; '.join(map(plain_line, candidate.reasons))}",
         )
     ]
     return [head(view), *(chosen or ["would ask nobody: no model can answer this"])]
@@ -63,6 +66,7 @@ class TerminalScreen:
     def __init__(self) -> None:
         self._shown_pieces = 0
         self._headed: str | None = None
+        self._waited = (0, -1)
 
     def update(self, view: RunView, *, final: bool) -> None:
         """Write the head of an attempt when it starts, new text as it comes, and the figures at the end."""
@@ -71,8 +75,16 @@ class TerminalScreen:
         if (head_now := head(view)) != self._headed:
             self._headed = head_now
             print(head_now + "\n", flush=True)
+        self._say_what_is_waited_for(view)
         new = "".join(view.pieces[self._shown_pieces :])
         print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", new), end="", flush=True)
         self._shown_pieces = len(view.pieces)
         if final:
             print(f"\n\n{figures_line(view)}", flush=True)
+
+    def _say_what_is_waited_for(self, view: RunView) -> None:
+        waited = (view.started.number if view.started else 0, int(view.waited_s // SAID_EVERY_S))
+        # The head has said already that it is not in memory; what the server says of it is news.
+        if view.is_loading and waited > self._waited and (waited[1] or view.waiting):
+            self._waited = waited
+            print(f"waiting  {view.facts().waiting}\n", flush=True)

@@ -7,7 +7,8 @@ made from names and messages of servers, so each is made inert on its way out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Literal, assert_never
 
 from pydantic import Field
@@ -24,10 +25,24 @@ from jupyter_llmroute.core.events import (
     Waiting,
 )
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.route import RejectionReason
+from jupyter_llmroute.core.route import Candidate, RejectionReason
 from jupyter_llmroute.core.values import Value
 from jupyter_llmroute.inert import inert_line, inert_markdown, plain_line
 from jupyter_llmroute.response import Response, State
+from jupyter_llmroute.wording import (
+    CUT_SHORT,
+    CUT_WORDS,
+    and_more,
+    fell_back,
+    percent,
+    plural,
+    points,
+    rate,
+    seconds,
+    sent,
+    waiting,
+    who,
+)
 
 ANSWER_MIME = "application/vnd.llmroute.answer.v1+json"
 
@@ -35,11 +50,6 @@ SHOWN_IN_CARD = 4
 """Others that the Markdown card names; the facts hold up to `KEPT_IN_FACTS`."""
 
 KEPT_IN_FACTS = 40
-
-CUT_SHORT = "length"
-"""The finish reason of an answer that reached its limit of tokens, in every dialect."""
-
-CUT_WORDS = "the answer was cut: it reached its limit of tokens"
 
 _MEASURED = {"answered_by", "finish_reason", "usage", "time_to_first_token_s", "elapsed_s", "tokens_per_second"}
 """Fields that a response takes from the event of its completion."""
@@ -81,6 +91,14 @@ class AnswerFacts(Value):
     service: str | None = None
     reasons: tuple[str, ...] = ()
     considered: tuple[Considered, ...] = ()
+    more: int = 0
+    """How many others were not chosen, besides those considered here."""
+    level: str | None = None
+    """How far the question had to fall back: a name of `core.fallback.Level`."""
+    fallback: str | None = None
+    """The same in words, and because of whom; `None` where the first one asked answers."""
+    waiting: str | None = None
+    """Why nothing comes yet, and for how long."""
     attempts: tuple[FailedAttempt, ...] = ()
     answered_by: str | None = None
     """The name that the server gave itself in the answer."""
@@ -91,6 +109,10 @@ class AnswerFacts(Value):
     prompt_tokens: int | None = None
     prompt_tokens_exact: bool = False
     """Whether the server counted them; otherwise they are estimated."""
+    context_window: int | None = None
+    """Tokens that the model serves, prompt and answer together."""
+    window_is_assumed: bool = False
+    """Whether nobody told it."""
     completion_tokens: int | None = None
     time_to_first_token_s: float | None = None
     tokens_per_second: float | None = None
@@ -113,14 +135,18 @@ class RunView:
         self.request = request
         self.state = State.ROUTING
         self._routed: Routed | None = None
-        self._started: AttemptStarted | None = None
+        self.started: AttemptStarted | None = None
+        """Who is being asked, or was asked last."""
         self._completed: Completed | None = None
-        self._attempts: list[Attempt] = []
+        self.attempts: list[Attempt] = []
+        """Those that failed."""
         self.pieces: list[str] = []
         """The answer so far, in the pieces in which it came."""
         self._reasoning: list[str] = []
         self.waiting: Waiting | None = None
-        """Why nothing comes, while it does not."""
+        """What the server said of why nothing comes, if anything."""
+        self.waited_s = 0.0
+        """Seconds since it was asked, as far as they were noted."""
         self._error: str | None = None
 
     @property
@@ -131,7 +157,7 @@ class RunView:
     @property
     def was_asked(self) -> bool:
         """Whether a server has been asked: before that there is nothing to show but an error's own line."""
-        return self._started is not None
+        return self.started is not None
 
     def apply(self, event: Event) -> None:
         """Take the next event of the run."""
@@ -139,12 +165,13 @@ class RunView:
             case Routed():
                 self._routed = event
             case AttemptStarted():
-                self._started, self.state = event, State.WAITING
+                self.started, self.state = event, State.WAITING
                 # Thoughts of an attempt that failed before its first visible token are not this answer's.
                 self._reasoning.clear()
-                self.waiting = None
+                self.waiting, self.waited_s = None, 0.0
             case Waiting():
                 self.waiting = event
+                self.note_wait(event.elapsed_s)
             case ReasoningDelta():
                 self._reasoning.append(event.text)
                 self.state = State.STREAMING
@@ -152,11 +179,21 @@ class RunView:
                 self.pieces.append(event.text)
                 self.state = State.STREAMING
             case AttemptFailed():
-                self._attempts.append(event.attempt)
+                self.attempts.append(event.attempt)
             case Completed():
                 self._completed, self.state = event, State.COMPLETE
             case _:
                 assert_never(event)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether nothing comes because the model is not in memory yet."""
+        is_cold = self.started is not None and self.started.is_cold
+        return self.state is State.WAITING and (is_cold or self.waiting is not None)
+
+    def note_wait(self, elapsed_s: float) -> None:
+        """Note how many seconds ago the server was asked: time passes between events too."""
+        self.waited_s = max(self.waited_s, elapsed_s)
 
     def interrupt(self) -> None:
         """Note that the user stopped the run; what had come stays."""
@@ -178,9 +215,10 @@ class RunView:
             error=self._error,
             task=classification and classification.task,
             confidence=classification and classification.confidence,
-            model=self._started and self._started.model,
-            service=self._started and self._started.service,
-            attempts=tuple(self._attempts),
+            model=self.started and self.started.model,
+            service=self.started and self.started.service,
+            level=self.started and self.started.level,
+            attempts=tuple(self.attempts),
             **(done.model_dump(include=_MEASURED) if done else {}),
         )
 
@@ -196,77 +234,104 @@ class RunView:
 
     def facts(self, card_lines: int = 0) -> AnswerFacts:
         """Return the facts of the run as it stands."""
-        routed, started, done = self._routed, self._started, self._completed
-        counted = done.usage.prompt_tokens if done else None
         return AnswerFacts(
             state=self.state,
             card_lines=card_lines,
-            task=routed
-            and TaskFacts(
-                name=routed.classification.task.value,
-                confidence=round(routed.classification.confidence, 3),
-                evidence=tuple(plain_line(found) for found in routed.classification.evidence),
-            ),
-            model=started and plain_line(started.model),
-            service=started and plain_line(started.service),
-            reasons=tuple(plain_line(reason) for reason in started.reasons) if started else (),
-            considered=tuple(self._considered())[:KEPT_IN_FACTS],
-            attempts=tuple(_failed(attempt) for attempt in self._attempts),
-            answered_by=plain_line(done.answered_by) if done and done.answered_by else None,
+            considered=tuple(islice(self._considered(), KEPT_IN_FACTS)),
+            more=max(0, self._not_chosen() - KEPT_IN_FACTS) + (self._routed.route.unranked if self._routed else 0),
+            attempts=tuple(_failed(attempt) for attempt in self.attempts),
             context=self._sent(),
-            left_out=started.left_out if started else (),
-            prompt_tokens=counted if counted is not None else started and started.prompt_tokens,
-            prompt_tokens_exact=counted is not None,
-            completion_tokens=done and done.usage.completion_tokens,
-            time_to_first_token_s=done and round(done.time_to_first_token_s, 3),
-            tokens_per_second=round(done.tokens_per_second, 1) if done and done.tokens_per_second else None,
-            elapsed_s=done and round(done.elapsed_s, 3),
-            finish_reason=plain_line(done.finish_reason) if done else None,
             error=plain_line(self._error, 600) if self._error else None,
+            **self._facts_of_task(),
+            **self._facts_of_attempt(),
+            **self._facts_of_answer(),
         )
+
+    def _facts_of_task(self) -> dict[str, Any]:
+        if self._routed is None:
+            return {}
+        what = self._routed.classification
+        evidence = tuple(plain_line(found) for found in what.evidence)
+        return {"task": TaskFacts(name=what.task.value, confidence=round(what.confidence, 3), evidence=evidence)}
+
+    def _facts_of_attempt(self) -> dict[str, Any]:
+        started = self.started
+        if started is None:
+            return {}
+        told = fell_back(self.attempts, started)
+        reason = self.waiting.reason if self.waiting else None
+        wait = waiting(self.waited_s, reason=reason, is_cold=started.is_cold) if self.is_loading else None
+        counted = self._completed.usage.prompt_tokens if self._completed else None
+        return {
+            "model": plain_line(started.model),
+            "service": plain_line(started.service),
+            "reasons": tuple(plain_line(reason) for reason in started.reasons),
+            "level": started.level.value,
+            "fallback": told and plain_line(told, 400),
+            "waiting": wait and plain_line(wait),
+            "left_out": started.left_out,
+            "prompt_tokens": started.prompt_tokens if counted is None else counted,
+            "prompt_tokens_exact": started.prompt_tokens_exact or counted is not None,
+            "context_window": started.context_window,
+            "window_is_assumed": self._window_is_assumed(started),
+        }
+
+    def _facts_of_answer(self) -> dict[str, Any]:
+        done = self._completed
+        if done is None:
+            return {}
+        return {
+            "answered_by": plain_line(done.answered_by) if done.answered_by else None,
+            "completion_tokens": done.usage.completion_tokens,
+            "time_to_first_token_s": round(done.time_to_first_token_s, 3),
+            "tokens_per_second": round(done.tokens_per_second, 1) if done.tokens_per_second else None,
+            "elapsed_s": round(done.elapsed_s, 3),
+            "finish_reason": plain_line(done.finish_reason),
+        }
 
     def card(self) -> list[str]:
         """Return the card as lines of Markdown, an empty one last."""
-        facts = self.facts()
-        rows = [_headline(facts)]
-        if facts.reasons:
-            rows.append("why: " + "; ".join(inert_line(reason) for reason in facts.reasons))
-        if others := [o for o in facts.considered]:
-            named = "; ".join(f"{inert_line(_who(o))}: {inert_line(o.verdict)}" for o in others[:SHOWN_IN_CARD])
-            more = f"; and {len(others) - SHOWN_IN_CARD} more" if len(others) > SHOWN_IN_CARD else ""
-            rows.append(f"not chosen: {named}{more}")
-        rows += [f"failed: {inert_line(_who(a))}: {inert_line(a.error, 400)}" for a in facts.attempts]
-        if facts.answered_by and facts.answered_by != facts.model:
-            rows.append(f"answered by {inert_line(facts.answered_by)}, as the server calls it")
-        if facts.finish_reason == CUT_SHORT:
-            rows.append(f"**{CUT_WORDS}**")
-        if facts.left_out:
-            rows.append(f"did not fit and was left out: {inert_line(', '.join(facts.left_out))}")
-        rows.append(inert_figures(facts))
-        if facts.error:
-            rows.append(f"**error**: {inert_line(facts.error, 600)}")
-        return [f"> {row}  " for row in rows if row] + [""]
+        return [f"> {row}  " for row in _rows(self.facts()) if row] + [""]
+
+    def _window_is_assumed(self, started: AttemptStarted) -> bool:
+        """Return whether the window that is counted on is one that its server does not tell."""
+        if self._routed is None:
+            return False
+        route, asked = self._routed.route, (started.service, started.model)
+        candidates = (*route.candidates, *([route.smallest] if route.smallest else []))
+        model = next((c.model for c in candidates if (c.endpoint.name, c.model.id) == asked), None)
+        return model is not None and model.window_is_assumed and model.context_window == started.context_window
 
     def _sent(self) -> tuple[str, ...]:
         """Return what goes along: to the model that is asked, or before that, as it was gathered."""
-        if self._started:
-            return self._started.context
+        if self.started:
+            return self.started.context
         return self._routed.context if self._routed else ()
 
-    def _considered(self) -> Iterable[Considered]:
+    def _not_chosen(self) -> int:
+        """Return how many others `_considered` gives."""
+        return len(self._others()) + (len(self._routed.route.rejections) if self._routed else 0)
+
+    def _others(self) -> list[Candidate]:
+        """Return the candidates that were not asked."""
+        if not self._routed:
+            return []
+        asked = {(attempt.service, attempt.model) for attempt in self.attempts}
+        if self.started:
+            asked.add((self.started.service, self.started.model))
+        # Before anybody is asked, the first candidate is the one that will be.
+        candidates = self._routed.route.candidates[0 if self.started else 1 :]
+        return [c for c in candidates if (c.endpoint.name, c.model.id) not in asked]
+
+    def _considered(self) -> Iterator[Considered]:
         if not self._routed:
             return
-        asked = {(attempt.service, attempt.model) for attempt in self._attempts}
-        if self._started:
-            asked.add((self._started.service, self._started.model))
-        # Before anybody is asked, the first candidate is the one that will be.
-        for candidate in self._routed.route.candidates[0 if self._started else 1 :]:
-            if (candidate.endpoint.name, candidate.model.id) not in asked:
-                yield Considered(
-                    model=plain_line(candidate.model.id),
-                    service=plain_line(candidate.endpoint.name),
-                    verdict=f"next in line, {max(0.0, candidate.score):.0f} points",
-                )
+        for candidate in self._others():
+            yield Considered(
+                model=plain_line(candidate.model.id),
+                service=plain_line(candidate.endpoint.name),
+                verdict=f"next in line, {points(candidate)}",
+            )
         for rejection in sorted(self._routed.route.rejections, key=lambda r: r.reason is RejectionReason.NOT_ASKED_FOR):
             yield Considered(
                 model=plain_line(rejection.model or ""),
@@ -275,23 +340,61 @@ class RunView:
             )
 
 
+def _rows(facts: AnswerFacts) -> Iterable[str]:
+    """Return the rows of the card, as Markdown; empty ones have nothing to say."""
+    yield _headline(facts)
+    yield inert_line(facts.fallback or "", 400)
+    if facts.reasons:
+        yield "why: " + "; ".join(inert_line(reason) for reason in facts.reasons)
+    if others := [*not_chosen(facts, SHOWN_IN_CARD)]:
+        yield "not chosen: " + "; ".join(inert_line(other, 400) for other in others)
+    for attempt in facts.attempts:
+        yield f"failed: {inert_line(f'{who(attempt.model, attempt.service)}: {attempt.error}', 600)}"
+    if facts.answered_by and facts.answered_by != facts.model:
+        yield f"answered by {inert_line(facts.answered_by)}, as the server calls it"
+    if facts.finish_reason == CUT_SHORT:
+        yield f"**{CUT_WORDS}**"
+    if facts.left_out:
+        yield f"did not fit and was left out: {inert_line(', '.join(facts.left_out))}"
+    yield inert_figures(facts)
+    if facts.error:
+        yield f"**error**: {inert_line(facts.error, 600)}"
+
+
+def not_chosen(facts: AnswerFacts, shown: int) -> Iterator[str]:
+    """Yield the first of those that were not chosen, each with the reason, and how many more there are."""
+    for other in facts.considered[:shown]:
+        yield f"{who(other.model, other.service)}: {other.verdict}"
+    if more := and_more(max(0, len(facts.considered) - shown) + facts.more):
+        yield more
+
+
 def figures(facts: AnswerFacts) -> list[str]:
-    """Return what was measured, each as a short phrase."""
-    exact = "" if facts.prompt_tokens_exact else "about "
-    with_cells = f" with {', '.join(facts.context)}" if facts.context else ""
+    """Return what was measured, each as a short phrase; first of all what is waited for."""
+    first_s, speed = facts.time_to_first_token_s, facts.tokens_per_second
     return [
         phrase
-        for value, phrase in (
-            (
-                facts.prompt_tokens,
-                f"{exact}{facts.prompt_tokens:,} tokens sent{with_cells}" if facts.prompt_tokens else "",
-            ),
-            (facts.time_to_first_token_s, f"first token {facts.time_to_first_token_s or 0:.2f} s"),
-            (facts.tokens_per_second, f"{facts.tokens_per_second or 0:.1f} tokens/s"),
-            (facts.completion_tokens, f"{facts.completion_tokens or 0:,} tokens came"),
+        for phrase in (
+            facts.waiting,
+            _sent_words(facts),
+            f"first token {seconds(first_s)}" if first_s is not None else None,
+            rate(speed) if speed is not None else None,
+            f"{plural(facts.completion_tokens, 'token')} came" if facts.completion_tokens is not None else None,
         )
-        if value is not None and phrase
+        if phrase
     ]
+
+
+def _sent_words(facts: AnswerFacts) -> str | None:
+    if not facts.prompt_tokens:
+        return None
+    words = sent(
+        facts.prompt_tokens,
+        is_exact=facts.prompt_tokens_exact,
+        window=facts.context_window,
+        is_assumed=facts.window_is_assumed,
+    )
+    return f"{words} with {', '.join(facts.context)}" if facts.context else words
 
 
 def inert_figures(facts: AnswerFacts) -> str:
@@ -303,13 +406,9 @@ def _headline(facts: AnswerFacts) -> str:
     task = ""
     if facts.task:
         evidence = "; ".join(inert_line(found) for found in facts.task.evidence[:2])
-        task = f"**{facts.task.name}** ({facts.task.confidence:.0%}{f', {evidence}' if evidence else ''})"
+        task = f"**{facts.task.name}** ({percent(facts.task.confidence)}{f': {evidence}' if evidence else ''})"
     answers = f"**{inert_line(facts.model)}** on {inert_line(facts.service or '?')}" if facts.model else ""
     return " → ".join(part for part in (task, answers) if part)
-
-
-def _who(other: Considered | FailedAttempt) -> str:
-    return f"{other.model} on {other.service}" if other.model else other.service
 
 
 def _failed(attempt: Attempt) -> FailedAttempt:

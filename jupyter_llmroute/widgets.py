@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.notebook import NotebookSession
+    from jupyter_llmroute.table import Table
+
+AS_IT_IS = "as it is"
+"""The order of a table that nobody sorted."""
 
 
 def show_retry(session: NotebookSession, request: Request) -> None:
@@ -35,7 +40,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
     )
     button = ipywidgets.Button(description="Retry", tooltip="Ask the last question again, of this model")
     box = ipywidgets.HBox([picker, button])
-    shown = display(box, display_id=True)
+    shown = display(_view_of(box), raw=True, display_id=True)
     screen = OutputScreen()
     screen.reserve()
 
@@ -49,3 +54,69 @@ def show_retry(session: NotebookSession, request: Request) -> None:
         session.answer(pinned, screen)
 
     button.on_click(ask)
+
+
+def show_table(table: Table, again: Callable[[], Table], *, shown: int | None, find: str = "") -> None:
+    """Show a table with controls that find in it, sort it and make it anew.
+
+    The table is an output of its own under the controls: it is saved with the notebook and shows without a kernel.
+
+    Parameters
+    ----------
+    table
+        What to show first.
+    again
+        Makes the table of now.
+    shown
+        Rows that are shown of a long one; `None` for all.
+    find
+        Words that the rows must hold.
+    """
+    import ipywidgets
+    from IPython.display import display
+
+    from jupyter_llmroute.core.errors import LLMRouteError
+    from jupyter_llmroute.inert import inert_line, plain_line
+
+    finder = ipywidgets.Text(value=find, placeholder="words in a row", description="Find")
+    order = ipywidgets.Dropdown(options=(AS_IT_IS, *table.columns), description="Sort by")
+    refresh = ipywidgets.Button(description="Refresh", tooltip="Look around again")
+    close = ipywidgets.Button(description="Close", tooltip="Take these controls away; the table stays")
+    box = ipywidgets.HBox([finder, order, refresh, close])
+    controls = display(_view_of(box), raw=True, display_id=True)
+    output = display(table.found(find).bundle(shown), raw=True, display_id=True)
+    tables = [table]
+
+    def draw(_: Any = None) -> None:
+        found = tables[-1].found(finder.value)
+        found = found if order.value == AS_IT_IS else found.sorted_by(order.value)
+        output.update(found.bundle(shown), raw=True)
+
+    def look(_: Any) -> None:
+        refresh.disabled = True
+        try:
+            tables[:] = [again()]
+            draw()
+        except LLMRouteError as error:
+            # Nobody sees what a button's handler raises.
+            output.update(
+                {"text/markdown": inert_line(f"{error}", 600), "text/plain": plain_line(f"{error}", 600)}, raw=True
+            )
+        finally:
+            refresh.disabled = False
+
+    def leave(_: Any) -> None:
+        controls.update({"text/plain": ""}, raw=True)
+        for widget in (*box.children, box):
+            widget.close()
+
+    finder.observe(draw, "value")
+    order.observe(draw, "value")
+    refresh.on_click(look)
+    close.on_click(leave)
+
+
+def _view_of(widget: Any) -> dict[str, Any]:
+    """Return the bundle of a widget, with nothing for viewers that have no widgets: it is never the only one to say."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}

@@ -49,6 +49,7 @@ class Terminal:
 @pytest.fixture
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path / "home"))
     terminal = Terminal(tmp_path, monkeypatch, capsys)
     yield terminal
     terminal.shell.run_line_magic("unload_ext", "jupyter_llmroute")
@@ -159,8 +160,10 @@ def test_the_next_server_answers_when_the_first_fails_before_its_first_word(term
         error, printed = terminal.run("%%route\nhi")
         response = terminal.shell.user_ns["_route"]
         assert error is None
-        assert (response.service, response.text, [a.service for a in response.attempts]) == ("s1", "here", ["s0"])
+        # Busy may be over a moment later: it is asked once more.
+        assert (response.service, response.text, [a.service for a in response.attempts]) == ("s1", "here", ["s0", "s0"])
         assert "failed   " in printed
+        assert "instead  2 attempts failed before this one; m on s0, which was wanted first, did not answer" in printed
 
 
 def test_a_server_that_breaks_off_leaves_what_had_come(terminal: Terminal) -> None:
@@ -195,6 +198,9 @@ USAGE = {
     "%route --max-tokens 0 hi": "--max-tokens 0: Input should be greater than 0.",
     "%llm_retry": "There is no question to ask again yet",
     "%llm_services --nope": "unrecognized arguments: --nope",
+    "%llm_models poetry": "invalid choice: 'poetry'",
+    "%llm_models --task poetry": "invalid choice: 'poetry'",
+    "%llm_why now": "unrecognized arguments: now",
 }
 
 
@@ -209,7 +215,7 @@ def test_a_mistake_is_one_line_and_asks_nobody(terminal: Terminal, cell: str) ->
         assert server.chats == []
 
 
-@pytest.mark.parametrize("cell", ["%%route\nhi", "%llm_services", "%route --dry-run hi"])
+@pytest.mark.parametrize("cell", ["%%route\nhi", "%llm_services", "%llm_models", "%route --dry-run hi"])
 def test_settings_that_do_not_read_are_a_short_message(
     terminal: Terminal, cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +246,63 @@ def test_a_server_without_models_is_said_so(terminal: Terminal) -> None:
         error, printed = terminal.run("%%route\nhi")
         assert type(error).__name__ == "RouteFailed"
         assert "it serves no model yet" in printed
+
+
+def test_services_and_models_are_tables(terminal: Terminal) -> None:
+    with llamacpp(model="qwen3-8b") as one, llamacpp(model="Qwen/Qwen3-8B", window=4096) as other:
+        terminal.uses(one, other)
+        _, services = terminal.run("%llm_services")
+        head, *rows = services.strip().splitlines()
+        assert head.split() == ["server", "product", "address", "state", "priority", "models", "in", "memory", "window"]
+        told = [["s0", "llama.cpp", one.url, "well"], ["s1", "llama.cpp", other.url, "well"]]
+        assert [row.split()[:4] for row in rows] == told
+        _, models = terminal.run("%llm_models --cached")
+        assert "qwen3-8b  s0, s1 as Qwen/Qwen3-8B" in models
+        assert "8,192, trained for 32,768 on s0; 4,096, trained for 32,768 on s1" in models
+        assert len(models.strip().splitlines()) == 2
+        for named in ("coding", "--task coding"):
+            _, ranked = terminal.run(f"%llm_models {named} --cached")
+            assert "for coding" in ranked
+            assert " points, about " in ranked
+        _, scored = terminal.run("%llm_models --scores --cached")
+        assert "documentation" in scored
+        assert "placed: An opinion" in scored
+        assert terminal.run("%llm_models --find 'no such'")[1].strip() == "No row holds 'no such'."
+        assert one.chats == other.chats == []
+
+
+def test_why_explains_the_last_question_and_not_a_table_made_since(terminal: Terminal) -> None:
+    with llamacpp(json_reply({"error": {"message": "server busy"}}, 503)) as busy, llamacpp(says("here")) as other:
+        terminal.uses(busy, other)
+        assert "Nothing was decided yet" in terminal.run("%llm_why")[1]
+        terminal.run("%%route\nfix this: KeyError")
+        terminal.run("%llm_models coding")
+        _, why = terminal.run("%llm_why")
+        for said in (
+            "fix this: KeyError\n",
+            "  coding (",
+            "Wanted first: m on s0, ",
+            "m on s0 (primary): ServerBusy: ",
+            " → asked again\n",
+            " → then m on s1\n",
+            "m on s1 (primary): complete, ",
+            "2 attempts failed before this one; m on s0, which was wanted first, did not answer",
+        ):
+            assert said in why
+        terminal.run("%route --dry-run write a docstring for this function")
+        _, why = terminal.run("%llm_why")
+        assert "documentation (" in why
+        assert "What came of it" not in why
+
+
+def test_what_was_learnt_is_kept_for_the_next_session(terminal: Terminal) -> None:
+    with llamacpp(says("one", " two")) as server:
+        terminal.uses(server)
+        terminal.run("%%route\nhi")
+        terminal.shell.run_line_magic("unload_ext", "jupyter_llmroute")
+        terminal.uses(server)
+        terminal.run("%route --dry-run hi")
+        assert "Known from earlier answers\n  m on s0: first token " in terminal.run("%llm_why")[1]
 
 
 @pytest.mark.parametrize(

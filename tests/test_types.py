@@ -1,15 +1,19 @@
 """The notebook's JSON has one shape: what `view.py` writes is what the JupyterLab extension reads."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from jupyter_llmroute.response import State
-from jupyter_llmroute.view import AnswerFacts, Considered, FailedAttempt, TaskFacts
+from jupyter_llmroute.view import AnswerFacts, Considered, FailedAttempt, TaskFacts, figures
 
-FACTS = (Path(__file__).parents[1] / "labextension" / "src" / "facts.ts").read_text("utf-8")
+LAB = Path(__file__).parents[1] / "labextension"
+FACTS = (LAB / "src" / "facts.ts").read_text("utf-8")
+WORDS = json.loads((LAB / "tests" / "words.json").read_text("utf-8"))
 
 BODY = r"function {}\(.*?\n}}\n"
 ENTRY = r"entries\(it\.{}, one => .*?\n    }}\)\)"
@@ -76,9 +80,17 @@ def test_both_sides_have_the_same_names() -> None:
         ("'routing',", "'routing', 'thinking',", {"thinking"}),
         ("  'failed'\n", "", {"failed"}),
         ("  promptTokensExact: boolean;\n", "", {"promptTokensExact"}),
+        ("waiting: text(it.waiting)", "waiting: text(it.waits)", {"waiting", "waits"}),
+        ("  contextWindow: number | null;\n", "", {"contextWindow"}),
         ("  verdict: string;\n", "  verdict: string;\n  score: number;\n", {"score"}),
     ],
 )
 def test_a_difference_is_found(written: str, instead: str, named: set[str]) -> None:
     assert FACTS.count(written) == 1
     assert differences(FACTS.replace(written, instead)) - differences(FACTS) == named
+
+
+@pytest.mark.parametrize("case", WORDS, ids=lambda case: case["figures"] or "nothing")
+def test_both_sides_say_the_same(case: dict[str, Any]) -> None:
+    facts = AnswerFacts(**{"state": "complete", "card_lines": 0, **case["facts"]})
+    assert " · ".join(figures(facts)) == case["figures"]

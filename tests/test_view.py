@@ -17,21 +17,22 @@ from jupyter_llmroute.core.events import (
     Routed,
     TextDelta,
     Usage,
+    Waiting,
 )
+from jupyter_llmroute.core.fallback import Level
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.selector import Snapshot, select
 from jupyter_llmroute.response import State
-from jupyter_llmroute.terminal import figures_line, head
-from jupyter_llmroute.view import ANSWER_MIME, RunView
+from jupyter_llmroute.terminal import TerminalScreen, figures_line, head
+from jupyter_llmroute.view import ANSWER_MIME, KEPT_IN_FACTS, SHOWN_IN_CARD, RunView
 
 REQUEST = Request(question="write a function that parses ISO dates")
 HOSTILE = "<img src=x onerror=alert(1)>`|*[a](javascript:b)\n\u202egnp.exe"
 
 
 def routed(*models: str, service: str = "gpu") -> Routed:
-    what = classify_text(REQUEST.question)
-    endpoints = (
+    return route_of(
         Endpoint(
             name=service,
             provider="openai",
@@ -40,6 +41,10 @@ def routed(*models: str, service: str = "gpu") -> Routed:
         ),
         Endpoint(name="old", provider="ollama", base_url="http://127.0.0.1:2", health=Health.DOWN, detail="refused"),
     )
+
+
+def route_of(*endpoints: Endpoint) -> Routed:
+    what = classify_text(REQUEST.question)
     snapshot = Snapshot(endpoints=endpoints, catalog=Catalog.load(), routing={})
     route = select(what, Context(request=REQUEST), snapshot, Policy())
     return Routed(classification=what, route=route)
@@ -113,6 +118,102 @@ def test_a_failed_attempt_is_named_beside_the_one_that_answered() -> None:
     assert view.facts().model == "mistral-7b"
     assert [a.model for a in view.response().attempts] == ["phi-4"]
     assert "failed   phi-4 on gpu: it broke off" in head(view)
+
+
+FIRST = "phi-4 on gpu, which was wanted first, did not answer"
+
+LEVELS = {
+    Level.PRIMARY: f"1 attempt failed before this one; {FIRST}",
+    Level.FALLBACK_MODELS: f"fallback models: {FIRST}",
+    Level.REDUCED_CONTEXT: f"reduced context: the question goes without cells and earlier answers; {FIRST}",
+    Level.SMALLEST_MODEL: f"smallest model: the question alone goes to the one that needs least memory; {FIRST}",
+}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_how_far_it_fell_back_is_said_in_plain_words(level: Level) -> None:
+    failed = AttemptFailed(attempt=Attempt(number=1, service="gpu", model="phi-4", error="it broke off"))
+    second = started("mistral-7b", number=2).model_copy(update={"level": level})
+    view = view_of(routed("phi-4", "mistral-7b"), started(), failed, second, TextDelta(text="x"))
+    assert (view.facts().level, view.facts().fallback) == (level, LEVELS[level])
+    assert f"> {LEVELS[level]}  " in view.bundle()["text/markdown"]
+    assert f"instead  {LEVELS[level]}" in head(view)
+    assert view.response().level is level
+
+
+def test_a_first_answer_and_a_failure_of_the_last_are_no_fallback() -> None:
+    failed = AttemptFailed(attempt=Attempt(number=1, service="gpu", model="phi-4", error="it broke off"))
+    for events in ((started(),), (started(), failed), ()):
+        assert view_of(routed("phi-4"), *events).facts().fallback is None
+
+
+@pytest.mark.parametrize(
+    ("is_cold", "events", "elapsed_s", "said"),
+    [
+        (False, [], 5.0, None),
+        (True, [], 0.0, "not in memory yet, loading, 0 s"),
+        (True, [], 12.0, "not in memory yet, loading, 12 s"),
+        (False, [Waiting(reason="loading", elapsed_s=12.3)], 0.0, "loading, 12 s"),
+        (False, [Waiting(reason="loading", elapsed_s=12.3)], 15.0, "loading, 15 s"),
+        (True, [Waiting(reason="loading", elapsed_s=1.0)], 0.0, "loading, 1 s"),
+        (True, [Waiting(reason="loading", elapsed_s=1.0), ReasoningDelta(text="hm")], 9.0, None),
+        (True, [TextDelta(text="x")], 9.0, None),
+        (True, [Waiting(reason="loading", elapsed_s=9.0), started(number=2)], 1.0, None),
+    ],
+)
+def test_what_is_waited_for_is_said_until_the_first_token(
+    is_cold: bool, events: list[object], elapsed_s: float, said: str | None
+) -> None:
+    view = view_of(routed("phi-4"), started().model_copy(update={"is_cold": is_cold}), *events)
+    view.note_wait(elapsed_s)
+    assert view.facts().waiting == said
+    assert (said or "loading") in view.bundle()["text/markdown"] or said is None
+    view.interrupt()
+    assert view.facts().waiting is None
+
+
+def test_a_terminal_says_now_and_then_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    view, screen = view_of(routed("phi-4"), started().model_copy(update={"is_cold": True})), TerminalScreen()
+    for elapsed_s in (0.0, 3.0, 10.0, 11.0, 25.0):
+        view.note_wait(elapsed_s)
+        screen.update(view, final=False)
+    said = [line for line in capsys.readouterr().out.split("\n") if line.startswith("waiting")]
+    assert said == [f"waiting  not in memory yet, loading, {elapsed} s" for elapsed in (10, 25)]
+    view.apply(Waiting(reason="loading", elapsed_s=31.0))
+    screen.update(view, final=False)
+    assert capsys.readouterr().out == "waiting  loading, 31 s\n\n"
+
+
+@pytest.mark.parametrize(
+    ("window", "is_assumed", "is_exact", "said"),
+    [
+        (None, False, False, "about 42 tokens sent with In[3]"),
+        (8192, False, True, "42 of 8,192 tokens sent with In[3]"),
+        (4096, True, False, "about 42 of an assumed 4,096 tokens sent with In[3]"),
+        (8192, True, False, "about 42 of 8,192 tokens sent with In[3]"),  # it was asked to serve that
+    ],
+)
+def test_the_window_is_said_and_whether_it_is_assumed(
+    window: int | None, is_assumed: bool, is_exact: bool, said: str
+) -> None:
+    model = ServedModel(id="phi-4", context_window=4096, window_is_assumed=is_assumed)
+    asked = started().model_copy(update={"context_window": window, "prompt_tokens_exact": is_exact})
+    view = view_of(route_of(Endpoint(name="gpu", provider="x", base_url="http://127.0.0.1:1", models=(model,))), asked)
+    assert figures_line(view) == f"{said} · waiting"
+
+
+def test_all_that_were_not_chosen_are_counted() -> None:
+    many = routed(*(f"model-{letter}-7b" for letter in "abcdefghijklmnopqrstuvwxyz"))
+    many = many.model_copy(update={"route": many.route.model_copy(update={"unranked": 3136})})
+    others = len(many.route.candidates) + len(many.route.rejections)
+    facts = view_of(many).facts()
+    assert len(facts.considered) + facts.more == others - 1 + 3136
+    assert f"and {others - 1 - SHOWN_IN_CARD + 3136:,} more" in view_of(many).bundle()["text/markdown"]
+    rejections = many.route.rejections * 100
+    many = many.model_copy(update={"route": many.route.model_copy(update={"rejections": rejections})})
+    facts = view_of(many).facts()
+    assert len(facts.considered) == KEPT_IN_FACTS
+    assert facts.more == len(many.route.candidates) - 1 + 100 - KEPT_IN_FACTS + 3136
 
 
 def test_thoughts_of_a_failed_attempt_are_not_those_of_the_answer() -> None:

@@ -1,6 +1,7 @@
 import type { IFacts } from './facts.js';
 import {
   STATE_WORDS,
+  andMore,
   figures,
   isBusy,
   label,
@@ -44,6 +45,7 @@ export class Card {
 
   show(facts: IFacts): void {
     this.node.dataset.state = facts.state;
+    this.node.dataset.level = facts.level ?? '';
     this.node.setAttribute('aria-label', label(facts));
     this.node.setAttribute('aria-busy', String(isBusy(facts)));
     this.stop.hidden = !isBusy(facts);
@@ -114,11 +116,13 @@ const SECTIONS: [title: string, content: (facts: IFacts) => IRow[]][] = [
   ['Task', ({ task }) => (task === null ? [] : [taskWords(task), ...task.evidence].map(only))],
   [
     'Considered',
-    facts =>
-      facts.considered.map(one => ({
+    facts => [
+      ...facts.considered.map(one => ({
         cells: [one.model, one.service, one.verdict],
         isChosen: one.model === facts.model && one.service === facts.service
-      }))
+      })),
+      ...[andMore(facts)].filter(one => one !== null).map(more => ({ cells: [more, '', ''] }))
+    ]
   ],
   [
     'Failed attempts',

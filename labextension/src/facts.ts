@@ -44,6 +44,14 @@ export interface IFacts {
   answeredBy: string | null;
   reasons: string[];
   considered: IConsidered[];
+  /** How many others were not chosen, besides those considered here. */
+  more: number;
+  /** How far the question had to fall back: "primary" where the model that was wanted first answers. */
+  level: string | null;
+  /** The same in words. */
+  fallback: string | null;
+  /** Why nothing comes yet, and for how long. */
+  waiting: string | null;
   attempts: IAttempt[];
   /** References of what was sent. */
   context: string[];
@@ -51,6 +59,10 @@ export interface IFacts {
   leftOut: string[];
   promptTokens: number | null;
   promptTokensExact: boolean;
+  /** Tokens that the model serves, prompt and answer together. */
+  contextWindow: number | null;
+  /** True: nobody told it. */
+  windowIsAssumed: boolean;
   completionTokens: number | null;
   timeToFirstTokenS: number | null;
   tokensPerSecond: number | null;
@@ -85,6 +97,10 @@ export function readFacts(json: unknown): IFacts {
       service: text(one.service) ?? '?',
       verdict: text(one.verdict) ?? ''
     })),
+    more: count(it.more) ?? 0,
+    level: text(it.level),
+    fallback: text(it.fallback),
+    waiting: text(it.waiting),
     attempts: entries(it.attempts, one => ({
       model: text(one.model) ?? '?',
       service: text(one.service) ?? '?',
@@ -94,6 +110,8 @@ export function readFacts(json: unknown): IFacts {
     leftOut: texts(it.left_out),
     promptTokens: count(it.prompt_tokens),
     promptTokensExact: it.prompt_tokens_exact === true,
+    contextWindow: count(it.context_window),
+    windowIsAssumed: it.window_is_assumed === true,
     completionTokens: count(it.completion_tokens),
     timeToFirstTokenS: amount(it.time_to_first_token_s),
     tokensPerSecond: amount(it.tokens_per_second),

@@ -1,6 +1,10 @@
 import type { IFacts } from './facts.js';
 
-/** What the card says, in words; no page here. */
+/**
+ * What the card says, in words; no page here.
+ *
+ * `jupyter_llmroute/wording.py` says the same to everybody else; tests/words.json holds both to it.
+ */
 
 export const STATE_WORDS: Record<IFacts['state'], string> = {
   routing: 'Choosing a model',
@@ -24,7 +28,9 @@ export interface INotice {
 
 /** What must be seen without opening anything: an answer cut short, a failure, a fallback. */
 export function notice(facts: IFacts): INotice | null {
-  const lines = [failedBefore(facts), ...ending(facts)].filter(line => line !== null);
+  const lines = [facts.fallback ?? failedBefore(facts), ...ending(facts)].filter(
+    line => line !== null
+  );
   if (lines.length === 0) {
     return null;
   }
@@ -59,9 +65,10 @@ export function whyWords(facts: IFacts): string {
 
 /** The figures at the right of the head line. */
 export function figures(facts: IFacts): string[] {
-  const { promptTokens, timeToFirstTokenS, tokensPerSecond } = facts;
+  const { timeToFirstTokenS, tokensPerSecond } = facts;
   return [
-    promptTokens === null ? null : sent(promptTokens, facts.promptTokensExact),
+    isBusy(facts) ? facts.waiting : null,
+    sent(facts),
     timeToFirstTokenS === null ? null : `first token ${seconds(timeToFirstTokenS)}`,
     tokensPerSecond === null ? null : `${rate(tokensPerSecond)} tokens/s`
   ].filter(one => one !== null);
@@ -81,6 +88,11 @@ export function length(facts: IFacts): string | null {
 /** The name of who answered, where it is not the model that was asked. */
 export function otherName(facts: IFacts): string | null {
   return facts.answeredBy === facts.model ? null : facts.answeredBy;
+}
+
+/** How many others there are besides those in the table. */
+export function andMore(facts: IFacts): string | null {
+  return facts.more === 0 ? null : `and ${number(facts.more)} more`;
 }
 
 /** What went along with the question, and at the end what did not fit. */
@@ -113,8 +125,17 @@ export function seconds(value: number): string {
   return `${number(Math.floor(whole / 60))} min ${whole % 60} s`;
 }
 
-function sent(tokens: number, exact: boolean): string {
-  return `${exact ? '' : '≈ '}${plural(tokens, 'token')} sent`;
+function sent(facts: IFacts): string | null {
+  const { promptTokens, contextWindow } = facts;
+  if (promptTokens === null || promptTokens === 0) {
+    return null;
+  }
+  const about = facts.promptTokensExact ? '' : 'about ';
+  if (contextWindow === null) {
+    return `${about}${plural(promptTokens, 'token')} sent`;
+  }
+  const assumed = facts.windowIsAssumed ? 'an assumed ' : '';
+  return `${about}${number(promptTokens)} of ${assumed}${plural(contextWindow, 'token')} sent`;
 }
 
 function rate(value: number): string {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { readFacts } from '../src/facts.js';
 import {
+  andMore,
   figures,
   isBusy,
   label,
@@ -29,7 +31,7 @@ test('figures name what is known and no more', () => {
     }),
     '312 tokens sent · first token 0.31 s · 57 tokens/s'
   );
-  assert.equal(said({ prompt_tokens: 12431 }), '≈ 12,431 tokens sent');
+  assert.equal(said({ prompt_tokens: 12431 }), 'about 12,431 tokens sent');
   assert.equal(said({ prompt_tokens: 1, prompt_tokens_exact: true }), '1 token sent');
   assert.equal(said({ tokens_per_second: 4.25 }), '4.3 tokens/s');
 });
@@ -90,6 +92,40 @@ test('a fallback is always said', () => {
     tone: 'warning',
     lines: ['4 attempts failed before this one: a on s1, b on s2, a on s1, ….']
   });
+});
+
+test('how far it fell back is said in the words that came with the facts', () => {
+  const fallback = 'fallback models: a on s1, which was wanted first, did not answer';
+  const said = (state: string): unknown =>
+    notice(readFacts({ state, attempts: [A], fallback }))?.lines;
+  assert.deepEqual(said('complete'), [fallback]);
+});
+
+test('what is waited for is said while it is waited for', () => {
+  const said = (state: string): string[] =>
+    figures(readFacts({ state, waiting: 'loading, 12 s', prompt_tokens: 42 }));
+  assert.deepEqual(said('waiting'), ['loading, 12 s', 'about 42 tokens sent']);
+  assert.deepEqual(said('interrupted'), ['about 42 tokens sent']);
+});
+
+test('how many others there are is counted', () => {
+  assert.equal(andMore(readFacts({})), null);
+  assert.equal(andMore(readFacts({ more: 3136 })), 'and 3,136 more');
+});
+
+interface IWords {
+  facts: object;
+  figures: string;
+}
+
+test('the page says what all other viewers are told', () => {
+  // The tests are compiled into lib/checked/tests.
+  const file = new URL('../../../tests/words.json', import.meta.url);
+  const words = JSON.parse(readFileSync(file, 'utf8')) as IWords[];
+  assert.ok(words.length > 5);
+  for (const one of words) {
+    assert.equal(figures(readFacts(one.facts)).join(' · '), one.figures);
+  }
 });
 
 test('a failure says what happened, or that nobody wrote it down', () => {
