@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -130,6 +130,12 @@ class Snapshot(Value):
     def __eq__(self, other: Any) -> bool:
         # Without this, whether a roster was worked out yet would count.
         return isinstance(other, Snapshot) and self.__dict__ == other.__dict__
+
+    def __copy__(self) -> Self:
+        # The copy may be given other values than those that the roster was worked out of.
+        copied = super().__copy__()
+        copied._roster = None
+        return copied
 
     def roster(self, policy: Policy) -> Roster:
         """Return the models under a policy; the second time for the same one, the same roster."""
