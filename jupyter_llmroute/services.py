@@ -10,7 +10,7 @@ from jupyter_llmroute.inert import plain_line
 from jupyter_llmroute.table import LONGEST, Table
 from jupyter_llmroute.wording import PRODUCTS, and_more
 
-COLUMNS = ("server", "product", "address", "state", "priority", "models", "in memory", "window")
+COLUMNS = ("server", "product", "address", "state", "models", "in memory", "window", "priority")
 
 NAMED = 3
 """Models of a server that are named in its row; `%llm_models` has them all."""
@@ -44,18 +44,20 @@ def _row(endpoint: Endpoint) -> tuple[str, ...]:
         plain_line(PRODUCTS.get(endpoint.provider, endpoint.provider)),
         plain_line(endpoint.base_url) or "this machine",
         plain_line(_state(endpoint), LONGEST),
-        str(endpoint.priority),
         _names(endpoint.models),
         _names(loaded) or ("none" if any(model.loaded is False for model in endpoint.models) else ""),
         _windows(endpoint.models),
+        str(endpoint.priority),
     )
 
 
 def _state(endpoint: Endpoint) -> str:
+    # The address stands beside it.
+    detail = endpoint.detail.removeprefix(endpoint.base_url).removeprefix(":").strip()
     if endpoint.health is not Health.WELL:
-        return ": ".join(part for part in (endpoint.health.value, endpoint.detail) if part)
-    if endpoint.detail:
-        return endpoint.detail
+        return ": ".join(part for part in (endpoint.health.value, detail) if part)
+    if detail:
+        return detail
     if not endpoint.models:
         return "it serves no model"
     return "well" if endpoint.base_url else "starts when asked"

@@ -33,6 +33,7 @@ from jupyter_llmroute.wording import (
     CUT_SHORT,
     CUT_WORDS,
     and_more,
+    failure,
     fell_back,
     percent,
     plural,
@@ -413,5 +414,5 @@ def _headline(facts: AnswerFacts) -> str:
 
 def _failed(attempt: Attempt) -> FailedAttempt:
     return FailedAttempt(
-        model=plain_line(attempt.model), service=plain_line(attempt.service), error=plain_line(attempt.error, 400)
+        model=plain_line(attempt.model), service=plain_line(attempt.service), error=plain_line(failure(attempt), 400)
     )

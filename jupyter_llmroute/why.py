@@ -19,6 +19,7 @@ from jupyter_llmroute.inert import inert_line, plain_line
 from jupyter_llmroute.view import RunView, figures
 from jupyter_llmroute.wording import (
     and_more,
+    failure,
     fell_back,
     percent,
     plural,
@@ -215,7 +216,7 @@ def _attempts(view: RunView) -> Iterator[str]:
         following = (after.model, after.service, after.level) if after else None
         if after is None and is_open and started:
             following = (started.model, started.service, started.level)
-        yield f"{_asked(attempt)}: {attempt.failure or 'error'}: {attempt.error} → {_then(attempt, following)}"
+        yield f"{_asked(attempt)}: {attempt.failure or 'error'}: {failure(attempt)} → {_then(attempt, following)}"
     if is_open and started:
         facts = view.facts()
         yield f"{who(started.model, started.service)} ({started.level}): {', '.join((facts.state, *figures(facts)))}"

@@ -103,6 +103,12 @@ def sent(tokens: int, *, is_exact: bool, window: int | None = None, is_assumed: 
     return f"{about}{tokens:,} of {'an assumed ' if is_assumed else ''}{plural(window, 'token')} sent"
 
 
+def failure(attempt: Attempt) -> str:
+    """Return what went wrong, without the names of model and server, which stand before it wherever it is shown."""
+    named = who(attempt.model, attempt.service)
+    return attempt.error.removeprefix(f"{named}: ").removeprefix(f"{named} ")
+
+
 def waiting(elapsed_s: float, *, reason: str | None, is_cold: bool) -> str | None:
     """Return why nothing comes yet, and for how long; `None` where nothing is known to be in the way."""
     if reason is None and not is_cold:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,22 @@ from jupyter_llmroute.core.embedded import Running
 
 MODEL = "SmolLM2-135M-Instruct.Q4_1"
 
+HOME = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+"""Where the commands keep what they see, where no test of before has made a home with a model in it."""
+
 
 def run(*argv: str, stdin: str = "", **env: str) -> "subprocess.CompletedProcess[str]":
     """Run `jupyter-llmroute` as its own process."""
     script = Path(sys.executable).with_name("jupyter-llmroute")
     command = [str(script)] if script.exists() else [sys.executable, "-m", "jupyter_llmroute.cli"]
     settings = str(Path(__file__).parent / "data" / "embedded-only.yaml")
+    home = os.environ.get("LLMROUTE_HOME", HOME.name)
     return subprocess.run(
         [*command, *argv],
         input=stdin,
         capture_output=True,
         encoding="utf-8",
-        env={**os.environ, "LLMROUTE_SETTINGS": settings, **env},
+        env={**os.environ, "LLMROUTE_SETTINGS": settings, "LLMROUTE_HOME": home, **env},
     )
 
 
@@ -54,8 +59,35 @@ def test_classify_names_the_line_that_does_not_read(line: str) -> None:
 
 def test_services_lists_what_runs(embedded: Running) -> None:
     done = run("services")
-    assert done.stdout.split()[:2] == ["server", "address"]
+    assert done.stdout.split()[:2] == ["server", "product"]
     assert MODEL in done.stdout
+
+
+def test_models_are_listed_and_ranked_for_a_task(embedded: Running) -> None:
+    assert run("models").stdout.split()[:2] == ["model", "servers"]
+    ranked = run("models", "--task", "coding", "--scores").stdout
+    assert "for coding" in ranked
+    assert MODEL in ranked
+    assert "measured: Run here, on the embedded server" in ranked
+    assert run("models", "--find", "no such").stdout == "No row holds 'no such'.\n"
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--all",)])
+def test_route_explains_its_decision_on_request(more: tuple[str, ...], embedded: Running) -> None:
+    done = run("route", "fix this: KeyError", "--max-tokens", "5", "--why", *more)
+    assert done.returncode == 0
+    why = done.stdout.partition("fix this: KeyError\n\nTask\n")[2]
+    assert f"Wanted first: {MODEL} on embedded, " in why
+    assert "Where its ratings come from" in why
+    assert ("What came of it" in why) is (more != ("--dry-run",))
+
+
+def test_a_failure_is_explained_too(embedded: Running) -> None:
+    done = run("route", "-m", "phi4", "hi", "--why")
+    assert done.returncode == 1
+    assert "No model can answer this" in done.stdout
+    assert f"not asked for: {MODEL} on embedded: only phi4 was asked for" in done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_route_streams_the_answer_under_the_decision(embedded: Running) -> None:

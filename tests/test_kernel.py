@@ -15,6 +15,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 from nbclient import NotebookClient
 
 from jupyter_llmroute.core.embedded import Running
+from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.view import ANSWER_MIME
 
 # Without chance and surroundings the model goes on for more than 900 tokens: it is never done before the interrupt.
@@ -201,10 +202,46 @@ def test_dry_run_asks_nobody(kernel: Kernel) -> None:
     assert kernel.value("id(_route)") == before
 
 
-def test_services_are_a_table(kernel: Kernel) -> None:
-    ran = kernel.run("%llm_services")
-    assert "| embedded | built in |" in ran.last["text/markdown"]
-    assert "SmolLM2-135M-Instruct.Q4_1" in ran.last["text/plain"]
+WIDGET = "application/vnd.jupyter.widget-view+json"
+TABLES = {
+    "%llm_services": "| embedded | llama.cpp, built in | this machine |",
+    "%llm_models": "| SmolLM2-135M-Instruct.Q4\\_1 | embedded |",
+    "%llm_models coding": " points, about ",
+    "%llm_models --task documentation": "| for documentation |",
+    "%llm_models --scores": "| documentation |",
+    "%llm_models --find smollm": "SmolLM2",
+}
+
+
+@pytest.mark.parametrize("line", TABLES)
+def test_servers_and_models_are_tables_with_controls_of_their_own(kernel: Kernel, line: str) -> None:
+    controls, table = kernel.run(line).bundles
+    assert set(controls) == {WIDGET, "text/plain"}
+    assert set(table) == {"text/markdown", "text/plain"}
+    assert TABLES[line] in table["text/markdown"]
+    assert "SmolLM2-135M-Instruct.Q4_1" in table["text/plain"]
+    (alone,) = kernel.run(f"{line} --text").bundles
+    assert alone["text/markdown"].split("\n")[:2] == table["text/markdown"].split("\n")[:2]
+
+
+def test_the_last_decision_is_explained_in_the_words_of_the_card(kernel: Kernel) -> None:
+    card = kernel.run("%%route --max-tokens 5\nfix this: KeyError").last[ANSWER_MIME]
+    (why,) = kernel.run("%llm_why").bundles
+    assert set(why) == {"text/markdown", "text/plain"}
+    plain = why["text/plain"].split("\n")
+    assert plain[0] == "fix this: KeyError"
+    for reason in card["reasons"]:
+        assert f"  {reason}" in plain
+    assert "SmolLM2-135M-Instruct.Q4_1 on embedded (primary): complete, " in why["text/plain"]
+    assert "measured: Run here, on the embedded server" in why["text/plain"]
+
+
+def test_what_is_known_of_servers_is_kept_in_the_sessions_own_home(kernel: Kernel, embedded_home: Path) -> None:
+    kernel.run("%%route --max-tokens 5\nhello")
+    kernel.run("%unload_ext jupyter_llmroute\n%load_ext jupyter_llmroute")
+    path = StateFile.of_user().path
+    assert embedded_home in path.parents
+    assert path.is_file()
 
 
 def test_the_last_question_is_asked_again(kernel: Kernel) -> None:
@@ -213,7 +250,7 @@ def test_the_last_question_is_asked_again(kernel: Kernel) -> None:
     assert ran.last[ANSWER_MIME]["state"] == "complete"
     assert kernel.value("_route.question").strip() == "once more"
     shown = kernel.run("%llm_retry").bundles
-    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    assert WIDGET in shown[0]
     assert shown[1:] == [{"text/plain": ""}]  # the place for the answer, outside the widget
 
 

@@ -253,7 +253,7 @@ def test_services_and_models_are_tables(terminal: Terminal) -> None:
         terminal.uses(one, other)
         _, services = terminal.run("%llm_services")
         head, *rows = services.strip().splitlines()
-        assert head.split() == ["server", "product", "address", "state", "priority", "models", "in", "memory", "window"]
+        assert head.split() == ["server", "product", "address", "state", "models", "in", "memory", "window", "priority"]
         told = [["s0", "llama.cpp", one.url, "well"], ["s1", "llama.cpp", other.url, "well"]]
         assert [row.split()[:4] for row in rows] == told
         _, models = terminal.run("%llm_models --cached")

@@ -31,6 +31,13 @@ def test_one_row_a_server_the_preferred_first() -> None:
     ("endpoint", "column", "said"),
     [
         (DOWN, "state", "down: it refused the connection"),
+        (
+            server(
+                "a", base_url="http://127.0.0.1:1", health=Health.DOWN, detail="http://127.0.0.1:1 is gone: start it"
+            ),
+            "state",
+            "down: is gone: start it",
+        ),
         (server("a", health=Health.WANTS_KEY, detail="set its api_key"), "state", "wants a key: set its api_key"),
         (server("a", QWEN, health=Health.LOADING), "state", "loading"),
         (server("a"), "state", "it serves no model"),

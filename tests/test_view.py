@@ -120,6 +120,20 @@ def test_a_failed_attempt_is_named_beside_the_one_that_answered() -> None:
     assert "failed   phi-4 on gpu: it broke off" in head(view)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("phi-4 on gpu: busy; ask again", "busy; ask again"),
+        ("phi-4 on gpu stopped in the middle", "stopped in the middle"),
+        ("no such model", "no such model"),
+    ],
+)
+def test_a_failed_attempt_is_named_once(error: str, said: str) -> None:
+    view = view_of(AttemptFailed(attempt=Attempt(number=1, service="gpu", model="phi-4", error=error)))
+    assert f"failed: phi-4 on gpu: {said}" in view.bundle()["text/markdown"]
+    assert f"failed   phi-4 on gpu: {said}" in head(view)
+
+
 FIRST = "phi-4 on gpu, which was wanted first, did not answer"
 
 LEVELS = {

@@ -13,6 +13,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from jupyter_llmroute.view import ANSWER_MIME
 
+from ..scripted import llamacpp, nobody, text_reply
+from ..servers import PRODUCTS
+
 if TYPE_CHECKING:
     from .conftest import Lab
 
@@ -141,3 +144,57 @@ def test_a_retry_is_chosen_in_a_widget_and_answered_outside_it(page: Page, open_
     output(page, ROUTE_CELL + 1).get_by_role("button", name="Retry").click()
     expect(output(page, ROUTE_CELL + 1).locator(".jp-llmroute-card")).to_have_attribute("data-state", "complete")
     expect(output(page, ROUTE_CELL + 1)).to_contain_text("Asked again: SmolLM2-135M-Instruct.Q4_1 on embedded")
+
+
+SERVERS = """
+services:
+  ollama: {{enabled: false}}
+  llamacpp: {{enabled: false}}
+  custom_endpoints:
+    - {{name: ollama, endpoint: '{ollama}', api_style: ollama}}
+    - {{name: studio, endpoint: '{studio}', priority: 2}}
+    - {{name: gone, endpoint: '{gone}'}}
+embedded: {{enabled: false}}
+"""
+
+
+def test_servers_models_and_the_decision_are_shown_with_controls(
+    page: Page, lab: Lab, open_notebook: OpenNotebook, tmp_path: Path, errors_seen: list[str]
+) -> None:
+    busy = text_reply("busy", 503)
+    with PRODUCTS["ollama"].open() as ollama, llamacpp(busy, model="Qwen/Qwen3-8B-GGUF") as studio, nobody() as gone:
+        settings = tmp_path / "llmroute.yaml"
+        settings.write_text(SERVERS.format(ollama=ollama.url, studio=studio.url, gone=gone))
+        open_notebook("01_first_route.ipynb")
+        page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+        run_cell(page, 0, f"%env LLMROUTE_SETTINGS={settings}\n%load_ext jupyter_llmroute")
+        run_cell(page, 1, "%llm_services")
+        services = output(page, 1)
+        expect(services.get_by_role("button", name="Refresh")).to_be_visible()
+        expect(services.locator("table")).to_contain_text("refused the connection")
+        run_cell(page, 2, "%llm_models coding")
+        models = output(page, 2)
+        expect(models.locator("tbody tr")).to_have_count(4)
+        expect(models).to_contain_text("as Qwen/Qwen3-8B-GGUF")
+        screenshot(page, "services")
+        models.locator("table").scroll_into_view_if_needed()
+        screenshot(page, "models")
+        models.get_by_label("Find").fill("llama3.2")
+        expect(models.locator("tbody tr")).to_have_count(1)
+        models.get_by_label("Find").fill("")
+        models.get_by_label("Sort by").select_option("model")
+        expect(models.locator("tbody tr").first).to_contain_text("gpt-oss:120b-cloud")
+        models.get_by_role("button", name="Close").click()
+        expect(models.get_by_role("button", name="Refresh")).to_have_count(0)
+        expect(models.locator("tbody tr")).to_have_count(4)
+        run_cell(page, 3, "%%route --no-context\nfix this: KeyError: 'id'")
+        card = output(page, 3).locator(".jp-llmroute-card")
+        expect(card).to_have_attribute("data-state", "complete")
+        expect(card).to_contain_text("which was wanted first, did not answer")
+        run_cell(page, 4, "%llm_why")
+        why = output(page, 4)
+        expect(why).to_contain_text("Wanted first: ")
+        expect(why).to_contain_text("which was wanted first, did not answer")
+        why.scroll_into_view_if_needed()
+        screenshot(page, "why")
+        assert errors_seen == []
