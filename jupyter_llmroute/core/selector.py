@@ -25,7 +25,7 @@ from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Expected
 from jupyter_llmroute.core.tokens import DENSEST
 from jupyter_llmroute.core.values import Value
 
-RANKED = 12
+RANKED = 8
 """Candidates of one route: more than any question may try."""
 
 STICKY_GAIN = 3.0

@@ -21,7 +21,7 @@ from jupyter_llmroute.core.policy import Policy, check_model, check_name
 from jupyter_llmroute.core.prompt import answer_reserve
 from jupyter_llmroute.core.route import Rejection, RejectionReason
 from jupyter_llmroute.core.settings import TaskRouting
-from jupyter_llmroute.core.speed import Prior, prior
+from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Prior, prior
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
@@ -203,7 +203,8 @@ class Snapshot(Value):
             ]
         )
         answer_s, is_loaded = ANSWER_TOKENS * guess.token_s, model.loaded is not False
-        ceiling = max(scores) - time_cost(answer_s + (0 if is_loaded else guess.load_s), self.patience_s)
+        least_s = answer_s + OVERHEAD_TOKENS * guess.prompt_token_s + (0 if is_loaded else guess.load_s)
+        ceiling = max(scores) - time_cost(least_s, self.patience_s)
         names = (model.id, info.id)
         return Row(
             endpoint=endpoint,
