@@ -25,6 +25,10 @@ def token_server(tokens: int, every_s: float) -> Iterator[str]:
         urls.put(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         await stop.wait()
         server.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True)

@@ -21,6 +21,7 @@ from jupyter_llmroute.core.snapshot import (
     Snapshot,
     time_cost,
 )
+from jupyter_llmroute.core.speed import OVERHEAD_TOKENS
 from jupyter_llmroute.core.task import Task
 
 POLICY = Policy.from_settings(SecuritySettings())
@@ -238,6 +239,7 @@ def test_no_score_exceeds_what_a_row_promises():
     for row in rows(server("phi4:14b", model("qwen3:8b", loaded=False), model("smollm2:135m", context_window=512))):
         for t in range(len(TASKS)):
             seconds = ANSWER_TOKENS * row.guess.token_s + (0 if row.is_loaded else row.guess.load_s)
+            seconds += OVERHEAD_TOKENS * row.guess.prompt_token_s
             assert row.scores[t] + row.gains[t] - time_cost(seconds, 30.0) <= row.promise[t] + 1e-9
 
 
