@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
+from pydantic import SecretStr
 
 from jupyter_llmroute.core.errors import LLMRouteError, RouteFailed
 from jupyter_llmroute.core.events import Event
@@ -37,11 +38,13 @@ def router(
     retries: int = 0,
     state: StateFile | None = None,
     each: Mapping[str, object] | None = None,
+    keys: Mapping[str, SecretStr] | None = None,
     **settings: Any,
 ) -> Router:
     """A router of servers by name, the first of them preferred; `each` has more settings of all of them."""
     endpoints = [
         {"name": name, "endpoint": url, "priority": rank, "max_retries": retries, **(each or {})}
+        | ({"api_key": keys[name]} if keys else {})
         for rank, (name, url) in enumerate(servers.items())
     ]
     limits = {"rescan_s": 3600, "scan_s": 30, **settings.pop("limits", {})}
