@@ -14,11 +14,12 @@ from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.inert import plain_line
 from jupyter_llmroute.services import NOTHING_FOUND
 from jupyter_llmroute.table import Table
-from jupyter_llmroute.wording import parameters, points, publications, ratings, window
+from jupyter_llmroute.wording import file_size, parameters, points, publications, ratings, window
 
-COLUMNS = ("model", "servers", "family", "parameters", "file", "quantisation", "window", "in memory", "can")
+WHO = ("model", "servers")
 NOT_ASKED = "cannot be asked"
-
+PROPERTIES = ("window", "in memory", "size", "file", "quantisation", "family", "can")
+"""What matters most stands first: a page may be too narrow for the others."""
 
 UNRANKED = 1 << 30
 """The rank of what is no candidate: behind all of them."""
@@ -56,14 +57,13 @@ def table(decision: Decision, task: Task | None = None, *, scores: bool = False)
     groups = sorted(grouped(offers(decision)), key=place)
     ranked = (f"for {task}",) if task else ()
     behind = f"below the first {len(decision.route.candidates)}"
-    named = (*COLUMNS[:2], *(str(each) for each in Task)) if scores else COLUMNS
     cells = _scores if scores else _properties
     rows = (
-        (*_name(group), *(_points(group, behind) for _ in ranked), *cells(group), _not_asked(group)) for group in groups
+        (*_name(group), *(_points(group, behind) for _ in ranked), _not_asked(group), *cells(group)) for group in groups
     )
     sources = [source for group in groups for source in group[0].info.sources.values()] if scores else []
     return Table(
-        columns=(*named[:2], *ranked, *named[2:], NOT_ASKED),
+        columns=(*WHO, *ranked, NOT_ASKED, *(map(str, Task) if scores else PROPERTIES)),
         rows=tuple(rows),
         notes=tuple(publications(decision.snapshot.catalog, sources)),
         nothing=NOTHING_FOUND,
@@ -130,14 +130,20 @@ def _properties(group: list[Offer]) -> tuple[str, ...]:
         return plain_line(_by_server(group, say), 300)
 
     return (
-        plain_line(_family(group)),
-        each(lambda offer: parameters(offer.model.parameters or offer.info.parameters)),
-        each(lambda offer: f"{offer.model.size_bytes / 1e9:.1f} GB" if offer.model.size_bytes else ""),
-        each(lambda offer: offer.model.quantisation or ""),
         each(lambda offer: window(offer.model) if offer.model.chat else ""),
         each(lambda offer: {True: "yes", False: "no", None: ""}[offer.model.loaded]),
+        each(lambda offer: parameters(offer.model.parameters or offer.info.parameters)),
+        _files(group),
+        each(lambda offer: offer.model.quantisation or ""),
+        plain_line(_family(group)),
         each(lambda offer: ", ".join(sorted(offer.model.capabilities))),
     )
+
+
+def _files(group: list[Offer]) -> str:
+    """Return the size of the file, or of the smallest and the largest where the servers have different ones."""
+    told = sorted(offer.model.size_bytes for offer in group if offer.model.size_bytes)
+    return " to ".join(dict.fromkeys(file_size(size) for size in (*told[:1], *told[-1:])))
 
 
 def _scores(group: list[Offer]) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def _reasons(decision: Decision, chosen: Candidate) -> Iterator[str]:
             (taken.queue_s, "to wait for other questions"),
         )
         yield "the seconds: " + ", ".join(f"{value:.1f} {words}" for value, words in named if value)
-        yield f"the points: {_points(decision, chosen, taken)}"
+        yield f"the points: {_points(decision, chosen, taken)}, which makes {chosen.score:.1f}"
 
 
 def _points(decision: Decision, chosen: Candidate, taken: Expected) -> str:

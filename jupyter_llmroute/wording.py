@@ -177,6 +177,13 @@ def parameters(number: int | None) -> str:
     return f"{number / 1e9:.1f}B" if number >= 1e9 else f"{number / 1e6:.0f}M"
 
 
+def file_size(size_bytes: int) -> str:
+    """Return the size of a model's file; nothing of one that is too small to hold a model."""
+    if size_bytes < 1e6:
+        return ""
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+
+
 def origin(source: str) -> str:
     """Return a score's source as it is shown beside the score."""
     return "guessed from its size" if source == GUESSED else source

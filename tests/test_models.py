@@ -26,7 +26,7 @@ def test_a_model_of_several_servers_is_one_row() -> None:
         "model": "qwen3:8b",
         "servers": "desk, studio as Qwen/Qwen3-8B-GGUF",
         "family": "qwen3",
-        "parameters": "8.2B",
+        "size": "8.2B",
         "file": "5.2 GB",
         "quantisation": "Q4_K_M on desk; Q8_0 on studio",
         "window": "8,192, up to 40,960 on request on desk; 16,384 on studio",
@@ -53,6 +53,22 @@ def test_rows_are_those_that_comparing_all_with_all_gives() -> None:
         assert all(same_model(group[0].model, offer.model) for offer in group)
     firsts = [group[0].model for group in groups]
     assert not [(a.id, b.id) for n, a in enumerate(firsts) for b in firsts[:n] if same_model(a, b)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((None, None), ""),
+        ((5_225_388_164, None), "5.2 GB"),
+        ((5_225_388_164, 4_700_000_000), "4.7 GB to 5.2 GB"),
+        ((94_000_000, 94_000_001), "94 MB"),
+        ((384, None), ""),
+    ],
+)
+def test_the_sizes_of_its_files_are_told(sizes: tuple[int | None, ...], said: str) -> None:
+    models = (ServedModel(id="qwen3:8b", digest="sha256:aa", size_bytes=size) for size in sizes)
+    (row,) = rows(*(server(f"s{number}", model) for number, model in enumerate(models)))
+    assert row["file"] == said
 
 
 @pytest.mark.parametrize(
@@ -113,10 +129,10 @@ def test_those_that_nobody_ranked_are_said_to_be_below() -> None:
 def test_scores_are_shown_with_their_sources() -> None:
     unknown = server("desk", CODER, ServedModel(id="a-model-of-mine-3b"))
     made = table(decision(unknown), scores=True)
-    assert made.columns == ("model", "servers", *(str(task) for task in Task), NOT_ASKED)
+    assert made.columns == ("model", "servers", NOT_ASKED, *(str(task) for task in Task))
     mine, coder = made.rows
-    assert set(mine[2:6]) == {"52 (guessed from its size)"}
-    assert coder[2].startswith("79 (aider-edit: Aider code editing ")
+    assert set(mine[3:]) == {"52 (guessed from its size)"}
+    assert coder[3].startswith("79 (aider-edit: Aider code editing ")
     assert any(
         note.startswith("aider-edit: Aider: code editing leaderboard") and "https://" in note for note in made.notes
     )

@@ -103,6 +103,7 @@ def test_the_parts_make_up_the_seconds_and_the_points(question: str, history: Hi
     *_, points = lines(made, "Wanted first")
     counted = [float(part.split()[0]) for part in points.removeprefix("the points: ").split(", ") if part[0] in "+-"]
     assert sum(counted) == pytest.approx(made.route.candidates[0].score, abs=0.3)
+    assert points.endswith(f", which makes {made.route.candidates[0].score:.1f}")
 
 
 def test_every_attempt_is_told_with_what_was_done_next() -> None:
