@@ -152,7 +152,9 @@ class _Attempt:
         """Ask, and give what happens."""
         candidate = self._step.candidate
         sent = context.alone() if self._step.is_reduced else context
-        fitted = await fit(candidate, sent, self._provider, self._client, reserve_tokens)
+        fitted = await self._fitted(sent, reserve_tokens)
+        served, wanted = candidate.model.context_window, fitted.chat.window
+        must_grow = bool(served and wanted and wanted > served)  # then it is loaded again
         yield AttemptStarted(
             number=self._number,
             service=candidate.endpoint.name,
@@ -162,7 +164,7 @@ class _Attempt:
             prompt_tokens_exact=fitted.is_exact,
             level=self._step.level,
             context_window=fitted.chat.window,
-            is_cold=candidate.model.loaded is False,
+            is_cold=candidate.model.loaded is False or must_grow,
             context=fitted.context.refs(),
             left_out=fitted.context.left_out,
         )
@@ -182,6 +184,17 @@ class _Attempt:
                 # It is alive: another one would not be sooner, and this one is what was wanted.
                 yield Waiting(reason="loading", elapsed_s=waited_s)
                 await asyncio.sleep(LOADING_POLL_S)
+
+    async def _fitted(self, context: Context, reserve_tokens: int) -> Fitted:
+        """Make the prompt fit, within the time for the question: servers are asked to count."""
+        try:
+            async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
+                return await fit(self._step.candidate, context, self._provider, self._client, reserve_tokens)
+        except TimeoutError as error:
+            raise TimedOut(
+                f"{self._step.candidate.endpoint.name} took longer to count the prompt than a question may "
+                f"(limits.total_s: {self._limits.total_s:g})."
+            ) from error
 
     async def _deltas(self, fitted: Fitted, answer: _Answer) -> AsyncGenerator[Event, None]:
         endpoint = self._step.candidate.endpoint

@@ -81,7 +81,7 @@ class Ledger:
             first_token_s=done.time_to_first_token_s,
             read_tokens=max(0, sent - (done.usage.cached_tokens or 0)),
             tokens_per_second=done.tokens_per_second,
-            was_loaded=not started.is_cold,
+            was_loaded=not (started.is_cold or turn.waited),
         )
         self._breakers[where] = Breaker()
         self._last = key
@@ -122,12 +122,14 @@ class Turn:
         self.started: AttemptStarted | None = None
         self.candidate: Candidate | None = None
         """Whom the attempt asks that is being made, or was made last."""
+        self.waited = False
+        """Whether the attempt waited for a model to be loaded."""
         self._at: str | None = None
 
     def begin(self, started: AttemptStarted) -> None:
         """Note that this server is being asked, and no longer the one before."""
         self.end()
-        self.started, self.candidate = started, _find(self._route, started)
+        self.started, self.candidate, self.waited = started, _find(self._route, started), False
         if self.candidate:
             self._at = place(self.candidate.endpoint)
             self._busy[self._at] += 1

@@ -14,7 +14,7 @@ from jupyter_llmroute.core.classifier import classify
 from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, gather
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
-from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed
+from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import execute
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
@@ -147,6 +147,8 @@ class Router:
         match event:
             case AttemptStarted():
                 turn.begin(event)
+            case Waiting():
+                turn.waited = True
             case AttemptFailed():
                 self._ledger.note_failure(turn, event.attempt)
                 self._lookout.forget()
@@ -158,8 +160,13 @@ class Router:
     async def _decide(self, request: Request) -> tuple[Context, Routed]:
         context = await gather(request, self.sources)
         what = classify(request, context)
-        snapshot, history = await self._seen(), self._ledger.history()
+        snapshot, history = await self._seen(), await self._ledger.recall()
         route = select(what, context, snapshot, self.policy, history)
+        if not route.candidates and any(r.reason is RejectionReason.BREAKER_OPEN for r in route.rejections):
+            # Nobody else could answer: who is left alone is looked at now, and asked if it is well.
+            await self.services(refresh=True)
+            snapshot, history = await self._seen(), history.with_pauses_over()
+            route = select(what, context, snapshot, self.policy, history)
         self.last_decision = Decision(
             classification=what,
             wish=Wish.of(context),
@@ -171,13 +178,12 @@ class Router:
         return context, Routed(classification=what, route=route, context=context.refs())
 
     async def _seen(self) -> Snapshot:
-        """Return what a decision rests on; the same value for as long as nothing new is seen."""
+        """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
         endpoints = await self.services()
-        seen_at = self._lookout.seen_at
-        before = self._snapshot
-        if before is None or before.endpoints is not endpoints or before.seen_at != seen_at:
+        seen_at, before = self._lookout.seen_at, self._snapshot
+        if before is None or (before.endpoints is not endpoints and before.endpoints != endpoints):
             memory_gb = self.settings.models.memory_gb
-            self._snapshot = before = Snapshot(
+            self._snapshot = Snapshot(
                 endpoints=endpoints,
                 catalog=self.catalog,
                 routing=self.settings.task_routing,
@@ -187,7 +193,10 @@ class Router:
                 patience_s=self.settings.limits.patience_s,
                 seen_at=seen_at,
             )
-        return before
+        elif before.seen_at != seen_at:
+            self._snapshot = before.seen_again(seen_at)
+        assert self._snapshot
+        return self._snapshot
 
 
 def _nobody(request: Request, route: Route) -> Exception:

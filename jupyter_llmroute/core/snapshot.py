@@ -137,6 +137,12 @@ class Snapshot(Value):
         copied._roster = None
         return copied
 
+    def seen_again(self, seen_at: float) -> Snapshot:
+        """Return the same with a newer look that showed nothing new; what was worked out holds."""
+        again = self.model_copy(update={"seen_at": seen_at})
+        again._roster = self._roster
+        return again
+
     def roster(self, policy: Policy) -> Roster:
         """Return the models under a policy; the second time for the same one, the same roster."""
         # The very same, first: it is asked for with every question, and comparing networks takes longer than scoring.

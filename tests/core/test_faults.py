@@ -378,42 +378,52 @@ def left_alone(events: Sequence[Any]) -> list[str]:
 async def look_until_it_may_be_asked(asked: Any) -> None:
     """Look at metadata, as often as it takes until the pause is over."""
     async with asyncio.timeout(PATIENCE_S):
-        while not (await asked.decide(Request(question="Why?"))).route.candidates:
+        while left_alone([await asked.decide(Request(question="Why?"))]):
             await asked.services(refresh=True)
 
 
+async def fail_three_times(asked: Any) -> None:
+    for _ in range(3):
+        assert (await ask(asked, service="a")).lines == ["ask a", "a failed: ServerFailure"]
+
+
 async def test_a_server_that_fails_again_and_again_is_left_alone_and_looked_at_before_it_is_asked_again():
-    with llamacpp([FAILS, FAILS, FAILS, OK]) as a:
-        async with router({"a": a.url}, limits=BREAKER) as asked:
-            for _ in range(3):
-                assert (await ask(asked)).lines == ["ask a", "a failed: ServerFailure"]
+    with llamacpp([FAILS, FAILS, FAILS, OK]) as a, llamacpp(says("Yes")) as b:
+        async with router({"a": a.url, "b": b.url}, limits=BREAKER) as asked:
+            await fail_three_times(asked)
             opened_at = time.time()
-            outcome = await ask(asked)
-            assert (outcome.lines, left_alone(outcome.events)) == ([], ["a"])
-            assert "failed 3 times in a row; left alone for" in str(outcome.error)
-            assert chats(a) == 3
+            decision = await asked.decide(Request(question="Why?"))
+            assert left_alone([decision]) == ["a"]
+            [why] = [each.detail for each in decision.route.rejections if each.service == "a"]
+            assert why.startswith("failed 3 times in a row; left alone for")
 
             async with asyncio.timeout(PATIENCE_S):
                 while time.time() < opened_at + BREAKER["breaker_s"]:
                     await asked.decide(Request(question="Why?"))
-            decision = await asked.decide(Request(question="Why?"))
-            assert left_alone([decision]) == ["a"], "nobody has looked since"
+            assert left_alone([await asked.decide(Request(question="Why?"))]) == ["a"], "nobody has looked since"
 
             await look_until_it_may_be_asked(asked)
             assert chats(a) == 3, "it was looked at, not asked"
-            assert (await ask(asked)).lines == ["ask a", *YES]
+            assert (await ask(asked, service="a")).lines == ["ask a", *YES]
     assert chats(a) == 4
 
 
 async def test_one_more_failure_is_enough_for_a_server_that_was_left_alone():
-    with llamacpp([FAILS]) as a:
-        async with router({"a": a.url}, limits=BREAKER) as asked:
-            for _ in range(3):
-                await ask(asked)
+    with llamacpp([FAILS]) as a, llamacpp(says("Yes")) as b:
+        async with router({"a": a.url, "b": b.url}, limits=BREAKER) as asked:
+            await fail_three_times(asked)
             await look_until_it_may_be_asked(asked)
-            assert (await ask(asked)).lines == ["ask a", "a failed: ServerFailure"]
-            assert left_alone((await ask(asked)).events) == ["a"]
-    assert chats(a) == 4
+            assert (await ask(asked, service="a")).lines == ["ask a", "a failed: ServerFailure"]
+            assert left_alone([await asked.decide(Request(question="Why?"))]) == ["a"]
+
+
+async def test_where_nobody_else_could_answer_the_one_that_is_left_alone_is_looked_at_and_asked():
+    with llamacpp([FAILS, FAILS, FAILS, OK]) as a:
+        async with router({"a": a.url}, limits={**BREAKER, "breaker_s": 3600}) as asked:
+            await fail_three_times(asked)
+            looks = [each.line for each in a.asked].count("GET /v1/models")
+            assert (await ask(asked)).lines == ["ask a", *YES]
+            assert [each.line for each in a.asked].count("GET /v1/models") > looks
 
 
 async def test_an_answer_makes_all_failures_forgotten():
@@ -445,22 +455,19 @@ async def test_what_says_nothing_against_a_server_does_not_count(name):
 async def test_the_others_are_asked_while_one_is_left_alone():
     with llamacpp([FAILS]) as a, llamacpp(says("Yes")) as b:
         async with router({"a": a.url, "b": b.url}, limits={**BREAKER, "breaker_s": 3600}) as asked:
-            for _ in range(3):
-                assert (await ask(asked, service="a")).lines == ["ask a", "a failed: ServerFailure"]
+            await fail_three_times(asked)
             outcome = await ask(asked)
             assert (outcome.lines, left_alone(outcome.events)) == (THEN_B, ["a"])
-            pinned = await ask(asked, service="a")
-    assert (pinned.lines, left_alone(pinned.events)) == ([], ["a"])
     assert chats(a) == 3
 
 
 async def test_what_one_process_leaves_alone_another_does_too(tmp_path):
     limits = {**BREAKER, "breaker_s": 3600}
-    with llamacpp([FAILS]) as a:
-        async with router({"a": a.url}, limits=limits, state=StateFile(tmp_path)) as first:
-            for _ in range(3):
-                await ask(first)
-        async with router({"a": a.url}, limits=limits, state=StateFile(tmp_path)) as second:
+    with llamacpp([FAILS]) as a, llamacpp(says("Yes")) as b:
+        urls = {"a": a.url, "b": b.url}
+        async with router(urls, limits=limits, state=StateFile(tmp_path)) as first:
+            await fail_three_times(first)
+        async with router(urls, limits=limits, state=StateFile(tmp_path)) as second:
             outcome = await ask(second)
-    assert (outcome.lines, left_alone(outcome.events)) == ([], ["a"])
+    assert (outcome.lines, left_alone(outcome.events)) == (THEN_B, ["a"])
     assert chats(a) == 3
