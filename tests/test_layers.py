@@ -43,9 +43,10 @@ CORE_LAYERS = (
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "inert", "response"),
-    ("view",),
-    ("services", "terminal"),
+    ("", "__version__", "inert", "response", "wording"),
+    ("view", "table"),
+    ("services", "terminal", "why"),
+    ("models",),
     ("bridge", "notebook"),
     ("widgets", "magics", "cli", "tour", "server"),
 )

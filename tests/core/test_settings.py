@@ -81,7 +81,10 @@ def test_defaults_are_those_of_the_documentation():
         Task.DOCUMENTATION: 8192,
     }
     assert settings.security.allow_external is False
-    assert settings.security.allowed_hosts == ("localhost", "127.0.0.1", "host.docker.internal")
+    # The last two are this machine as well, as Podman and Docker Model Runner call it from within a container.
+    assert settings.security.allowed_hosts == (
+        "localhost", "127.0.0.1", "host.docker.internal", "host.containers.internal", "model-runner.docker.internal",
+    )  # fmt: skip
     assert settings.security.allowed_cidrs == ("192.168.0.0/16", "10.0.0.0/8", "172.16.0.0/12")
     assert settings.embedded.idle_timeout_s == 15 * 60
 
