@@ -18,17 +18,20 @@ from jupyter_llmroute.core.errors import RefusedOption, RouteFailed
 from jupyter_llmroute.core.request import CellRef, Request
 from jupyter_llmroute.core.route import RejectionReason
 from jupyter_llmroute.core.state import StateFile
+from jupyter_llmroute.core.task import Task
 
 from ..scripted import (
     CUT,
     HANG,
     LOADING,
     OVERFLOW,
+    TAG,
     Reply,
     delta,
     html,
     json_reply,
     llamacpp,
+    ollama,
     says,
     sse,
     text_reply,
@@ -311,6 +314,24 @@ async def test_several_replicas(name):
         assert [attempt.service for attempt in outcome.error.attempts] == [
             line.removeprefix("ask ") for line in expected if line.startswith("ask")
         ]
+
+
+async def test_of_a_dead_server_no_other_model_is_asked():
+    other = TAG | {"name": "llama3.2:3b", "model": "llama3.2:3b", "digest": "a80c4f"}
+    with ExitStack() as opened, llamacpp(says("Yes"), model="spare") as b:
+        a = ollama(tags=[TAG, other]).__enter__()
+        lists = {"primary_models": ["qwen3:8b", "llama3.2:3b"], "fallback_models": ["spare"]}
+        async with router({"a": a.url, "b": b.url}, task_routing=dict.fromkeys(Task, lists)) as asked:
+            await asked.services()
+            opened.enter_context(gone(a))
+            outcome = await ask(asked)
+    assert outcome.lines == [
+        "ask a",
+        "a failed: Unreachable",
+        "ask b: fallback models",
+        "'Yes'",
+        "b answered: stop",
+    ]
 
 
 async def test_a_server_that_was_restarted_between_two_questions_answers_the_second():

@@ -324,6 +324,17 @@ async def test_lm_studio_never_logs_a_path_that_it_does_not_know(urls, heard, bu
         assert {line(request) for request in town.asked[title]} - known_to_lm_studio(build) <= {"GET /api/v1/models"}
 
 
+async def test_only_who_seems_to_be_lm_studio_is_asked_for_its_greeting(urls, heard):
+    town = Town(urls, heard)
+    town.places = {place(title, 0): title for title in PLACES}
+    await look(town, HOSTS)
+    greeted = {title for title, asked in town.asked.items() if "GET /lmstudio-greeting" in map(line, asked)}
+    on_its_port = {title for title in PLACES if place(title, 0)[1] in PORTS_OF["lmstudio"]}
+    alike = {title for title in PLACES if title.startswith(("lmstudio ", "LM Studio's ", "an Express "))}
+    assert greeted <= on_its_port | alike
+    assert greeted >= {title for title in PLACES if title.startswith("lmstudio ")}
+
+
 async def test_half_open_sockets_are_given_up_after_one_request_each():
     with SUBJECTS[HALF_OPEN].open() as server:
         town = Town({HALF_OPEN: server.url})
