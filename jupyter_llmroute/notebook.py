@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -143,7 +143,7 @@ class NotebookSession:
         self.last = request
         with folded():
             try:
-                self._loop.drain(self._stream(request, view), _Ticker(view, screen))
+                self._loop.drain(self._stream(request, view), Ticker(view, screen))
             except KeyboardInterrupt:
                 view.interrupt()
                 raise
@@ -248,11 +248,12 @@ class NotebookSession:
         return tuple(turns[-limits.max_turns :] if limits.max_turns else ()), tuple(cells)
 
 
-class _Ticker:
+class Ticker:
     """Applies events at once and updates the screen at a tick; the first token and every decision show immediately."""
 
-    def __init__(self, view: RunView, screen: Screen) -> None:
+    def __init__(self, view: RunView, screen: Screen, clock: Callable[[], float] = time.monotonic) -> None:
         self._view = view
+        self._clock = clock
         self._screen = screen
         self._chars = 0
         self._pending = False
@@ -260,23 +261,24 @@ class _Ticker:
         self._asked_at = 0.0
 
     def __call__(self, events: list[Event]) -> None:
+        """Apply what came since the last tick, and show what there is to show."""
         for event in events:
             first_token = event.kind == "text_delta" and not self._view.pieces
             self._view.apply(event)
-            self._asked_at = time.monotonic() if event.kind == "attempt_started" else self._asked_at
+            self._asked_at = self._clock() if event.kind == "attempt_started" else self._asked_at
             self._chars += len(event.text) if event.kind == "text_delta" else 0
             self._pending = True
             if first_token or event.kind not in ("text_delta", "reasoning_delta"):
                 self._next_at = 0.0
         self._count_the_wait()
-        if self._pending and self._view.was_asked and time.monotonic() >= self._next_at:
+        if self._pending and self._view.was_asked and self._clock() >= self._next_at:
             self._screen.update(self._view, final=False)
             self._pending = False
-            self._next_at = time.monotonic() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR)
+            self._next_at = self._clock() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR)
 
     def _count_the_wait(self) -> None:
         """Show each further second in which nothing comes because a model is being loaded."""
-        elapsed_s = float(int(time.monotonic() - self._asked_at))
+        elapsed_s = float(int(self._clock() - self._asked_at))
         if self._view.is_loading and elapsed_s > self._view.waited_s:
             self._view.note_wait(elapsed_s)
             self._pending = True

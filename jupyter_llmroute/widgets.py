@@ -25,6 +25,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
 
     from jupyter_llmroute.inert import plain_line
     from jupyter_llmroute.notebook import OutputScreen
+    from jupyter_llmroute.wording import points, who
 
     free = request.model_copy(update={"model": None, "service": None})
     candidates = session.decide(free).route.candidates
@@ -33,7 +34,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
         return
     picker = ipywidgets.Dropdown(
         options=[
-            (plain_line(f"{c.model.id} on {c.endpoint.name} ({max(0.0, c.score):.0f} points)"), index)
+            (plain_line(f"{who(c.model.id, c.endpoint.name)}, {points(c)}"), index)
             for index, c in enumerate(candidates)
         ],
         description="Ask",
@@ -46,7 +47,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
 
     def ask(_: Any) -> None:
         chosen = candidates[picker.value]
-        line = f"Asked again: {plain_line(chosen.model.id)} on {plain_line(chosen.endpoint.name)}"
+        line = plain_line(f"Asked again: {who(chosen.model.id, chosen.endpoint.name)}")
         shown.update({"text/plain": line}, raw=True)
         for widget in (picker, button, box):
             widget.close()

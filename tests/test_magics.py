@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_llmroute.bridge import Stopped
 from jupyter_llmroute.magics import RouteMagics, split_options
 
-from .scripted import HANG, Scripted, delta, json_reply, llamacpp, says, sse
+from .scripted import HANG, LOADING, Scripted, delta, json_reply, llamacpp, says, sse
 
 SETTINGS = """
 services:
@@ -184,7 +184,8 @@ def test_an_interrupt_keeps_what_had_come_and_tells_the_server(terminal: Termina
         error, printed = terminal.run("%%route -o kept\nhi")
         assert isinstance(error, Stopped)
         assert terminal.shell.user_ns["kept"].state == "interrupted"
-        assert server.chats[0].is_abandoned.result(timeout=30)
+        # The reply hangs: it is over when the client has left, be it before the first piece was written or after.
+        assert server.chats[0].is_abandoned.exception(timeout=30) is None
         assert "Traceback" not in printed
 
 
@@ -269,6 +270,15 @@ def test_services_and_models_are_tables(terminal: Terminal) -> None:
         assert "placed: An opinion" in scored
         assert terminal.run("%llm_models --find 'no such'")[1].strip() == "No row holds 'no such'."
         assert one.chats == other.chats == []
+
+
+def test_a_server_that_loads_its_model_is_waited_for_and_said_to_load(terminal: Terminal) -> None:
+    with llamacpp([json_reply(LOADING, 503), says("here")]) as server:
+        terminal.uses(server)
+        error, printed = terminal.run("%%route\nhi")
+        assert error is None
+        assert "waiting  loading, 0 s\n" in printed
+        assert terminal.shell.user_ns["_route"].attempts == ()
 
 
 def test_why_explains_the_last_question_and_not_a_table_made_since(terminal: Terminal) -> None:

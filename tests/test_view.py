@@ -1,6 +1,7 @@
 """Events become a card, facts and text; names and messages of servers come out inert."""
 
 import json
+from typing import ClassVar
 
 import pytest
 
@@ -23,6 +24,7 @@ from jupyter_llmroute.core.fallback import Level
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.selector import Snapshot, select
+from jupyter_llmroute.notebook import Ticker
 from jupyter_llmroute.response import State
 from jupyter_llmroute.terminal import TerminalScreen, figures_line, head
 from jupyter_llmroute.view import ANSWER_MIME, KEPT_IN_FACTS, SHOWN_IN_CARD, RunView
@@ -196,6 +198,26 @@ def test_a_terminal_says_now_and_then_what_is_waited_for(capsys: pytest.CaptureF
     view.apply(Waiting(reason="loading", elapsed_s=31.0))
     screen.update(view, final=False)
     assert capsys.readouterr().out == "waiting  loading, 31 s\n\n"
+
+
+def test_each_second_of_loading_is_shown_once() -> None:
+    class Shown:
+        said: ClassVar[list[str | None]] = []
+
+        def update(self, view: RunView, *, final: bool) -> None:
+            self.said.append(view.facts().waiting)
+
+    now = [100.0]
+    ticker = Ticker(RunView(REQUEST), Shown(), clock=lambda: now[0])
+    ticker([routed("phi-4"), started().model_copy(update={"is_cold": True})])
+    for later in (100.05, 100.9, 101.0, 101.05, 103.5):
+        now[0] = later
+        ticker([])
+    ticker([TextDelta(text="x")])
+    now[0] = 200.0
+    ticker([])
+    words = "not in memory yet, loading, "
+    assert Shown.said == [f"{words}0 s", f"{words}1 s", f"{words}3 s", None]
 
 
 @pytest.mark.parametrize(
