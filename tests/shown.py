@@ -15,6 +15,11 @@ from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.snapshot import Snapshot
 
+from .servers import PRODUCTS
+
+NO_OTHERS = ", ".join(f"{name}: {{enabled: false}}" for name in PRODUCTS)
+"""Of the section `services` of a settings file: whatever else runs on this machine is not looked for."""
+
 HOSTILE = "<img src=x onerror=alert(1)>`|*[a](javascript:b)\n\u202egnp.exe$x$ ![](https://evil.example/p)"
 """A name that is a tag, code, a cell's end, a link, a line, a direction, mathematics and a picture."""
 

@@ -11,6 +11,8 @@ import pytest
 
 from jupyter_llmroute.core.embedded import Running
 
+from .shown import NO_OTHERS
+
 MODEL = "SmolLM2-135M-Instruct.Q4_1"
 
 HOME = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -135,7 +137,7 @@ def test_settings_that_do_not_read_are_named(tmp_path: Path) -> None:
 
 def test_without_any_server_it_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
-    path.write_text("services: {ollama: {enabled: false}, llamacpp: {enabled: false}}\nembedded: {enabled: false}")
+    path.write_text(f"services: {{{NO_OTHERS}}}\nembedded: {{enabled: false}}")
     done = run("route", "hi", LLMROUTE_SETTINGS=str(path))
     assert done.returncode == 1
     assert "No model server was found on this machine. Start one" in done.stderr

@@ -12,12 +12,10 @@ from jupyter_llmroute.bridge import Stopped
 from jupyter_llmroute.magics import RouteMagics, split_options
 
 from .scripted import HANG, LOADING, Scripted, delta, json_reply, llamacpp, says, sse
+from .shown import NO_OTHERS
 
 SETTINGS = """
-services:
-  ollama: {{enabled: false}}
-  llamacpp: {{enabled: false}}
-  custom_endpoints: [{endpoints}]
+services: {{custom_endpoints: [{endpoints}], {others}}}
 embedded: {{enabled: false}}
 """
 
@@ -34,7 +32,7 @@ class Terminal:
         urls = [server if isinstance(server, str) else server.url for server in servers]
         endpoints = ", ".join(f"{{name: s{n}, endpoint: '{url}', priority: {n}}}" for n, url in enumerate(urls))
         path = self._folder / "llmroute.yaml"
-        path.write_text(SETTINGS.format(endpoints=endpoints))
+        path.write_text(SETTINGS.format(endpoints=endpoints, others=NO_OTHERS))
         self._patch.setenv("LLMROUTE_SETTINGS", str(path))
         self.shell.run_line_magic("load_ext", "jupyter_llmroute")
 

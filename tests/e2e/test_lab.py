@@ -15,6 +15,7 @@ from jupyter_llmroute.view import ANSWER_MIME
 
 from ..scripted import llamacpp, nobody, text_reply
 from ..servers import PRODUCTS
+from ..shown import NO_OTHERS
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -148,12 +149,14 @@ def test_a_retry_is_chosen_in_a_widget_and_answered_outside_it(page: Page, open_
 
 SERVERS = """
 services:
-  ollama: {{enabled: false}}
-  llamacpp: {{enabled: false}}
-  custom_endpoints:
-    - {{name: ollama, endpoint: '{ollama}', api_style: ollama}}
-    - {{name: studio, endpoint: '{studio}', priority: 2}}
-    - {{name: gone, endpoint: '{gone}'}}
+  {{
+    custom_endpoints: [
+      {{name: desk, endpoint: '{ollama}', api_style: ollama}},
+      {{name: studio, endpoint: '{studio}', priority: 2}},
+      {{name: gone, endpoint: '{gone}'}},
+    ],
+    {others}
+  }}
 embedded: {{enabled: false}}
 """
 
@@ -164,7 +167,7 @@ def test_servers_models_and_the_decision_are_shown_with_controls(
     busy = text_reply("busy", 503)
     with PRODUCTS["ollama"].open() as ollama, llamacpp(busy, model="Qwen/Qwen3-8B-GGUF") as studio, nobody() as gone:
         settings = tmp_path / "llmroute.yaml"
-        settings.write_text(SERVERS.format(ollama=ollama.url, studio=studio.url, gone=gone))
+        settings.write_text(SERVERS.format(ollama=ollama.url, studio=studio.url, gone=gone, others=NO_OTHERS))
         open_notebook("01_first_route.ipynb")
         page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
         run_cell(page, 0, f"%env LLMROUTE_SETTINGS={settings}\n%load_ext jupyter_llmroute")
