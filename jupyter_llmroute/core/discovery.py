@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.errors import AuthenticationNeeded, LLMRouteError, ModelLoading, ServerBusy, SettingsError
-from jupyter_llmroute.core.probe import Probe
+from jupyter_llmroute.core.probe import Answer, Probe
 from jupyter_llmroute.core.providers import Provider
 from jupyter_llmroute.core.settings import CustomEndpoint, ServiceSettings, Settings
 from jupyter_llmroute.core.values import Value
@@ -169,8 +169,8 @@ async def _look(
     except LLMRouteError as error:
         return _endpoint(place, place.dialect or UNMARKED, Health.DOWN, str(error)) if place.configured else None
     if name is None:
-        detail = "something answers there, and it is no model server that is known"
-        return _endpoint(place, place.dialect or UNMARKED, Health.DOWN, detail) if place.configured else None
+        unknown = _unknown(await probe.get("/v1/models"))
+        return _endpoint(place, place.dialect or UNMARKED, *unknown) if place.configured else None
     if place.settings is None:
         service = settings.services.by_name.get(name, ServiceSettings())
         if not service.enabled:
@@ -245,6 +245,13 @@ async def _is_of(name: str, provider: Provider, probe: Probe) -> bool:
     except Exception as error:  # a third party's code: whatever it raises must not stop the rest
         warnings.warn(f"The provider {name!r} failed at {probe.base_url}: {error!r}", stacklevel=2)
         return False
+
+
+def _unknown(answer: Answer) -> tuple[Health, str]:
+    """Return how a server is of which nobody can tell what it is; several say nothing more while they start."""
+    if answer.status == 503:
+        return Health.LOADING, "it says that it is not ready (HTTP 503): it starts, or has too much to do"
+    return Health.DOWN, "something answers there, and it is no model server that is known"
 
 
 def _health_of(error: LLMRouteError) -> Health:

@@ -237,6 +237,15 @@ async def test_a_server_that_reads_its_model_is_loading():
     assert (endpoint.provider, endpoint.health) == ("llamacpp", Health.LOADING)
 
 
+@pytest.mark.parametrize("body", [Reply((), 503), json_reply(LOADING, 503), text_reply("starting", 503)])
+async def test_who_only_says_that_it_is_not_ready_is_loading_where_the_user_named_it(body):
+    with Scripted({}, otherwise=body) as server:
+        (endpoint,) = await look(customs(custom("mine", server.url)))
+        assert (endpoint.health, endpoint.models) == (Health.LOADING, ())
+        assert "not ready (HTTP 503)" in endpoint.detail
+        assert await look(providers=dialects(ollama=server.url)) == ()
+
+
 async def test_a_half_open_server_costs_one_request_and_no_more_than_the_limit():
     """The next request would take the limit once more."""
     with Scripted({}, otherwise=Reply((HANG,))) as server:
