@@ -135,8 +135,7 @@ def expected(decision: Decision, candidate: Candidate) -> Expected | None:
     is_loaded = model.loaded is not False and (
         model.context_window is None or wish.needed_tokens <= model.context_window
     )
-    found = history.speeds.get(row.key, Speed()).expected(
-        row.guess,
+    found = history.speeds.get(row.key, Speed()).learnt(row.guess).expected(
         prompt_tokens=min(wish.prompt_tokens, row.window or wish.prompt_tokens),
         answer_tokens=ANSWER_TOKENS,
         is_loaded=is_loaded,

@@ -59,6 +59,13 @@ def no_server_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert not left
 
 
+@pytest.fixture(autouse=True)
+def no_state_of_the_users(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what tests see and learn of servers away from what the user's own programs know."""
+    if "LLMROUTE_HOME" not in os.environ:
+        monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture(scope="session")
 def demo_model() -> Path:
     """The demonstration model, fetched where it is not there yet."""

@@ -28,10 +28,21 @@ UNMARKED = "openai"
 ASSUMED_WINDOW = 4096
 """Tokens that are counted on where a server neither tells its window nor refuses what does not fit it.
 
-The smallest default of the servers that are known: Ollama's on most machines, and KoboldCpp's of before.
+The default of several servers: Ollama's on most machines, and KoboldCpp's of before. A dialect whose servers have a
+smaller one says so itself.
 """
 
 HERE = "127.0.0.1"
+
+AT_ONE_TIME = 128
+"""Places that are looked at together: fewer than the connections of a client, so that an answer that begins meanwhile
+does not wait for one."""
+
+MOST_MODELS = 2000
+"""Models of one server that are taken; no machine serves more."""
+
+UNNAMED = "found by chance, and nobody knows what it is: name it in your settings if it may see your text"
+"""Why models of a server without a mark are not asked where nobody named it: it may be a gateway to anywhere."""
 
 
 class Place(Value):
@@ -104,7 +115,7 @@ def places(settings: Settings, providers: Mapping[str, Provider], hosts: Sequenc
     default_urls = [url for p in wanted.values() for url in (() if p.named_urls else p.default_urls)]
     found += [
         Place(base_url=url)
-        for host in (HERE, *hosts)
+        for host in ((HERE, *hosts) if settings.discovery.default_ports else ())
         for url in (_on(host, url) for url in default_urls)
         if _key(url) not in switched_off
     ]
@@ -155,7 +166,13 @@ async def discover(
     SettingsError
         An `api_style` is not one of the dialects; nobody was asked.
     """
-    looks = [_look(place, settings, providers, client) for place in places(settings, providers, hosts)]
+    few = asyncio.Semaphore(AT_ONE_TIME)
+
+    async def look(place: Place) -> Endpoint | None:
+        async with few:
+            return await _look(place, settings, providers, client)
+
+    looks = [look(place) for place in places(settings, providers, hosts)]
     return with_unique_names(endpoint for endpoint in await asyncio.gather(*looks) if endpoint)
 
 
@@ -192,23 +209,35 @@ async def _ask(endpoint: Endpoint, place: Place, probe: Probe, provider: Provide
     except Exception as error:  # a third party's code: whatever it raises must not stop the rest
         detail = f"the provider {endpoint.provider!r} failed: {error!r}"
         return endpoint.model_copy(update={"health": Health.DOWN, "detail": detail})
+    sendable = [model for model in models if _is_text(model.id)]
+    detail = "" if sendable else "it serves no model yet"
+    if len(sendable) > MOST_MODELS:
+        detail = f"it lists {len(sendable):,} models, of which the first {MOST_MODELS:,} are taken"
     window = place.settings.context_window if place.settings else None
-    counted_on = tuple(_with_window(model, window, provider.cuts_silently) for model in models)
-    return endpoint.model_copy(update={"models": counted_on, "detail": "" if models else "it serves no model yet"})
+    counted_on = [_with_window(model, window, provider.cuts_silently) for model in sendable[:MOST_MODELS]]
+    if endpoint.provider == UNMARKED and not place.configured:
+        counted_on = [model.model_copy(update={"remote": model.remote or UNNAMED}) for model in counted_on]
+    return endpoint.model_copy(update={"models": tuple(counted_on), "detail": detail})
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be sent: JSON can spell half a character, UTF-8 cannot."""
+    return name.isprintable() or not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _with_window(model: ServedModel, window: int | None, cuts_silently: bool) -> ServedModel:
     """Return a model with the window to count on, where the server does not tell one."""
-    if model.context_window or not (window or cuts_silently):
+    is_told = model.context_window and not model.window_is_assumed
+    if is_told or not (window or model.context_window or cuts_silently):
         return model
-    return model.model_copy(update={"context_window": window or ASSUMED_WINDOW, "window_is_assumed": window is None})
+    assumed = model.context_window or ASSUMED_WINDOW
+    return model.model_copy(update={"context_window": window or assumed, "window_is_assumed": window is None})
 
 
 async def _recognise(place: Place, probe: Probe, providers: Mapping[str, Provider]) -> str | None:
     """Return the dialect's name. Who needs fewest requests is asked first; the unmarked one is what remains."""
     if place.dialect:
-        await probe.get("/")  # is anybody there?
-        return place.dialect
+        return place.dialect  # whether anybody is there shows when it is asked for its models
     answer = await probe.get("/v1/models")
     # What is found unasked and does not speak JSON there is likely an app of other kind: it is spared the questions
     # of those whose port it is not.

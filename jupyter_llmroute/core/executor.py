@@ -23,6 +23,7 @@ from jupyter_llmroute.core.errors import (
     PeerError,
     PolicyRefusal,
     RouteFailed,
+    ServerFailure,
     TimedOut,
     TruncatedContext,
     UserError,
@@ -45,11 +46,19 @@ from jupyter_llmroute.core.providers import Chunk, Provider
 from jupyter_llmroute.core.route import Route
 from jupyter_llmroute.core.settings import Limits
 
+MOST_CHARS = 4_000_000
+"""A longer answer is none: the largest windows hold a million tokens."""
+
 LOADING_POLL_S = 1.0
 """Seconds after which a server that reads its model is asked again."""
 
 CERTAIN_TOKENS = 256
 """A prompt of fewer words than this is cut by nobody; whatever is counted of it, the answer is one to all of it."""
+
+NEARLY_FULL = 0.7
+"""Of the window: who counts more than this, and far more than was estimated, may have cut the prompt."""
+
+FAR_MORE = 1.25
 
 EXACTLY = 0.95
 """Of an exact count, what an honest server reports at least: some leave the template's first tokens out."""
@@ -88,23 +97,35 @@ async def execute(
     while (step := next_step(route, tried, limits.attempts, has_context=bool(context.refs()))) is not None:
         if time.monotonic() + step.pause_s >= deadline:
             break
+        if step.pause_s >= LOADING_POLL_S:
+            yield Waiting(reason=f"waiting {step.pause_s:.0f} s to ask again", elapsed_s=0.0)
         await asyncio.sleep(step.pause_s)
         attempt = _Attempt(len(tried) + 1, step, providers[step.candidate.endpoint.provider], client, limits, deadline)
         visible = False
         try:
             async with contextlib.aclosing(attempt.events(context, reserve_tokens)) as events:
                 async for event in events:
-                    visible = visible or isinstance(event, TextDelta)
+                    visible = visible or (isinstance(event, TextDelta) and not event.text.isspace())
                     yield event
             return
-        except (PeerError, PolicyRefusal) as error:
-            tried.append(Tried(step, error))
+        except UserError:
+            raise
+        except Exception as error:
+            failure = _ours(error, step)
+            tried.append(Tried(step, failure))
             yield AttemptFailed(attempt=_failed(len(tried), tried[-1]))
-            if visible or not error.may_fall_back:
-                raise
+            if visible or not failure.may_fall_back:
+                raise failure from (None if failure is error else error)
     attempts = tuple(_failed(number, past) for number, past in enumerate(tried, start=1))
     told = "; ".join(f"{attempt.model} on {attempt.service}: {attempt.error}" for attempt in attempts)
     raise RouteFailed(f"No model could answer; {len(attempts)} tried. {told}", attempts)
+
+
+def _ours(error: Exception, step: Step) -> PeerError | PolicyRefusal:
+    """Return the failure of an attempt; a provider is a third party's code, and may raise whatever it likes."""
+    if isinstance(error, PeerError | PolicyRefusal):
+        return error
+    return ServerFailure(f"The provider {step.candidate.endpoint.provider!r} failed: {error!r}.")
 
 
 def _failed(number: int, past: Tried) -> Attempt:
@@ -174,7 +195,7 @@ class _Attempt:
                 async with contextlib.aclosing(self._deltas(fitted, answer)) as deltas:
                     async for delta in deltas:
                         yield delta
-                yield answer.completed(fitted)
+                yield answer.completed(fitted, may_cut=self._provider.cuts_silently)
                 return
             except ModelLoading:
                 waited_s = time.monotonic() - answer.sent_at
@@ -215,6 +236,8 @@ class _Attempt:
             async with asyncio.timeout(max(0.0, min(ends, self._deadline) - now)):
                 return await anext(chunks, None)
         except TimeoutError as error:
+            if answer.is_finished:
+                return None  # it is complete, and only the connection was left open
             if self._deadline <= ends:
                 raise TimedOut(
                     f"{answer.who} took longer than a question may (limits.total_s: {limits.total_s:g})."
@@ -238,25 +261,40 @@ class _Answer:
         self.began = False
         self._step = step
         self._has_text = False
+        self._chars = 0
         self._finish_reason: str | None = None
         self._answered_by: str | None = None
         self._usage = Usage()
         self.sent_at = time.monotonic()
         self._first_at = self._last_at = self.sent_at
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the server said that the answer is complete."""
+        return self._finish_reason is not None
+
     def take(self, chunk: Chunk) -> None:
-        """Note a chunk's facts and the time."""
+        """Note a chunk's facts and the time.
+
+        Raises
+        ------
+        BrokenStream
+            The answer is longer than any answer.
+        """
+        self._chars += len(chunk.text) + len(chunk.reasoning)
+        if self._chars > MOST_CHARS:
+            raise BrokenStream(f"{self.who} sent more than {MOST_CHARS:,} characters, and no end.")
         if chunk.text or chunk.reasoning:
             self._last_at = time.monotonic()
             self._first_at = self._first_at if self.began else self._last_at
             self.began = True
-        self._has_text = self._has_text or bool(chunk.text)
+        self._has_text = self._has_text or bool(chunk.text.strip())
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._answered_by = chunk.answered_by or self._answered_by
         self._usage = chunk.usage or self._usage
 
-    def completed(self, fitted: Fitted) -> Completed:
-        """Return how the answer ended.
+    def completed(self, fitted: Fitted, *, may_cut: bool) -> Completed:
+        """Return how the answer ended; `may_cut` is whether such a server may cut a prompt without a word.
 
         Raises
         ------
@@ -269,7 +307,7 @@ class _Answer:
         """
         if self._finish_reason is None:
             raise BrokenStream(f"{self.who} stopped without saying that its answer was complete.")
-        self._raise_if_cut(fitted)
+        self._raise_if_cut(fitted, may_cut)
         if not self._has_text:
             raise EmptyAnswer(
                 f"{self.who} ended without a word (finish reason {self._finish_reason!r}): "
@@ -286,11 +324,12 @@ class _Answer:
             tokens_per_second=self._speed(),
         )
 
-    def _raise_if_cut(self, fitted: Fitted) -> None:
-        """Raise when the server counted fewer tokens than were sent.
+    def _raise_if_cut(self, fitted: Fitted, may_cut: bool) -> None:
+        """Raise when the server counted fewer tokens than were sent, or may have cut a prompt that it counted.
 
         What was sent is certain where the server counted it before; otherwise it has at least as many tokens as words.
-        Not the estimate: of blanks, rules and rows of signs it may be several times too high.
+        Not the estimate: of blanks, rules and rows of signs it may be several times too high. Where it was far too low
+        and the prompt nearly fills its place, the rest of it may have been cut away.
         """
         counted = self._usage.prompt_tokens
         least = least_tokens(fitted.chat.messages)
@@ -301,6 +340,17 @@ class _Answer:
                 f"{self.who} read only {counted:,} tokens of a prompt of at least {least:,}: it cut the prompt without "
                 f"a word, so this is no answer to all of it; send less, or serve the model with a larger window.",
                 prompt_tokens=counted,
+            )
+        window, estimated = fitted.chat.window, fitted.chat.prompt_tokens
+        if not (counted and window and may_cut) or fitted.is_exact:
+            return
+        if counted > NEARLY_FULL * window and counted > FAR_MORE * estimated:
+            raise TruncatedContext(
+                f"{self.who} read {counted:,} tokens where about {estimated:,} were estimated, and its window of "
+                f"{window:,} is nearly full: it may have cut the prompt without a word; send less, or serve the model "
+                f"with a larger window.",
+                prompt_tokens=counted,
+                context_window=window,
             )
 
     def _speed(self) -> float | None:

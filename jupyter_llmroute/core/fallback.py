@@ -16,7 +16,6 @@ from jupyter_llmroute.core.errors import (
     ContextOverflow,
     LLMRouteError,
     OutOfMemory,
-    PeerError,
     PolicyRefusal,
     ServerBusy,
     ServerFailure,
@@ -94,6 +93,8 @@ def next_step(route: Route, tried: Sequence[Tried], attempts: int, *, has_contex
         return Step(candidate=route.candidates[0], level=Level.PRIMARY) if route.candidates and attempts else None
     if len(tried) >= attempts or not getattr(tried[-1].error, "may_fall_back", False):
         return None
+    if has_context and (refitted := _refitted(tried)):
+        return refitted
     others = [*_others(route, tried)]
     if again := _again(tried, is_last=not others):
         return again
@@ -118,6 +119,17 @@ def _again(tried: Sequence[Tried], *, is_last: bool) -> Step | None:
     if not is_last and pause_s > SHORT_PAUSE_S:
         return None
     return step.model_copy(update={"pause_s": pause_s})
+
+
+def _refitted(tried: Sequence[Tried]) -> Step | None:
+    """Return the same again with the window that its server has just told, where it was thought to be larger."""
+    step, error = tried[-1]
+    told = error.context_window if isinstance(error, ContextOverflow) else None
+    believed = step.candidate.model.context_window
+    if not told or step.is_reduced or (believed and believed <= told):
+        return None
+    model = step.candidate.model.model_copy(update={"context_window": told, "window_is_assumed": False})
+    return step.model_copy(update={"candidate": step.candidate.model_copy(update={"model": model}), "pause_s": 0.0})
 
 
 def _pause(error: LLMRouteError, retries: int) -> float:
@@ -188,8 +200,3 @@ def _overflowed(tried: Sequence[Tried]) -> int:
 def _is_too_small(candidate: Candidate, overflowed: int) -> bool:
     window = candidate.model.window_limit or candidate.model.context_window
     return bool(overflowed and window and window <= overflowed)
-
-
-def failure_kind(error: PeerError | PolicyRefusal) -> str:
-    """Return the name of a failure, as it is kept with an attempt: that of its class."""
-    return type(error).__name__

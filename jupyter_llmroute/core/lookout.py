@@ -42,7 +42,9 @@ class Lookout:
         self._endpoints: tuple[Endpoint, ...] | None = None
         self._looking: asyncio.Task[tuple[Endpoint, ...]] | None = None
         self._has_failed = False
-        """Whether something failed since the look that goes on began."""
+        """Whether something failed since the look that goes on began, so that it may not be true any more."""
+        self._windows: dict[tuple[str, str], int] = {}
+        """Windows that servers told by refusing a prompt; by address and model."""
         self.seen_at = 0.0
         """When the servers were last looked at, in seconds since the epoch."""
 
@@ -55,6 +57,8 @@ class Lookout:
             Look now, whenever the last look was.
         """
         is_stale = time.time() - self.seen_at > self._settings.limits.rescan_s
+        if refresh and self._looking:
+            self._has_failed = True  # the look that goes on began before: it is made again
         if (refresh or is_stale or self._endpoints is None) and self._looking is None:
             self._looking = asyncio.create_task(self._look(is_forced=refresh or self.seen_at > 0))
         # What was seen a while ago is good enough to begin with: the new look goes on beside the answer.
@@ -100,8 +104,26 @@ class Lookout:
         hosts = await self._hosts_around()
         look, built_in = await asyncio.gather(self._found(hosts, is_forced), self._embedded.endpoints())
         self.seen_at = look.seen_at
-        self._endpoints = endpoints = with_unique_names((*look.endpoints, *built_in))
+        found = with_unique_names((*look.endpoints, *built_in))
+        self._endpoints = endpoints = tuple(self._with_windows(endpoint) for endpoint in found)
         return endpoints
+
+    def _with_windows(self, endpoint: Endpoint) -> Endpoint:
+        """Return an endpoint with the windows that it told when a prompt was too long."""
+        told = {model.id: self._windows.get((endpoint.base_url, model.id)) for model in endpoint.models}
+        if not any(told.values()):
+            return endpoint
+        models = (
+            model.model_copy(update={"context_window": told[model.id], "window_is_assumed": False})
+            if told[model.id] and (model.context_window is None or model.window_is_assumed)
+            else model
+            for model in endpoint.models
+        )
+        return endpoint.model_copy(update={"models": tuple(models)})
+
+    def note_window(self, base_url: str, model_id: str, window: int) -> None:
+        """Note the window that a server told by refusing a prompt; the next look counts on it."""
+        self._windows[base_url, model_id] = window
 
     async def _hosts_around(self) -> tuple[str, ...]:
         """Return the hosts besides this machine to look at; what machine this is does not change."""

@@ -15,6 +15,8 @@ class RejectionReason(StrEnum):
     POLICY = "policy"
     NOT_WELL = "not well"
     NO_MODELS = "no models"
+    LOADING = "loading"
+    """It reads a model, and does not tell yet which."""
     NOT_ASKED_FOR = "not asked for"
     NOT_A_CHAT_MODEL = "not a chat model"
     EXCLUDED = "excluded"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -15,7 +17,7 @@ from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, g
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
-from jupyter_llmroute.core.executor import execute
+from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
 from jupyter_llmroute.core.memory import total_memory_bytes
@@ -99,7 +101,8 @@ class Router:
         Yields
         ------
         Event
-            Routed first, Completed last.
+            Routed first, Completed last. Routed comes again where nobody could answer at first because a server was
+            reading its model.
 
         Raises
         ------
@@ -112,6 +115,15 @@ class Router:
         """
         context, routed = await self._decide(request)
         yield routed
+        began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
+        while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
+            yield Waiting(reason="loading", elapsed_s=waited_s)
+            await asyncio.sleep(LOADING_POLL_S)
+            await self.services(refresh=True)
+            context, again = await self._decide(request)
+            if again.route != routed.route:
+                routed = again
+                yield routed
         if not routed.route.candidates:
             raise _nobody(request, routed.route)
         answers = execute(
@@ -152,10 +164,13 @@ class Router:
             case AttemptFailed():
                 self._ledger.note_failure(turn, event.attempt)
                 self._lookout.forget()
+                turn.end()
             case Completed():
                 self._ledger.note_answer(turn, event)
                 window = turn.started.context_window if turn.started else None
                 self._lookout.note_loaded(event.service, event.model, window)
+                if window and turn.candidate and turn.candidate.model.context_window is None:
+                    self._lookout.note_window(turn.candidate.endpoint.base_url, event.model, window)
 
     async def _decide(self, request: Request) -> tuple[Context, Routed]:
         context = await gather(request, self.sources)
@@ -180,10 +195,10 @@ class Router:
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
         endpoints = await self.services()
-        seen_at, before = self._lookout.seen_at, self._snapshot
-        if before is None or (before.endpoints is not endpoints and before.endpoints != endpoints):
+        seen_at, snapshot = self._lookout.seen_at, self._snapshot
+        if snapshot is None or (snapshot.endpoints is not endpoints and snapshot.endpoints != endpoints):
             memory_gb = self.settings.models.memory_gb
-            self._snapshot = Snapshot(
+            snapshot = Snapshot(
                 endpoints=endpoints,
                 catalog=self.catalog,
                 routing=self.settings.task_routing,
@@ -193,10 +208,17 @@ class Router:
                 patience_s=self.settings.limits.patience_s,
                 seen_at=seen_at,
             )
-        elif before.seen_at != seen_at:
-            self._snapshot = before.seen_again(seen_at)
-        assert self._snapshot
-        return self._snapshot
+            # Thousands of models take a while: other questions go on meanwhile.
+            await asyncio.to_thread(snapshot.roster, self.policy)
+        elif snapshot.seen_at != seen_at:
+            snapshot = snapshot.seen_again(seen_at)
+        self._snapshot = snapshot
+        return snapshot
+
+
+def _is_waited_for(route: Route) -> bool:
+    """Whether nobody can answer yet, and somebody who is loading soon may."""
+    return not route.candidates and any(r.reason is RejectionReason.LOADING for r in route.rejections)
 
 
 def _nobody(request: Request, route: Route) -> Exception:

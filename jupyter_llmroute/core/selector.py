@@ -92,7 +92,8 @@ def choose(what: Classification, wish: Wish, snapshot: Snapshot, policy: Policy,
     rows, rejections = _asked_for(roster, wish, snapshot)
     judge = _Judge(what, wish, snapshot, history)
     if wish.model or wish.service:
-        best = [scored for row in rows if (scored := judge.score(row))]
+        asked_for = (roster.learnt(row, history.speeds.get(row.key)) for row in rows)
+        best = [scored for row in asked_for if (scored := judge.score(row))]
     else:
         best = _best(judge, roster, history)
     best.sort(key=lambda scored: (scored.place, -scored.score, -scored.tie))
@@ -100,7 +101,7 @@ def choose(what: Classification, wish: Wish, snapshot: Snapshot, policy: Policy,
     return Route(
         candidates=tuple(candidates),
         rejections=(*rejections, *judge.rejections()),
-        smallest=judge.smallest(rows),
+        smallest=judge.smallest(rows, roster),
         unranked=len(rows) - len(candidates) - len(judge.refused),
     )
 
@@ -158,20 +159,17 @@ class _Judge:
         return _Scored(score, -row.rank, row, row.places[self.task])
 
     def _expected_s(self, row: Row) -> float:
-        """Return the seconds that an answer is expected to take; the short way where there is only the guess."""
-        if row.key in self._history.speeds or row.place in self._history.busy:
+        """Return the seconds that an answer is expected to take; the short way where nobody else is being answered."""
+        if row.place in self._history.busy:
             return self._expected(row).total_s
         seconds = row.answer_s + (self._tokens(row) + OVERHEAD_TOKENS) * row.guess.prompt_token_s
         return seconds if self._is_loaded(row) else seconds + row.guess.load_s
 
     def _expected(self, row: Row) -> Expected:
         """Return what an answer is expected to take, by its parts."""
-        tokens, is_loaded = self._tokens(row), self._is_loaded(row)
-        if speed := self._history.speeds.get(row.key):
-            expected = speed.expected(row.guess, prompt_tokens=tokens, answer_tokens=ANSWER_TOKENS, is_loaded=is_loaded)
-        else:
-            prompt_s = (tokens + OVERHEAD_TOKENS) * row.guess.prompt_token_s
-            expected = Expected(0.0 if is_loaded else row.guess.load_s, prompt_s, row.answer_s)
+        expected = row.guess.expected(
+            prompt_tokens=self._tokens(row), answer_tokens=ANSWER_TOKENS, is_loaded=self._is_loaded(row)
+        )
         busy = self._history.busy.get(row.place, 0)
         return expected._replace(queue_s=busy * (expected.prompt_s + expected.answer_s))
 
@@ -234,36 +232,40 @@ class _Judge:
                 detail += assumed if row.model.window_is_assumed else ""
                 yield Rejection(service=row.endpoint.name, model=row.model.id, reason=reason, detail=detail)
 
-    def smallest(self, rows: Iterable[Row]) -> Candidate | None:
+    def smallest(self, rows: Iterable[Row], roster: Roster) -> Candidate | None:
         """Return the first of the rows, smallest first, that can answer, if there is one."""
         found = next((row for row in rows if not self._obstacle(row)), None)
-        return self.candidate(self._scored(found)) if found else None
+        if found is None:
+            return None
+        return self.candidate(self._scored(roster.learnt(found, self._history.speeds.get(found.key))))
 
 
 def _best(judge: _Judge, roster: Roster, history: History) -> list[_Scored]:
-    """Return the best rows, unsorted.
+    """Return the best rows, unsorted, and those in the user's lists.
 
     Rows come in the order of what they promise, so that the search ends where nobody further down can be among the
-    best. Those of which more is known than the promise rests on, and those in the user's lists, are looked at first.
+    best. Those of which more is known than the order rests on are looked at apart.
     """
-    known = {key: roster.by_key[key] for key in (*history.speeds, history.last) if key in roster.by_key}
-    known.update((row.key, row) for row in roster.listed[judge.task])
-    best = [scored for row in known.values() if (scored := judge.score(row))]
-    listed = [scored for scored in best if scored.place[0] < 2]
-    heap = [scored for scored in best if scored.place[0] == 2]
-    heapq.heapify(heap)
-    for row in roster.promising[judge.task]:
-        if len(heap) >= RANKED and row.promise[judge.task] < heap[0].score:
+    task = judge.task
+    listed = {row.key: row for row in roster.listed[task]}
+    known = {key: row for key in (*history.speeds, history.last) if key and (row := roster.by_key.get(key))}
+    heap: list[_Scored] = []
+
+    def consider(row: Row) -> None:
+        if scored := judge.score(row):
+            (heapq.heappush if len(heap) < RANKED else heapq.heappushpop)(heap, scored)
+
+    for row in roster.promising[task]:
+        if len(heap) >= RANKED and row.promise[task] < heap[0].score:
             break
-        if row.key in known:
-            continue
-        if (scored := judge.score(row)) is None:
-            continue
-        if len(heap) < RANKED:
-            heapq.heappush(heap, scored)
-        else:
-            heapq.heappushpop(heap, scored)
-    return [*listed, *heap]
+        if row.key not in known and row.key not in listed:
+            consider(row)
+    for key, row in known.items():
+        learnt = roster.learnt(row, history.speeds.get(key))
+        if key not in listed and (len(heap) < RANKED or learnt.promise[task] + STICKY_GAIN >= heap[0].score):
+            consider(learnt)
+    own = (roster.learnt(row, history.speeds.get(key)) for key, row in listed.items())
+    return [*heap, *(scored for row in own if (scored := judge.score(row)))]
 
 
 def _spread(best: list[_Scored], history: History) -> list[_Scored]:

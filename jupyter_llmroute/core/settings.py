@@ -27,11 +27,20 @@ from jupyter_llmroute.core.values import Value
 _SECRET = re.compile(r"(?<!\[)key|token(?!s)|secret|password", re.IGNORECASE)
 """Of names that may stand before a secret, misspelt ones included."""
 
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+
 OTHER_VARIABLES = frozenset({"SETTINGS", "HOME"})
 """Of those that begin with `LLMROUTE_`, the ones that are no settings."""
 
 FILE = "_file"
 """The argument of `Settings` that carries what the settings file says; `Settings.load` fills it."""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 class ServiceSettings(Value):
@@ -168,12 +177,23 @@ class Limits(Value):
 class DiscoverySettings(Value):
     """Where else servers are looked for."""
 
+    default_ports: bool = Field(
+        True, description="look at the default ports of all servers; `false`: only at what is named"
+    )
     hosts: tuple[str, ...] = Field(
         (), description="other machines on whose default ports is looked too: names or addresses, without port"
     )
     host_machine: bool = Field(
         True, description="in WSL or in a container: look at the machine around it, where its name or address is known"
     )
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host) and not _is_address(host):
+                raise ValueError("a host is a name or an address alone, without scheme, port or network")
+        return hosts
 
 
 class ModelSettings(Value):

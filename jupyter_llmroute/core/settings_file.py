@@ -50,10 +50,17 @@ ONLY_THE_USER: tuple[Key, ...] = (
     ("security", "allowed_cidrs"),
     ("embedded", "model_path"),
     ("discovery", "hosts"),
-    ("services", "*", "models_are_local"),
-    ("services", "custom_endpoints", "*", "models_are_local"),
+    ("models", "memory_gb"),
+    *(
+        (*where, key)
+        for where in (("services", "*"), ("services", "custom_endpoints", "*"))
+        for key in ("models_are_local", "context_window", "api_style", "models_path", "chat_path")
+    ),
 )
-"""Keys that a file which came with a project may not set."""
+"""Keys that a file which came with a project may not set.
+
+Among them how a server is spoken to: who is taken for what it is not may pass text on without a sign.
+"""
 
 
 class SettingsWarning(UserWarning):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr
@@ -21,7 +21,7 @@ from jupyter_llmroute.core.policy import Policy, check_model, check_name
 from jupyter_llmroute.core.prompt import answer_reserve
 from jupyter_llmroute.core.route import Rejection, RejectionReason
 from jupyter_llmroute.core.settings import TaskRouting
-from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Prior, prior
+from jupyter_llmroute.core.speed import Prior, Speed, prior
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
@@ -38,6 +38,9 @@ SMALL_WINDOW_COST = 10.0
 
 PATIENCE_COST = 12.0
 """Points that an answer costs which takes as long as `limits.patience_s`; each further doubling costs as much again."""
+
+ROUNDING = 1e-9
+"""Points by which a sum of other order may come out higher."""
 
 UNKNOWN_BYTES = 4e9
 """Taken for the weights of a model of which neither file nor number of parameters is told: about 7 billion."""
@@ -82,16 +85,30 @@ class Row:
     """Whether its window is smaller than wanted."""
     places: tuple[Place, ...]
     promise: tuple[float, ...]
-    """No score for that task can be higher, as long as nothing was learnt of its speed."""
+    """No score for that task can be higher."""
 
 
 class Roster:
     """The models of one snapshot that may be asked, and those that may not."""
 
-    def __init__(self, rows: list[Row], rejections: list[Rejection]) -> None:
+    def __init__(self, rows: list[Row], rejections: list[Rejection], patience_s: float) -> None:
         self.rows = rows
+        self._patience_s = patience_s
+        self._learnt: dict[str, tuple[Speed, Row]] = {}
         self.rejections = tuple(rejections)
         self.by_key = {row.key: row for row in self.rows}
+
+    def learnt(self, row: Row, speed: Speed | None) -> Row:
+        """Return a row with what was learnt of its speed in place of the guess; worked out once for each speed."""
+        if speed is None:
+            return row
+        kept = self._learnt.get(row.key)
+        if kept is None or kept[0] is not speed:
+            guess = speed.learnt(row.guess)
+            promise = _promise(row.scores, row.gains, guess, row.is_loaded, self._patience_s)
+            again = replace(row, guess=guess, answer_s=ANSWER_TOKENS * guess.token_s, promise=promise)
+            self._learnt[row.key] = kept = (speed, again)
+        return kept[1]
 
     @functools.cached_property
     def promising(self) -> list[list[Row]]:
@@ -169,7 +186,9 @@ class Snapshot(Value):
         names = {(one.model.id, one.info.id) for one in served}
         places = [_places(names, self.routing.get(task, TaskRouting())) for task in TASKS]
         gains = [_gains(self.catalog, task) for task in TASKS]
-        return Roster([self._row(one, rank, places, gains) for rank, one in enumerate(served)], rejections)
+        return Roster(
+            [self._row(one, rank, places, gains) for rank, one in enumerate(served)], rejections, self.patience_s
+        )
 
     def _unwanted(self) -> frozenset[Names]:
         names = {(m.id, self.catalog.describe(m).id) for e in self.endpoints for m in e.models if self.excluded}
@@ -208,9 +227,7 @@ class Snapshot(Value):
                 for gain, small in zip(listed_gains, is_small, strict=True)
             ]
         )
-        answer_s, is_loaded = ANSWER_TOKENS * guess.token_s, model.loaded is not False
-        least_s = answer_s + OVERHEAD_TOKENS * guess.prompt_token_s + (0 if is_loaded else guess.load_s)
-        ceiling = max(scores) - time_cost(least_s, self.patience_s)
+        is_loaded = model.loaded is not False
         names = (model.id, info.id)
         return Row(
             endpoint=endpoint,
@@ -223,18 +240,27 @@ class Snapshot(Value):
             room=window and window - answer_reserve(window, self.reserve_tokens),
             is_loaded=is_loaded,
             guess=guess,
-            answer_s=answer_s,
+            answer_s=ANSWER_TOKENS * guess.token_s,
             scores=scores,
             gains=gains,
             is_listed=tuple([info.id in listed for listed in listed_gains]),
             is_small=is_small,
             places=tuple([listed.get(names, UNLISTED) for listed in places]),
-            promise=tuple([ceiling + gain for gain in gains]),
+            promise=_promise(scores, gains, guess, is_loaded, self.patience_s),
         )
 
     def _is_small(self, window: int | None, task: Task) -> bool:
         routing = self.routing.get(task)
         return bool(routing and window and window < routing.min_context)
+
+
+def _promise(
+    scores: tuple[float, ...], gains: tuple[float, ...], guess: Prior, is_loaded: bool, patience_s: float
+) -> tuple[float, ...]:
+    """Return for each task the score of an answer to an empty prompt, were the best of all tasks the wanted one."""
+    least = guess.expected(prompt_tokens=0, answer_tokens=ANSWER_TOKENS, is_loaded=is_loaded)
+    ceiling = max(scores) - time_cost(least.total_s, patience_s) + ROUNDING
+    return tuple([ceiling + gain for gain in gains])
 
 
 class _Served(NamedTuple):
@@ -261,6 +287,8 @@ def _reject_endpoint(endpoint: Endpoint, policy: Policy) -> Rejection | None:
         return no(RejectionReason.POLICY, verdict.reason)
     if endpoint.health not in (Health.WELL, Health.LOADING):
         return no(RejectionReason.NOT_WELL, endpoint.detail or endpoint.health.value)
+    if not endpoint.models and endpoint.health is Health.LOADING:
+        return no(RejectionReason.LOADING, endpoint.detail or endpoint.health.value)
     if not endpoint.models:
         return no(RejectionReason.NO_MODELS, endpoint.detail or "it serves no model")
     return None

@@ -44,12 +44,34 @@ class Average(Value):
         return math.exp((self.mean * self.weight + math.log(prior) * PRIOR_WEIGHT) / whole)
 
 
+class Expected(NamedTuple):
+    """The seconds that an answer is expected to take."""
+
+    load_s: float
+    prompt_s: float
+    answer_s: float
+    queue_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        """All of it."""
+        return self.load_s + self.prompt_s + self.answer_s + self.queue_s
+
+
 class Prior(NamedTuple):
-    """What a model's size lets one guess, in seconds."""
+    """How fast a model is, in seconds: as its size lets one guess, or as it was learnt."""
 
     load_s: float
     prompt_token_s: float
     token_s: float
+
+    def expected(self, *, prompt_tokens: int, answer_tokens: int, is_loaded: bool) -> Expected:
+        """Return what an answer is expected to take."""
+        return Expected(
+            load_s=0.0 if is_loaded else self.load_s,
+            prompt_s=(prompt_tokens + OVERHEAD_TOKENS) * self.prompt_token_s,
+            answer_s=answer_tokens * self.token_s,
+        )
 
 
 def prior(weights_bytes: float, active_bytes: float) -> Prior:
@@ -65,20 +87,6 @@ def prior(weights_bytes: float, active_bytes: float) -> Prior:
     """
     token_s = 0.01 + active_bytes / 400e9
     return Prior(load_s=0.5 + weights_bytes / 1e9, prompt_token_s=token_s / 20, token_s=token_s)
-
-
-class Expected(NamedTuple):
-    """The seconds that an answer is expected to take."""
-
-    load_s: float
-    prompt_s: float
-    answer_s: float
-    queue_s: float = 0.0
-
-    @property
-    def total_s(self) -> float:
-        """All of it."""
-        return self.load_s + self.prompt_s + self.answer_s + self.queue_s
 
 
 class Speed(Value):
@@ -122,12 +130,12 @@ class Speed(Value):
             learnt["token"] = self.token.with_value(1 / tokens_per_second)
         return self.model_copy(update=learnt)
 
-    def expected(self, guess: Prior, *, prompt_tokens: int, answer_tokens: int, is_loaded: bool) -> Expected:
-        """Return what an answer is expected to take."""
-        learnt_tokens = math.exp(self.prompt.mean) if self.prompt.weight else OVERHEAD_TOKENS
-        first_token_s = self.first_token.blended(learnt_tokens * guess.prompt_token_s)
-        return Expected(
-            load_s=0.0 if is_loaded else self.load.blended(guess.load_s),
-            prompt_s=first_token_s * (prompt_tokens + OVERHEAD_TOKENS) / learnt_tokens,
-            answer_s=answer_tokens * self.token.blended(guess.token_s),
+    def learnt(self, guess: Prior) -> Prior:
+        """Return what is to be expected in place of the guess, in the same terms."""
+        tokens = math.exp(self.prompt.mean) if self.prompt.weight else OVERHEAD_TOKENS
+        first_token_s = self.first_token.blended(tokens * guess.prompt_token_s)
+        return Prior(
+            load_s=self.load.blended(guess.load_s),
+            prompt_token_s=first_token_s / tokens,
+            token_s=self.token.blended(guess.token_s),
         )

@@ -34,7 +34,8 @@ _T = TypeVar("_T")
 _Version = tuple[int, int, int]
 """What tells one file from the next: its number, its time, its size."""
 
-FILE_NAME = "state.json"
+FILE_NAME = "seen.state"
+"""Not `.json`: such files beside it are those of embedded servers, and are cleared away when these are gone."""
 
 MAX_FILE_BYTES = 16 << 20
 """A state file above 16 MiB is not ours; a look at 16 servers of 200 models each is 1.3 MB."""

@@ -22,7 +22,7 @@ LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 
 MAX_PORT = 65535
 
-LIMITS = httpx.Limits(max_connections=64, keepalive_expiry=30)
+LIMITS = httpx.Limits(max_connections=256, keepalive_expiry=30)
 """Connections of one router, and seconds that an unused one is kept."""
 
 

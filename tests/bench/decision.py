@@ -63,7 +63,8 @@ def fleet(models) -> Snapshot:
 def measure(name: str, snapshot: Snapshot) -> None:
     policy = Policy.from_settings(Settings().security)
     learnt = Speed().with_answer(first_token_s=0.3, read_tokens=500, tokens_per_second=40, was_loaded=True)
-    speeds = {place_of(e, m.id): learnt for e in snapshot.endpoints for m in e.models[:3]}
+    # As many as the state file keeps at most.
+    speeds = {place_of(e, m.id): learnt for e in snapshot.endpoints for m in e.models[:31]}
     history = History(now=1.0, speeds=speeds, last=next(iter(speeds)))
     contexts = [Context(request=Request(question=question)) for question in QUESTIONS]
 

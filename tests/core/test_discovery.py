@@ -127,7 +127,7 @@ async def test_with_a_named_dialect_no_other_is_asked():
     with Scripted({"GET /": html(404), "GET /api/tags": json_reply({"models": []})}) as server:
         (endpoint,) = await look(customs(custom("mine", server.url, api_style="ollama")))
     assert (endpoint.provider, endpoint.health) == ("ollama", Health.WELL)
-    assert server.lines == ["GET /", "GET /api/tags", "GET /api/ps"]
+    assert server.lines == ["GET /api/tags", "GET /api/ps"]
 
 
 @pytest.mark.parametrize("how", ["custom", "configured", "known"])

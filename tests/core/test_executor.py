@@ -409,6 +409,83 @@ async def test_an_answer_to_a_prompt_that_was_cut_is_none(question, tokens, is_c
         assert error.prompt_tokens == tokens
 
 
+async def test_far_more_than_was_estimated_in_a_window_that_is_nearly_full_may_be_a_cut_prompt():
+    class MayCut(Plays):
+        cuts_silently = True
+
+    context = Context(request=Request(question="word " * 1000))
+    for provider, kind in ((MayCut, TruncatedContext), (Plays, type(None))):
+        plays = provider(a=[text("Yes"), Chunk(finish_reason="stop", usage=Usage(prompt_tokens=3900))])
+        _, error = await play(plays, route("a", windows={"a": 4096}), context=context)
+        assert type(error) is kind
+
+
+async def test_a_connection_that_is_left_open_after_the_end_fails_no_answer():
+    provider = Plays(a=[text("Yes"), STOP, SILENCE])
+    transcript, error = await play(provider, route("a", stall_s=0.02))
+    assert (transcript, error) == (["ask a", "text 'Yes'", "completed a: stop"], None)
+
+
+async def test_white_space_is_no_word():
+    provider = Plays(a=[text("\n "), STOP], b=[text("\n"), BrokenStream("cut")], c=[text("Yes"), STOP])
+    transcript, error = await play(provider, route("a", "b", "c"))
+    assert error is None
+    assert [line for line in transcript if line.startswith(("ask", "completed"))] == [
+        "ask a",
+        "ask b",
+        "ask c",
+        "completed c: stop",
+    ]
+
+
+async def test_an_answer_without_end_is_none(monkeypatch):
+    provider = Plays(a=[text("x" * 1_000_000)] * 5)
+    transcript, error = await play(provider, route("a"))
+    assert type(error) is BrokenStream
+    assert len(transcript) == 1 + 4 + 1
+    assert "more than 4,000,000 characters" in str(error)
+
+
+@pytest.mark.parametrize("where", ["chat", "count", "window_for"])
+async def test_what_a_providers_own_code_raises_is_a_failure_of_that_server(where):
+    def fail(*_: object) -> None:
+        raise ValueError("a bug")
+
+    class Buggy(Counts):
+        async def chat(self, client, endpoint, chat):
+            if chat.model.id == "a" and where == "chat":
+                fail()
+            async for chunk in super().chat(client, endpoint, chat):
+                yield chunk
+
+        async def count(self, client, endpoint, chat):
+            return (
+                fail() if endpoint.name == "on-a" and where == "count" else await super().count(client, endpoint, chat)
+            )
+
+        def window_for(self, model, needed_tokens):
+            return fail() if model.id == "a" and where == "window_for" else None
+
+    context = Context(request=Request(question="x" * 2940))
+    provider = Buggy(a=[text("No"), STOP], b=[text("Yes"), STOP])
+    transcript, error = await play(provider, route("a", "b", windows={"a": 4096, "b": 8192}), context=context)
+    assert error is None
+    assert "failed a: The provider 'plays' failed: ValueError('a bug')." in transcript
+    assert transcript[-1] == "completed b: stop"
+
+
+async def test_a_window_that_a_server_tells_by_refusing_is_made_use_of():
+    items = tuple(ContextItem(ref=f"In[{number}]", text="word " * 600) for number in range(4))
+    context = Context(request=Request(question="Why?"), items=items)
+    provider = Stumbles(a=[ContextOverflow("too long", context_window=2048)])
+    seen: list[Event] = []
+    _, error = await play(provider, route("a"), context=context, seen=seen)
+    assert error is None
+    first, second = (event for event in seen if event.kind == "attempt_started")
+    assert (len(first.context), first.context_window) == (4, None)
+    assert (second.context, second.context_window, second.level) == (("In[3]",), 2048, "primary")
+
+
 class Counts(Plays):
     """A provider whose servers count a prompt: as many tokens as it has characters."""
 

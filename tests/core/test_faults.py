@@ -174,7 +174,7 @@ AGAIN: dict[str, tuple[list[Reply], dict[str, Any], list[str]]] = {
     "and once more after a while": (
         [Reply((CUT,)), sse(CUT), OK],
         {"retries": 2},
-        ["ask a", "a failed: BrokenStream"] * 2 + ["ask a", *YES],
+        ["ask a", "a failed: BrokenStream"] * 2 + ["waiting 1 s to ask again", "ask a", *YES],
     ),
     "not oftener than it is allowed": (
         [Reply((CUT,))],
@@ -186,7 +186,7 @@ AGAIN: dict[str, tuple[list[Reply], dict[str, Any], list[str]]] = {
     "it says when to come back": (
         [busy(**{"Retry-After": "0"}), busy(**{"Retry-After": "1"}), OK],
         {"retries": 3},
-        ["ask a", "a failed: ServerBusy"] * 2 + ["ask a", *YES],
+        ["ask a", "a failed: ServerBusy"] * 2 + ["waiting 1 s to ask again", "ask a", *YES],
     ),
     "it says to come back when the question is no more": (
         [busy(**{"Retry-After": "40"}), OK],

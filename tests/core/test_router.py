@@ -439,11 +439,22 @@ async def test_after_a_failure_it_looks_again():
 async def test_a_server_that_is_well_again_is_found_by_looking_again():
     with llamacpp() as server:
         server.script[LIST].insert(0, json_reply(LOADING, 503))
-        async with router({"desk": server.url}) as asked:
+        async with router({"desk": server.url}, limits={"first_token_s": 0.01}) as asked:
             error = await refused(asked)
             await asked.services(refresh=True)
             events, _ = await ask(asked)
     assert str(error) == "No model can answer this. desk: desk is reading its model"
+    assert text(events) == "Hello"
+
+
+async def test_where_the_only_server_reads_its_model_it_is_waited_for():
+    with llamacpp() as server:
+        server.script[LIST].insert(0, json_reply(LOADING, 503))
+        async with router({"desk": server.url}) as asked:
+            events, error = await ask(asked)
+    assert error is None
+    assert [event.kind for event in events][:4] == ["routed", "waiting", "routed", "attempt_started"]
+    assert events[1].reason == "loading"
     assert text(events) == "Hello"
 
 

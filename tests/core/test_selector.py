@@ -85,6 +85,8 @@ REJECTIONS = {
         server(model(), health=Health.DOWN), {}, RejectionReason.NOT_WELL, "down"),
     "a server that wants a key": (
         server(model(), health=Health.WANTS_KEY), {}, RejectionReason.NOT_WELL, "wants a key"),
+    "a server that reads a model": (
+        server(health=Health.LOADING), {}, RejectionReason.LOADING, "loading"),
     "a server without models": (server(), {}, RejectionReason.NO_MODELS, "it serves no model"),
     "another server was pinned": (server(model()), {"service": "jan"}, RejectionReason.NOT_ASKED_FOR, "only jan"),
     "another model was pinned": (server(model()), {"model": "phi-4"}, RejectionReason.NOT_ASKED_FOR, "only phi-4"),
@@ -116,7 +118,7 @@ def test_rejection(endpoint: Endpoint, request_: dict[str, Any], reason: Rejecti
     assert rejection.model is None or not whole_server
 
 
-WHOLE_SERVER = (RejectionReason.NOT_WELL, RejectionReason.NO_MODELS, RejectionReason.BREAKER_OPEN)
+WHOLE_SERVER = {RejectionReason[name] for name in ("NOT_WELL", "NO_MODELS", "LOADING", "BREAKER_OPEN")}
 
 
 def test_every_reason_has_its_test():

@@ -42,7 +42,7 @@ def speed(*answers: dict[str, Any]) -> Speed:
 
 
 def expected(learnt: Speed, *, prompt_tokens: int = 936, answer_tokens: int = 100, is_loaded: bool = True) -> Expected:
-    return learnt.expected(GUESS, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens, is_loaded=is_loaded)
+    return learnt.learnt(GUESS).expected(prompt_tokens=prompt_tokens, answer_tokens=answer_tokens, is_loaded=is_loaded)
 
 
 # --- averages ---

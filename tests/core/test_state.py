@@ -201,7 +201,7 @@ def test_where_somebody_else_holds_the_file_it_stays_as_it_is(tmp_path: Path):
     file = StateFile(tmp_path)
     file.update(learning("a"))
     before = file.path.read_bytes()
-    with FileLock(tmp_path / "state.lock"):
+    with FileLock(tmp_path / "seen.lock"):
         file.update(learning("b"))
         assert StateFile(tmp_path).read().speeds, "reading takes no lock"
     assert file.path.read_bytes() == before
@@ -269,7 +269,7 @@ def test_a_folder_in_its_place_stays_there(tmp_path: Path):
     file.update(learning("a"))
     assert file.read() == State()
     assert [path.name for path in file.path.iterdir()] == ["something"]
-    assert {path.name for path in tmp_path.iterdir()} <= {FILE_NAME, "state.lock"}, "nothing is left over"
+    assert {path.name for path in tmp_path.iterdir()} <= {FILE_NAME, "seen.lock"}, "nothing is left over"
 
 
 def test_where_no_folder_can_be_made_nothing_is_written(tmp_path: Path):

@@ -46,7 +46,7 @@ class Ollama:
     name = "ollama"
     default_urls: tuple[str, ...] = (f"http://127.0.0.1:{DEFAULT_PORT}",)
     marks = ("/", "/api/version", "/.well-known/localai.json")
-    cuts_silently = False  # it is told not to
+    cuts_silently = True  # it is told not to, and builds before `truncate` do not listen
 
     def __init__(self) -> None:
         self._shown: dict[str, Shown] = {}
