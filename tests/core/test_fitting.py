@@ -239,7 +239,7 @@ async def test_the_last_token_of_the_budget_may_be_used(count: int):
 def test_what_is_returned_fits_by_the_servers_count_and_is_all_but_the_oldest(
     window: int, reserve: int, cells: int, turns: int, length: int, share: float
 ):
-    given = context("?" * length + "!", cells=cells, turns=turns)
+    given = context("x" * length + "!", cells=cells, turns=turns)
     budget = window - min(reserve, window // 2)
 
     def counted(chat: Chat) -> int:
