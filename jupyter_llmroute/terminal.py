@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from jupyter_llmroute.card import figures, not_chosen
 from jupyter_llmroute.core.events import Routed
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.inert import plain_line
-from jupyter_llmroute.view import RunView, figures, not_chosen
+from jupyter_llmroute.view import RunView
 from jupyter_llmroute.wording import CUT_SHORT, CUT_WORDS, points, task
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

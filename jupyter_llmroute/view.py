@@ -7,12 +7,11 @@ made from names and messages of servers, so each is made inert on its way out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
-from pydantic import Field
-
+from jupyter_llmroute.card import card
 from jupyter_llmroute.core.events import (
     Attempt,
     AttemptFailed,
@@ -26,101 +25,23 @@ from jupyter_llmroute.core.events import (
 )
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate, RejectionReason
-from jupyter_llmroute.core.values import Value
-from jupyter_llmroute.inert import inert_line, inert_markdown, plain_line
+from jupyter_llmroute.facts import AnswerFacts, Considered, FailedAttempt, TaskFacts
+from jupyter_llmroute.inert import inert_markdown, plain_line
 from jupyter_llmroute.response import Response, State
 from jupyter_llmroute.wording import (
-    CUT_SHORT,
-    CUT_WORDS,
-    and_more,
     failure,
     fell_back,
-    percent,
-    plural,
     points,
-    rate,
-    seconds,
-    sent,
     waiting,
-    who,
 )
 
 ANSWER_MIME = "application/vnd.llmroute.answer.v1+json"
 
-SHOWN_IN_CARD = 4
-"""Others that the Markdown card names; the facts hold up to `KEPT_IN_FACTS`."""
-
 KEPT_IN_FACTS = 40
+"""Others that the facts hold."""
 
 _MEASURED = {"answered_by", "finish_reason", "usage", "time_to_first_token_s", "elapsed_s", "tokens_per_second"}
 """Fields that a response takes from the event of its completion."""
-
-
-class TaskFacts(Value):
-    """The task that the question was taken for."""
-
-    name: str
-    confidence: float = Field(ge=0, le=1)
-    evidence: tuple[str, ...] = ()
-
-
-class Considered(Value):
-    """A model or server that does not answer, and why."""
-
-    model: str
-    service: str
-    verdict: str
-
-
-class FailedAttempt(Value):
-    """A server that was asked and failed."""
-
-    model: str
-    service: str
-    error: str
-
-
-class AnswerFacts(Value):
-    """The vendor JSON of an answer: facts only, small and plain. Times in seconds."""
-
-    version: Literal[1] = 1
-    state: State
-    card_lines: int
-    """How many leading lines of the bundle's Markdown are the card."""
-    task: TaskFacts | None = None
-    model: str | None = None
-    service: str | None = None
-    reasons: tuple[str, ...] = ()
-    considered: tuple[Considered, ...] = ()
-    more: int = 0
-    """How many others were not chosen, besides those considered here."""
-    level: str | None = None
-    """How far the question had to fall back: a name of `core.fallback.Level`."""
-    fallback: str | None = None
-    """The same in words, and because of whom; `None` where the first one asked answers."""
-    waiting: str | None = None
-    """Why nothing comes yet, and for how long."""
-    attempts: tuple[FailedAttempt, ...] = ()
-    answered_by: str | None = None
-    """The name that the server gave itself in the answer."""
-    context: tuple[str, ...] = ()
-    """References of what went along."""
-    left_out: tuple[str, ...] = ()
-    """References of what did not fit the model's window."""
-    prompt_tokens: int | None = None
-    prompt_tokens_exact: bool = False
-    """Whether the server counted them; otherwise they are estimated."""
-    context_window: int | None = None
-    """Tokens that the model serves, prompt and answer together."""
-    window_is_assumed: bool = False
-    """Whether nobody told it."""
-    completion_tokens: int | None = None
-    time_to_first_token_s: float | None = None
-    tokens_per_second: float | None = None
-    elapsed_s: float | None = None
-    finish_reason: str | None = None
-    """`"length"` where the answer was cut at its limit of tokens."""
-    error: str | None = None
 
 
 class RunView:
@@ -292,7 +213,7 @@ class RunView:
 
     def card(self) -> list[str]:
         """Return the card as lines of Markdown, an empty one last."""
-        return [f"> {row}  " for row in _rows(self.facts()) if row] + [""]
+        return card(self.facts())
 
     def _window_is_assumed(self, started: AttemptStarted) -> bool:
         """Return whether the window that is counted on is one that its server does not tell."""
@@ -339,77 +260,6 @@ class RunView:
                 service=plain_line(rejection.service),
                 verdict=plain_line(rejection.detail),
             )
-
-
-def _rows(facts: AnswerFacts) -> Iterable[str]:
-    """Return the rows of the card, as Markdown; empty ones have nothing to say."""
-    yield _headline(facts)
-    yield inert_line(facts.fallback or "", 400)
-    if facts.reasons:
-        yield "why: " + "; ".join(inert_line(reason) for reason in facts.reasons)
-    if others := [*not_chosen(facts, SHOWN_IN_CARD)]:
-        yield "not chosen: " + "; ".join(inert_line(other, 400) for other in others)
-    for attempt in facts.attempts:
-        yield f"failed: {inert_line(f'{who(attempt.model, attempt.service)}: {attempt.error}', 600)}"
-    if facts.answered_by and facts.answered_by != facts.model:
-        yield f"answered by {inert_line(facts.answered_by)}, as the server calls it"
-    if facts.finish_reason == CUT_SHORT:
-        yield f"**{CUT_WORDS}**"
-    if facts.left_out:
-        yield f"did not fit and was left out: {inert_line(', '.join(facts.left_out))}"
-    yield inert_figures(facts)
-    if facts.error:
-        yield f"**error**: {inert_line(facts.error, 600)}"
-
-
-def not_chosen(facts: AnswerFacts, shown: int) -> Iterator[str]:
-    """Yield the first of those that were not chosen, each with the reason, and how many more there are."""
-    for other in facts.considered[:shown]:
-        yield f"{who(other.model, other.service)}: {other.verdict}"
-    if more := and_more(max(0, len(facts.considered) - shown) + facts.more):
-        yield more
-
-
-def figures(facts: AnswerFacts) -> list[str]:
-    """Return what was measured, each as a short phrase; first of all what is waited for."""
-    first_s, speed = facts.time_to_first_token_s, facts.tokens_per_second
-    return [
-        phrase
-        for phrase in (
-            facts.waiting,
-            _sent_words(facts),
-            f"first token {seconds(first_s)}" if first_s is not None else None,
-            rate(speed) if speed is not None else None,
-            f"{plural(facts.completion_tokens, 'token')} came" if facts.completion_tokens is not None else None,
-        )
-        if phrase
-    ]
-
-
-def _sent_words(facts: AnswerFacts) -> str | None:
-    if not facts.prompt_tokens:
-        return None
-    words = sent(
-        facts.prompt_tokens,
-        is_exact=facts.prompt_tokens_exact,
-        window=facts.context_window,
-        is_assumed=facts.window_is_assumed,
-    )
-    return f"{words} with {', '.join(facts.context)}" if facts.context else words
-
-
-def inert_figures(facts: AnswerFacts) -> str:
-    """Return the figures and the state as one line of Markdown."""
-    return " · ".join((*(inert_line(phrase) for phrase in figures(facts)), f"*{facts.state}*"))
-
-
-def _headline(facts: AnswerFacts) -> str:
-    task = ""
-    if facts.task:
-        evidence = "; ".join(inert_line(found) for found in facts.task.evidence[:2])
-        task = f"**{facts.task.name}** ({percent(facts.task.confidence)}{f': {evidence}' if evidence else ''})"
-    answers = f"**{inert_line(facts.model)}** on {inert_line(facts.service or '?')}" if facts.model else ""
-    return " → ".join(part for part in (task, answers) if part)
 
 
 def _failed(attempt: Attempt) -> FailedAttempt:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from typing import Any
 
+from jupyter_llmroute.card import figures
 from jupyter_llmroute.core.events import Attempt
 from jupyter_llmroute.core.history import place, place_of
 from jupyter_llmroute.core.route import Candidate, RejectionReason
@@ -16,7 +17,7 @@ from jupyter_llmroute.core.speed import Expected, Speed
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 from jupyter_llmroute.inert import inert_line, plain_line
-from jupyter_llmroute.view import RunView, figures
+from jupyter_llmroute.view import RunView
 from jupyter_llmroute.wording import (
     and_more,
     failure,
@@ -135,10 +136,14 @@ def expected(decision: Decision, candidate: Candidate) -> Expected | None:
     is_loaded = model.loaded is not False and (
         model.context_window is None or wish.needed_tokens <= model.context_window
     )
-    found = history.speeds.get(row.key, Speed()).learnt(row.guess).expected(
-        prompt_tokens=min(wish.prompt_tokens, row.window or wish.prompt_tokens),
-        answer_tokens=ANSWER_TOKENS,
-        is_loaded=is_loaded,
+    found = (
+        history.speeds.get(row.key, Speed())
+        .learnt(row.guess)
+        .expected(
+            prompt_tokens=min(wish.prompt_tokens, row.window or wish.prompt_tokens),
+            answer_tokens=ANSWER_TOKENS,
+            is_loaded=is_loaded,
+        )
     )
     return found._replace(queue_s=history.busy.get(row.place, 0) * (found.prompt_s + found.answer_s))
 

@@ -44,7 +44,9 @@ CORE_LAYERS = (
 
 OUTER_LAYERS = (
     ("", "__version__", "inert", "response", "wording"),
-    ("view", "table"),
+    ("facts", "table"),
+    ("card",),
+    ("view",),
     ("services", "terminal", "why"),
     ("models",),
     ("bridge", "notebook"),

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from jupyter_llmroute.card import figures
+from jupyter_llmroute.facts import AnswerFacts, Considered, FailedAttempt, TaskFacts
 from jupyter_llmroute.response import State
-from jupyter_llmroute.view import AnswerFacts, Considered, FailedAttempt, TaskFacts, figures
 
 LAB = Path(__file__).parents[1] / "labextension"
 FACTS = (LAB / "src" / "facts.ts").read_text("utf-8")

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 
+from jupyter_llmroute.card import SHOWN_IN_CARD
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.classifier import classify_text
 from jupyter_llmroute.core.context import Context
@@ -27,7 +28,7 @@ from jupyter_llmroute.core.selector import Snapshot, select
 from jupyter_llmroute.notebook import Ticker
 from jupyter_llmroute.response import State
 from jupyter_llmroute.terminal import TerminalScreen, figures_line, head
-from jupyter_llmroute.view import ANSWER_MIME, KEPT_IN_FACTS, SHOWN_IN_CARD, RunView
+from jupyter_llmroute.view import ANSWER_MIME, KEPT_IN_FACTS, RunView
 
 REQUEST = Request(question="write a function that parses ISO dates")
 HOSTILE = "<img src=x onerror=alert(1)>`|*[a](javascript:b)\n\u202egnp.exe"
