@@ -1,17 +1,23 @@
 """GPT4All: whole answers only, and a request with a key that it does not know is refused.
 
-Facts: gpt4all-chat/src/server.cpp of nomic-ai/gpt4all.
+Facts: gpt4all-chat/src/server.cpp and modellist.h of nomic-ai/gpt4all. Its list has the online models that the user
+added beside those that were downloaded (`ModelInfo::isOnline`): all of them belong to humanity, and nothing in an entry
+tells one from the other. So all count as remote until the user vouches for them with `models_are_local`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.counting import answer_limit
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
-from jupyter_llmroute.core.providers.signs import owners
+from jupyter_llmroute.core.providers.signs import GATEWAY, owners
+
+USUAL_WINDOW = 2048
+"""Tokens of a model's window unless the user sets another one (`m_contextLength` in modellist.h); told nowhere."""
 
 
 class GPT4All(OpenAICompatible):
@@ -24,6 +30,12 @@ class GPT4All(OpenAICompatible):
     async def recognise(self, probe: Probe) -> bool:
         """Whether its models belong to humanity."""
         return owners(await probe.get(self.models_path)) == {"humanity"}
+
+    async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
+        """Return the models; which of them run here is not told."""
+        remote = None if endpoint.models_are_local else GATEWAY
+        more = {"context_window": USUAL_WINDOW, "window_is_assumed": True, "remote": remote}
+        return tuple(model.model_copy(update=more) for model in await super().models(probe, endpoint))
 
     def body(self, chat: Chat) -> dict[str, Any]:
         """Return the JSON to send: `stream` is not supported, nor a seed; without a limit the answer has 16 tokens."""

@@ -15,6 +15,7 @@ from jupyter_llmroute.core.providers.docker import DockerModelRunner
 from jupyter_llmroute.core.providers.gpt4all import GPT4All
 from jupyter_llmroute.core.providers.jan import Jan
 from jupyter_llmroute.core.providers.lemonade import Lemonade
+from jupyter_llmroute.core.providers.signs import GATEWAY
 from jupyter_llmroute.core.providers.textgen import TextGeneration
 
 from ...scripted import Scripted, html, json_reply, text_reply
@@ -126,6 +127,19 @@ async def test_gpt4all_says_which_model_answered():
     with PRODUCTS["gpt4all"].open() as server:
         heard = await listen(GPT4All(), server.url, chat(model=ServedModel(id="nope")))
     assert heard.last("answered_by") == "Llama 3 8B Instruct"
+
+
+async def test_gpt4all_has_the_window_that_it_sets_unless_told():
+    with PRODUCTS["gpt4all"].open() as server:
+        found = await models(GPT4All(), server.url)
+    assert [(model.context_window, model.window_is_assumed) for model in found] == [(2048, True)] * 2
+
+
+@pytest.mark.parametrize(("vouched", "remote"), [(False, GATEWAY), (True, None)])
+async def test_gpt4all_lists_online_models_like_its_own(vouched, remote):
+    with PRODUCTS["gpt4all"].open() as server:
+        found = await models(GPT4All(), server.url, models_are_local=vouched)
+    assert [model.remote for model in found] == [remote] * 2
 
 
 # --- text-generation-webui ---
