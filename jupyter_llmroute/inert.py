@@ -80,6 +80,10 @@ def inert_markdown(text: str) -> str:
     return "\n".join(_inert_lines(lines))
 
 
+_LIVE = re.compile(r"""[&<"$\\@]|(?<=\w):(?=//)|(?<=(?i:www))\.""")
+"""What has a meaning within a line; the last three of what viewers make links of without being asked."""
+
+
 def inert_line(text: str, limit: int = 200) -> str:
     """Return a name or a message as one line of Markdown that has no markup at all.
 
@@ -91,7 +95,7 @@ def inert_line(text: str, limit: int = 200) -> str:
         Characters after which it is cut, with a mark.
     """
     line = _MACRO.sub(_broken, plain_line(text, limit))
-    return re.sub(r'[&<"$\\]', _entity, re.sub(r"([`*_{}\[\]()#+!|~^])", "\0\\1", line)).replace("\0", "\\")
+    return _LIVE.sub(_entity, re.sub(r"([`*_{}\[\]()#+!|~^])", "\0\\1", line)).replace("\0", "\\")
 
 
 def plain_line(text: str, limit: int = 200) -> str:

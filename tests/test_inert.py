@@ -1,5 +1,6 @@
 """Markdown from a model shows what it says and does nothing: judged on the HTML that real renderers make of it."""
 
+import html
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -285,6 +286,13 @@ def test_a_name_is_cut_with_a_mark():
     assert plain_line("x" * 300, 10) == "x" * 9 + "…"
     assert plain_line("a\nb\tc\x00") == "a b c\ufffd"
     assert inert_line("$" * 300, 3) == "&#36;&#36;…"
+
+
+@pytest.mark.parametrize("address", ["https://evil.example/p", "HTTP://1.2.3.4", "www.evil.example", "a@evil.example"])
+def test_no_address_becomes_a_link_by_itself(address: str) -> None:
+    line = inert_line(f"runs at '{address}')")
+    assert address not in line
+    assert address in html.unescape(line)
 
 
 def test_a_name_makes_no_link_of_mathjax():
