@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.counting import answer_limit
@@ -31,11 +31,10 @@ class GPT4All(OpenAICompatible):
         """Whether its models belong to humanity."""
         return owners(await probe.get(self.models_path)) == {"humanity"}
 
-    async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
-        """Return the models; which of them run here is not told."""
-        remote = None if endpoint.models_are_local else GATEWAY
-        more = {"context_window": USUAL_WINDOW, "window_is_assumed": True, "remote": remote}
-        return tuple(model.model_copy(update=more) for model in await super().models(probe, endpoint))
+    def served(self, item: dict[str, Any]) -> ServedModel:
+        """Read one entry of the model list; where the model runs is not told."""
+        more = {"context_window": USUAL_WINDOW, "window_is_assumed": True, "remote": GATEWAY}
+        return super().served(item).model_copy(update=more)
 
     def body(self, chat: Chat) -> dict[str, Any]:
         """Return the JSON to send: `stream` is not supported, nor a seed; without a limit the answer has 16 tokens."""

@@ -71,7 +71,7 @@ class LiteLLM(OpenAICompatible):
             )
         models = await super().models(probe, endpoint)
         if endpoint.models_are_local:
-            return tuple(model.model_copy(update={"remote": None}) for model in models)
+            return models
         deployments = list(_deployments(await probe.get("/model/info")))
         return tuple(_judged(model, [each for each in deployments if each.model_name == model.id]) for model in models)
 

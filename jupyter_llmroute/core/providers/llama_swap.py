@@ -10,8 +10,8 @@ from typing import Any
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.probe import Answer, Probe
-from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
-from jupyter_llmroute.core.providers.signs import owners, told
+from jupyter_llmroute.core.providers.openai import OpenAICompatible
+from jupyter_llmroute.core.providers.signs import model_list, owners, told
 from jupyter_llmroute.core.values import Answered
 
 VERSION_KEYS = {"version", "commit", "build_date"}
@@ -52,8 +52,7 @@ class LlamaSwap(OpenAICompatible):
             running = {model.id for model in models if model.loaded}
         else:
             running = _running(await probe.get("/running"))
-        vouched = {"remote": None} if endpoint.models_are_local else {}
-        return tuple(model.model_copy(update={"loaded": model.id in running, **vouched}) for model in models)
+        return tuple(model.model_copy(update={"loaded": model.id in running}) for model in models)
 
     def served(self, item: dict[str, Any]) -> ServedModel:
         """Read one entry of the model list."""

@@ -15,8 +15,8 @@ from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.counting import ask, joined, total
-from jupyter_llmroute.core.providers.openai import OpenAICompatible, model_list
-from jupyter_llmroute.core.providers.signs import bound_url, told
+from jupyter_llmroute.core.providers.openai import OpenAICompatible
+from jupyter_llmroute.core.providers.signs import bound_url, model_list, told
 from jupyter_llmroute.core.values import Answered
 
 DEFAULT_PORT = 8080

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from jupyter_llmroute.core.endpoint import ServedModel, Size, size
 from jupyter_llmroute.core.probe import Answer
-from jupyter_llmroute.core.providers.signs import parameters
+from jupyter_llmroute.core.providers.signs import cloud_sign, parameters
 from jupyter_llmroute.core.values import Answered
 
 _Entry = TypeVar("_Entry", bound=Answered)
@@ -139,9 +139,7 @@ def remote_sign(told: Listed | Shown) -> str | None:
     """Return the sign that a model runs on another machine."""
     if told.remote_host or told.remote_model:
         return f"remote host {told.remote_host or told.remote_model!r}"
-    name = told.name if isinstance(told, Listed) else ""
-    tag = name.rpartition(":")[2]
-    return f"cloud tag {name!r}" if tag == "cloud" or tag.endswith("-cloud") else None
+    return cloud_sign(told.name) if isinstance(told, Listed) else None
 
 
 def served_window(needed_tokens: int, allocated: int | None, trained: int | None) -> int:

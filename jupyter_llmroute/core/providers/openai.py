@@ -10,13 +10,14 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.errors import BadRequest, BrokenStream, RefusedOption, ServerFailure
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.probe import Probe, key_headers
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.providers.completion import CompletionReader
 from jupyter_llmroute.core.providers.failure import failure
+from jupyter_llmroute.core.providers.signs import cloud_sign, model_list, owner_sign
 from jupyter_llmroute.core.sse import EventTooLong, SSEDecoder
 from jupyter_llmroute.core.transport import peer_errors
 from jupyter_llmroute.core.values import Answered
@@ -35,8 +36,9 @@ OPTIONAL = {"stream_options": re.compile(r"stream_options|include_usage")}
 
 class _Listed(Answered):
     id: str
-    max_model_len: int | None = None
-    """vLLM and SGLang: prompt and answer together."""
+    max_model_len: Size = None
+    """vLLM and SGLang: prompt and answer together, fixed at launch."""
+    owned_by: Any = None
 
 
 class OpenAICompatible:
@@ -55,7 +57,10 @@ class OpenAICompatible:
         return model_list(await probe.get(self.models_path)) is not None
 
     async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
-        """Return the models of the list; most servers tell no more than their names."""
+        """Return the models of the list; most servers tell no more than their names.
+
+        A name may say that the model runs elsewhere, whoever the server is: it may pass text on. The user may vouch.
+        """
         answer = await probe.get(endpoint.models_path or self.models_path)
         listed = model_list(answer)
         if listed is None:
@@ -63,13 +68,15 @@ class OpenAICompatible:
         served = []
         for item in listed:
             with contextlib.suppress(ValidationError):  # one odd entry must not hide the others
-                served.append(self.served(item))
+                model = self.served(item)
+                remote = None if endpoint.models_are_local else model.remote or cloud_sign(model.id)
+                served.append(model.model_copy(update={"remote": remote}))
         return tuple(served)
 
     def served(self, item: dict[str, Any]) -> ServedModel:
         """Read one entry of the model list."""
         known = _Listed.model_validate(item)
-        return ServedModel(id=known.id, context_window=known.max_model_len)
+        return ServedModel(id=known.id, context_window=known.max_model_len, remote=owner_sign(known.owned_by))
 
     def body(self, chat: Chat) -> dict[str, Any]:
         """Return the JSON to send."""
@@ -150,15 +157,6 @@ async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, N
                 yield chunk
     if rest := reader.close():
         yield rest
-
-
-def model_list(answer: Any) -> list[dict[str, Any]] | None:
-    """Return the entries of an OpenAI model list; `None` when the answer is not one."""
-    body = answer.json if answer.status == 200 else None
-    data = body.get("data") if isinstance(body, dict) else None
-    if not isinstance(data, list):
-        return None
-    return [item for item in data if isinstance(item, dict) and isinstance(item.get("id"), str)]
 
 
 def auth_headers(endpoint: Endpoint) -> dict[bytes, bytes]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
+from jupyter_llmroute.core.endpoint import ServedModel, Size
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
-from jupyter_llmroute.core.providers.signs import GATEWAY, is_cloud_tag, parameters, told
+from jupyter_llmroute.core.providers.signs import GATEWAY, cloud_sign, parameters, told
 from jupyter_llmroute.core.values import Answered
 
 
@@ -70,13 +70,6 @@ class OpenWebUI(OpenAICompatible):
             return False
         return isinstance(config["features"].get("auth"), bool)
 
-    async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
-        """Return the models; without an account it shows none."""
-        models = await super().models(probe, endpoint)
-        if endpoint.models_are_local:
-            return tuple(model.model_copy(update={"remote": None}) for model in models)
-        return models
-
     def served(self, item: dict[str, Any]) -> ServedModel:
         """Read one entry of the model list: it has what the server behind it said."""
         known = _Listed.model_validate(item)
@@ -100,6 +93,4 @@ class OpenWebUI(OpenAICompatible):
 def _remote_sign(known: _Listed, ollama: _Ollama) -> str:
     if ollama.remote_host or ollama.remote_model:
         return f"remote host {ollama.remote_host or ollama.remote_model!r}"
-    if is_cloud_tag(ollama.name or known.id):
-        return f"cloud tag {ollama.name or known.id!r}"
-    return GATEWAY
+    return cloud_sign(ollama.name or known.id) or GATEWAY

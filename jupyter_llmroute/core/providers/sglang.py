@@ -10,18 +10,12 @@ from typing import Any
 
 import httpx
 
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.counting import ask, joined, total
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import owners, told
-from jupyter_llmroute.core.values import Answered
-
-
-class _Listed(Answered):
-    id: str
-    max_model_len: Size = None
 
 
 class SGLang(OpenAICompatible):
@@ -44,8 +38,7 @@ class SGLang(OpenAICompatible):
 
     def served(self, item: dict[str, Any]) -> ServedModel:
         """Read one entry of the model list."""
-        known = _Listed.model_validate(item)
-        return ServedModel(id=known.id, context_window=known.max_model_len, loaded=True)
+        return super().served(item).model_copy(update={"loaded": True})
 
     async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
         """Return the tokens of the prompt's text; those of the template come on top, some ten a message.

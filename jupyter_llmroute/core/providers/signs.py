@@ -9,15 +9,29 @@ from urllib.parse import urlsplit
 
 from jupyter_llmroute.core.endpoint import size
 from jupyter_llmroute.core.probe import Answer
-from jupyter_llmroute.core.providers.openai import model_list
 
 GATEWAY = "a gateway: it may pass text on; set models_are_local for it if it does not"
 """Why a model of a gateway counts as remote."""
+
+CLOUDS = frozenset(
+    "anthropic azure azure_ai bedrock cohere deepseek fireworks google groq mistralai moonshot openai openai-internal "
+    "openrouter perplexity together vertex_ai xai".split()
+)
+"""Owners of models, as the lists of those who run them for others name them, and gateways after them. A few servers of
+one's own call themselves `openai` too: their user vouches for them."""
 
 _PARAMETERS = re.compile(r"(?:(\d{1,4})x)?(\d{1,6}(?:\.\d{1,6})?) ?([KMBT])", re.IGNORECASE)
 _FACTORS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _UNBOUND = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """What to connect to in place of an address that can only be bound to."""
+
+
+def model_list(answer: Answer) -> list[dict[str, Any]] | None:
+    """Return the entries of an OpenAI model list; `None` when the answer is not one."""
+    data = told(answer).get("data")
+    if not isinstance(data, list):
+        return None
+    return [item for item in data if isinstance(item, dict) and isinstance(item.get("id"), str)]
 
 
 def told(answer: Answer) -> dict[str, Any]:
@@ -57,6 +71,24 @@ def is_cloud_tag(name: str) -> bool:
     """
     _, colon, tag = name.rpartition(":")
     return bool(colon) and (tag == "cloud" or tag.endswith("-cloud"))
+
+
+def cloud_sign(name: str) -> str | None:
+    """Return the sign in a model's name that it runs on Ollama's own machines."""
+    return f"cloud tag {name!r}" if is_cloud_tag(name) else None
+
+
+def owner_sign(owner: object) -> str | None:
+    """Return the sign in the name of a model's owner that it runs on somebody else's machines.
+
+    Examples
+    --------
+    >>> owner_sign("anthropic"), owner_sign("vllm"), owner_sign(None)
+    ("its owner is 'anthropic'; set models_are_local for its server if it runs in your network", None, None)
+    """
+    if not isinstance(owner, str) or owner.lower() not in CLOUDS:
+        return None
+    return f"its owner is {owner!r}; set models_are_local for its server if it runs in your network"
 
 
 def is_near(url: object) -> bool:

@@ -100,6 +100,12 @@ async def test_jan_says_whose_a_model_is(owner, remote):
     assert (model.remote, model.context_window) == (remote, None)
 
 
+async def test_jan_may_pass_on_to_a_server_that_the_user_vouches_for():
+    with PRODUCTS["jan"].open(script={LIST: model_list(item("m", "remote"))}) as server:
+        (model,) = await models(Jan(), server.url, models_are_local=True)
+    assert model.remote is None
+
+
 async def test_jan_with_nothing_started_serves_nothing():
     with PRODUCTS["jan"].open("empty") as server:
         assert await models(Jan(), server.url) == ()

@@ -511,6 +511,30 @@ async def test_models_and_the_window_of_those_that_tell(dialect):
     assert [(model.id, model.context_window) for model in found] == [("plain", None), ("vllm", 4096)]
 
 
+ELSEWHERE = {
+    # name: (entry, sign)
+    "a cloud tag": ({"id": "gpt-oss:120b-cloud"}, "cloud tag 'gpt-oss:120b-cloud'"),
+    "a cloud's model": ({"id": "gpt-4o", "owned_by": "openai"}, "its owner is 'openai'; set models_are_local"),
+    "in capitals": ({"id": "claude", "owned_by": "Anthropic"}, "its owner is 'Anthropic'"),
+    "an engine's": ({"id": "m", "owned_by": "vllm"}, None),
+    "somebody's": ({"id": "m", "owned_by": "me"}, None),
+    "one whose name has a cloud's": ({"id": "m", "owned_by": "openai-compatible"}, None),
+    "an owner that is no name": ({"id": "m", "owned_by": ["openai"]}, None),
+    "a name that has one": ({"id": "openai/gpt-oss-20b"}, None),
+    "nobody's": ({"id": "m"}, None),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+@pytest.mark.parametrize("vouched", [False, True])
+async def test_a_model_that_runs_elsewhere_bears_the_sign_unless_the_user_vouches(dialect, name, vouched):
+    entry, sign = ELSEWHERE[name]
+    with Scripted({LIST: json_reply({"data": [entry]})}) as server:
+        (model,) = await models(dialect, server.url, models_are_local=vouched)
+    assert (model.remote or "").startswith((not vouched and sign) or "")
+    assert (model.remote is None) is (vouched or sign is None)
+
+
 async def test_a_list_at_a_path_of_its_own(dialect):
     with Scripted({"GET /api/models": json_reply({"data": [{"id": "m"}]})}) as server:
         assert [model.id for model in await models(dialect, server.url, models_path="/api/models")] == ["m"]

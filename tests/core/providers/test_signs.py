@@ -6,7 +6,7 @@ from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.prompt import Message
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.counting import answer_limit, joined, total
-from jupyter_llmroute.core.providers.signs import bound_url, is_cloud_tag, is_near, parameters
+from jupyter_llmroute.core.providers.signs import bound_url, cloud_sign, is_cloud_tag, is_near, owner_sign, parameters
 from jupyter_llmroute.core.request import Sampling
 
 
@@ -78,6 +78,15 @@ def test_an_address_is_near_by_its_spelling_alone(url, near):
 )
 def test_a_cloud_tag(name, cloud):
     assert is_cloud_tag(name) is cloud
+
+
+def test_a_cloud_tag_is_named():
+    assert (cloud_sign("a:cloud"), cloud_sign("a:8b")) == ("cloud tag 'a:cloud'", None)
+
+
+@pytest.mark.parametrize("owner", ["", "local", "user", "vllm", "llamacpp", "humanity", "library", "ollama", 5, None])
+def test_an_owner_that_is_no_cloud(owner):
+    assert owner_sign(owner) is None
 
 
 @pytest.mark.parametrize(
