@@ -31,11 +31,20 @@ from jupyter_llmroute.core.errors import (
 SHOWN_CHARS = 300
 """How much of a server's own words goes into a message."""
 
-READ_CHARS = 4000
-"""How much of them is looked through."""
+READ_CHARS = 2000
+"""How much of them is looked through: patterns take their time."""
+
+FIELD_CHARS = 200
+"""How much of each field beside them is."""
+
+MOST_COMPLAINTS = 20
+"""How many of FastAPI's complaints are."""
 
 LONGEST_WAIT_S = 3600.0
 """What a server may ask for with `Retry-After`; more is taken as this."""
+
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, or turns the text around it: what a server says is shown as it reads."""
 
 WEB_PAGE = re.compile(r"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
 
@@ -137,7 +146,7 @@ def failure(who: str, status: int, body: bytes | str, headers: Mapping[str, str]
     """
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
     said, details = _read(text)
-    kind = _kind(status, details.get("code"), " ".join((said, str(details.get("type", "")), str(details.get("code")))))
+    kind = _kind(status, details.get("code"), " ".join((said, *(_field(details, name) for name in ("type", "code")))))
     retry_after_s = _retry_after(headers or {}) if kind is ServerBusy else None
     remedy = f"ask again in {retry_after_s:g} s" if retry_after_s else REMEDIES.get(kind)
     shown = said[:SHOWN_CHARS].rstrip(" .") or "no reason given"
@@ -163,13 +172,13 @@ def _kind(status: int, code: Any, said: str) -> type[PeerError]:
 
 
 def _read(text: str) -> tuple[str, dict[str, Any]]:
-    """Return what a body says, and the fields beside it."""
-    if WEB_PAGE.match(text):
+    """Return what a body says, in words that can be shown, and the fields beside it."""
+    if WEB_PAGE.match(text[:READ_CHARS]):
         return "a web page", {}
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        return " ".join(text[:READ_CHARS].split()), {}
+        return _shown(text), {}
     details: dict[str, Any] = {}
     while isinstance(body, dict):  # a gateway passes on what the server behind it said
         details |= body
@@ -178,11 +187,22 @@ def _read(text: str) -> tuple[str, dict[str, Any]]:
             body = body.get("message") or body.get("msg") or str(body)
             break
         body = inner[0]
-    said = "; ".join(map(_complaint, body)) if isinstance(body, list) else str(body)
-    named = details.get("param")
-    if isinstance(named, str) and named not in said:
+    said = _shown("; ".join(map(_complaint, body[:MOST_COMPLAINTS])) if isinstance(body, list) else str(body))
+    named = _field(details, "param")
+    if named and named not in said:
         said = f"{said.rstrip('.')} ({named})"
-    return said[:READ_CHARS], details
+    return said, details
+
+
+def _shown(text: str) -> str:
+    """Return as much of a text as is read, in one line."""
+    return UNSEEN.sub("", " ".join(text[:READ_CHARS].split()))
+
+
+def _field(details: dict[str, Any], name: str) -> str:
+    """Return as much of a field as is read; empty for what is neither a word nor a number."""
+    told = details.get(name)
+    return _shown(str(told)[:FIELD_CHARS]) if isinstance(told, str | int) and not isinstance(told, bool) else ""
 
 
 def _complaint(item: Any) -> str:

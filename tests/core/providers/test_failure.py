@@ -367,6 +367,45 @@ def test_a_long_tirade_is_cut():
     assert len(str(failure("m", 500, "x" * 100_000))) < SHOWN_CHARS + 100
 
 
+LONG = 10 << 20
+TOO_LATE = {
+    "message": said("x" * LONG + " out of memory"),
+    "type": said("no", type="x" * LONG + " out of memory"),
+    "code": said("no", code="x" * LONG + " out of memory"),
+    "param": said("no", param="x" * LONG + " out of memory"),
+    "one complaint": json.dumps({"detail": [{"msg": "x" * LONG + " out of memory"}]}),
+    "many complaints": json.dumps({"detail": [{"msg": "no"}] * 10_000 + [{"msg": "out of memory"}]}),
+    "text": "x" * LONG + " out of memory",
+    "blanks": " " * LONG + "out of memory",
+    "a page": " " * LONG + "<html>",
+    "no words": json.dumps({"x" * LONG + "out of memory": 5}),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LATE)
+def test_what_stands_behind_ten_million_characters_is_not_read(name):
+    error = failure("m", 500, TOO_LATE[name])
+    assert type(error) is ServerFailure
+    assert len(str(error)) < SHOWN_CHARS + 100
+
+
+@pytest.mark.parametrize("field", ["type", "code"])
+def test_of_a_field_beside_the_words_the_beginning_is_read(field):
+    assert type(failure("m", 500, said("no", **{field: "model_loading" + "x" * LONG}))) is ModelLoading
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\x00", "\x07", "\x1b", "\x7f", "\x9b", "\u061c", "\u200e", "\u200f", "\u202e", "\u2066", "\u2069"]
+)
+@pytest.mark.parametrize(
+    "shape", [str, said, lambda text: said("", param=text), lambda text: '{"detail":["%s"]}' % text]
+)
+def test_nothing_that_turns_or_hides_text_is_shown(unseen, shape):
+    error = str(failure("m", 500, shape(f"no{unseen}[2J txt.exe")))
+    assert unseen not in error
+    assert "no[2J txt.exe" in error or unseen < " "  # JSON has none of those within
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["error", "detail", "message", "type"]), inner),
