@@ -80,9 +80,11 @@ class CompletionReader:
         self._splitter = ThinkSplitter()
         self._began = False
         self._has_usage = False
+        self.is_done = False
+        """Whether the server has said that nothing follows."""
 
     def read(self, event: ServerSentEvent) -> Chunk | None:
-        """Read the next event of a stream; `None` for one that says nothing.
+        """Read the next event of a stream; `None` for one that says nothing, and for what follows the last.
 
         Raises
         ------
@@ -91,7 +93,8 @@ class CompletionReader:
         BrokenStream
             It is no item of a chat completion.
         """
-        if event.data.strip() == "[DONE]":
+        self.is_done = self.is_done or event.data.strip() == "[DONE]"
+        if self.is_done:
             return None
         if event.event == "error":
             raise failure(self._who, 200, event.data)

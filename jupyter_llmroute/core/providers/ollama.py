@@ -31,7 +31,7 @@ from jupyter_llmroute.core.providers.ollama_listing import (
     served_window,
     shown,
 )
-from jupyter_llmroute.core.providers.openai import auth_headers, raise_unless_stream
+from jupyter_llmroute.core.providers.openai import auth_headers, let_end, raise_unless_stream
 from jupyter_llmroute.core.transport import peer_errors
 
 DEFAULT_PORT = 11434
@@ -142,10 +142,13 @@ class Ollama:
                 if window:
                     self._windows[place] = window
                 decoder = LineDecoder()
+                pieces = response.aiter_bytes()
                 try:
-                    async for data in response.aiter_bytes():
+                    async for data in pieces:
                         for line in decoder.feed(data):
                             yield reader.read(line)
+                        if reader.is_done:
+                            await let_end(pieces)
                 except LineTooLong as error:
                     raise BrokenStream(f"{who}: {error}.") from error
                 for line in decoder.close():

@@ -53,9 +53,11 @@ class LineReader:
         self._may_be_remote = may_be_remote
         self._counts_whole = counts_whole
         self._splitter = ThinkSplitter()
+        self.is_done = False
+        """Whether the server has said that nothing follows."""
 
     def read(self, raw: bytes) -> Chunk:
-        """Read the next line.
+        """Read the next line; what follows the last one says nothing.
 
         Raises
         ------
@@ -66,6 +68,8 @@ class LineReader:
         PolicyRefusal
             Another machine answers.
         """
+        if self.is_done:
+            return Chunk()
         try:
             line = _Line.model_validate_json(raw)
         except ValidationError as error:
@@ -78,6 +82,7 @@ class LineReader:
                 f"for this model bears no sign of it. Remove it there, or forbid such models with OLLAMA_NO_CLOUD=1; "
                 f"if that machine may see your text, set models_are_local for this server."
             )
+        self.is_done = line.done
         message = line.message or _Message()
         parts = self._splitter.feed(message.content or "", message.thinking or "")
         return Chunk(

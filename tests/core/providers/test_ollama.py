@@ -692,6 +692,28 @@ async def test_early_exit_ends_the_servers_work(dialect):
         assert await within_reason(server.asked[0].is_abandoned)
 
 
+AFTER_THE_END = {
+    "nothing, and it stays open": (HANG,),
+    "the connection is cut": (CUT,),
+    "half a line": ('{"message":{"cont',),
+    "another answer": (line("no"), LAST_LINE),
+    "an error": ({"error": "late"},),
+}
+
+
+@pytest.mark.parametrize("name", AFTER_THE_END)
+@pytest.mark.parametrize("in_one_piece", [False, True])
+async def test_what_follows_the_last_line_spoils_no_answer(dialect, name, in_one_piece):
+    ended = ndjson(line("Yes"), LAST_LINE).pieces
+    after = ndjson(*AFTER_THE_END[name]).pieces
+    if in_one_piece:
+        ended, after = (b"".join([*ended, *(each for each in after[:1] if isinstance(each, bytes))]),), after[1:]
+    with Scripted({CHAT: Reply((*ended, *after), content_type="application/x-ndjson")}) as server:
+        heard = await listen(dialect, server.url)
+    assert (heard.text, heard.last("finish_reason"), heard.error) == ("Yes", "stop", None)
+    assert heard.last("usage").completion_tokens == 282
+
+
 # --- streams that are failures ---
 
 FAILURES = {

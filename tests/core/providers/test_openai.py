@@ -317,6 +317,54 @@ async def test_each_piece_is_given_when_it_comes(dialect):
         assert await within_reason(server.asked[0].is_abandoned)
 
 
+DONE = "data: [DONE]\n\n"
+AFTER_THE_END = {
+    "nothing, and it stays open": (HANG,),
+    "the connection is cut": (CUT,),
+    "a comment, and it stays open": (": bye\n\n", HANG),
+    "half an event": ('data: {"choi',),
+    "an event too long": ("data: ", *["x" * (1 << 20)] * 17),
+    "another answer": (delta("no", finish="length"), DONE),
+    "an error": ('data: {"error":"late"}\n\n',),
+}
+
+
+@pytest.mark.parametrize("name", AFTER_THE_END)
+@pytest.mark.parametrize("in_one_piece", [False, True])
+async def test_what_follows_the_end_spoils_no_answer(dialect, name, in_one_piece):
+    ended = sse(delta("Yes"), delta(finish="stop"), USAGE, DONE).pieces
+    after = sse(*AFTER_THE_END[name]).pieces
+    if in_one_piece:
+        ended, after = (b"".join([*ended, *(each for each in after[:1] if isinstance(each, bytes))]),), after[1:]
+    with Scripted({CHAT: Reply((*ended, *after), content_type="text/event-stream")}) as server:
+        heard = await listen(dialect, server.url)
+    assert (heard.text, heard.last("finish_reason"), heard.error) == ("Yes", "stop", None)
+    assert heard.last("usage") == Usage(prompt_tokens=42, cached_tokens=41, completion_tokens=2)
+
+
+async def test_a_connection_is_used_again_after_an_answer(dialect):
+    visits = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append(writer)
+        for _ in range(3):
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1]))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for piece in (*sse(delta("Yes", finish="stop"), DONE).pieces, b""):
+                writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with opened() as client:
+        for _ in range(3):
+            assert [chunk.text async for chunk in dialect.chat(client, endpoint(url), chat())] == ["Yes"]
+    assert len(visits) == 1
+    server.close()
+
+
 async def test_leaving_before_the_first_token_ends_the_servers_work(dialect):
     with Scripted({CHAT: Reply((HANG,))}) as server:
         listening = asyncio.create_task(listen(dialect, server.url))
