@@ -36,6 +36,11 @@ class Chat(Value):
     room_tokens: int = 1024
     """Tokens of the window that the prompt leaves for the answer."""
 
+    @property
+    def window_is_known(self) -> bool:
+        """Whether there is a window that is certain, so that `room_tokens` is what remains of it."""
+        return bool(self.window or self.model.context_window) and not self.model.window_is_assumed
+
 
 class Chunk(Value):
     """One piece of an answer, as it arrived; a field that is not set says nothing."""

@@ -33,4 +33,4 @@ class MLXLM(OpenAICompatible):
 
     def body(self, chat: Chat) -> dict[str, Any]:
         """Return the JSON to send; without a limit the answer has 512 tokens."""
-        return {**super().body(chat), "max_tokens": chat.sampling.max_tokens or chat.room_tokens}
+        return {"max_tokens": chat.room_tokens, **super().body(chat)}

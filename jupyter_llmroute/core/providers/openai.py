@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
@@ -29,6 +30,9 @@ MAX_COMPLETION_BYTES = 16 << 20
 """No honest answer is larger than 16 MiB."""
 
 MAX_ERROR_BYTES = 64 << 10
+
+LINGER_S = 0.2
+"""Seconds for the end of the body after that of the answer: both are in one packet, or nearly."""
 
 OPTIONAL = {"stream_options": re.compile(r"stream_options|include_usage")}
 """Keys of the body that a server may do without, and the words by which a strict or older one names each."""
@@ -79,8 +83,10 @@ class OpenAICompatible:
         return ServedModel(id=known.id, context_window=known.max_model_len, remote=owner_sign(known.owned_by))
 
     def body(self, chat: Chat) -> dict[str, Any]:
-        """Return the JSON to send."""
+        """Return the JSON to send; no more tokens are asked for than there is room for, which several servers refuse."""
         sampling = chat.sampling.model_dump(exclude_none=True)
+        if chat.sampling.max_tokens and chat.window_is_known:
+            sampling["max_tokens"] = min(chat.sampling.max_tokens, chat.room_tokens)
         return {
             "model": chat.model.id,
             "messages": [message.model_dump() for message in chat.messages],
@@ -145,11 +151,14 @@ async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, N
         yield chunk
     else:
         decoder = SSEDecoder()
+        pieces = response.aiter_bytes()
         try:
-            async for data in response.aiter_bytes():
+            async for data in pieces:
                 for event in decoder.feed(data):
                     if chunk := reader.read(event):
                         yield chunk
+                if reader.is_done:
+                    await let_end(pieces)
         except EventTooLong as error:
             raise BrokenStream(f"{who}: {error}.") from error
         for event in decoder.close():
@@ -175,6 +184,17 @@ async def raise_unless_stream(who: str, response: httpx.Response, content_type: 
     if response.status_code != 200 or b'"error"' in body:
         raise failure(who, response.status_code, body, response.headers)
     raise _no_answer(who, response, content_type)
+
+
+async def let_end(pieces: AsyncIterator[bytes]) -> None:
+    """Read what follows the end of an answer: a connection that is read to its end can be used again.
+
+    Some servers leave it open; then it is closed with the response. However it ends, the answer was complete.
+    """
+    with contextlib.suppress(TimeoutError, httpx.RequestError):
+        async with asyncio.timeout(LINGER_S):
+            async for _ in pieces:
+                pass
 
 
 def _no_answer(who: str, response: httpx.Response, content_type: str) -> ServerFailure:

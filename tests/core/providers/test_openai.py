@@ -488,6 +488,24 @@ async def test_body_holds_what_was_asked_for_and_nothing_else(dialect):
     assert chosen == plain | {"temperature": 0.0, "max_tokens": 7, "seed": 3}
 
 
+WINDOWS = {
+    # name: (model, window that is asked for, limit that is sent for a room of 100 tokens)
+    "told": (ServedModel(id="m", context_window=4096), None, 100),
+    "asked for": (ServedModel(id="m"), 4096, 100),
+    "assumed": (ServedModel(id="m", context_window=4096, window_is_assumed=True), 4096, 5000),
+    "unknown": (ServedModel(id="m"), None, 5000),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+async def test_no_more_tokens_are_asked_for_than_a_known_window_has_room_for(dialect, name):
+    model, window, limit = WINDOWS[name]
+    room = {"window": window, "room_tokens": 100}
+    assert body(await sent(dialect, chat(model=model, max_tokens=5000).model_copy(update=room)))["max_tokens"] == limit
+    assert body(await sent(dialect, chat(model=model, max_tokens=7).model_copy(update=room)))["max_tokens"] == 7
+    assert "max_tokens" not in body(await sent(dialect, chat(model=model).model_copy(update=room)))
+
+
 @pytest.mark.parametrize(
     ("base_url", "chat_path", "url"),
     [
