@@ -11,7 +11,7 @@ from jupyter_llmroute.core.compaction import compact
 from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.errors import ContextOverflow, PeerError
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out, most_tokens
-from jupyter_llmroute.core.providers import Chat, Provider, TokenCounter, WindowChooser
+from jupyter_llmroute.core.providers import Chat, Counted, Provider, TokenCounter, WindowChooser
 from jupyter_llmroute.core.route import Candidate
 
 COUNT_S = 10.0
@@ -30,7 +30,7 @@ class Fitted(NamedTuple):
     chat: Chat
     context: Context
     is_exact: bool = False
-    """Whether the server counted the prompt."""
+    """Whether the server counted the prompt, its template included."""
 
 
 async def fit(
@@ -52,9 +52,9 @@ async def fit(
     for _ in range(ROUNDS):
         fitted = _laid_out(candidate, compact(context, allowed, candidate.info.family), window, reserve_tokens)
         counted = await _count(fitted.chat, candidate, provider, client, budget)
-        tokens = fitted.chat.prompt_tokens if counted is None else counted
+        tokens = counted.tokens if counted else fitted.chat.prompt_tokens
         if tokens <= budget:
-            return fitted if counted is None else _counted(fitted, counted, window)
+            return _counted(fitted, counted, window) if counted else fitted
         if counted is None and not provider.cuts_silently:
             return fitted  # the server will say so
         if not fitted.context.refs():
@@ -94,14 +94,15 @@ def _laid_out(candidate: Candidate, context: Context, window: int | None, reserv
     return Fitted(chat, context)
 
 
-def _counted(fitted: Fitted, tokens: int, window: int) -> Fitted:
-    chat = fitted.chat.model_copy(update={"prompt_tokens": tokens, "room_tokens": max(1, window - tokens)})
-    return fitted._replace(chat=chat, is_exact=True)
+def _counted(fitted: Fitted, counted: Counted, window: int) -> Fitted:
+    room_tokens = max(1, window - counted.tokens)
+    chat = fitted.chat.model_copy(update={"prompt_tokens": counted.tokens, "room_tokens": room_tokens})
+    return fitted._replace(chat=chat, is_exact=counted.is_exact)
 
 
 async def _count(
     chat: Chat, candidate: Candidate, provider: Provider, client: httpx.AsyncClient, budget: int
-) -> int | None:
+) -> Counted | None:
     fits = most_tokens(chat.messages) <= budget
     if not provider.cuts_silently:
         fits = fits or chat.prompt_tokens < budget * CLEARLY_FITS

@@ -33,7 +33,7 @@ from jupyter_llmroute.core.errors import (
 )
 from jupyter_llmroute.core.events import Event, Usage
 from jupyter_llmroute.core.executor import execute
-from jupyter_llmroute.core.providers import Chat, Chunk
+from jupyter_llmroute.core.providers import Chat, Chunk, Counted
 from jupyter_llmroute.core.request import Request, Sampling, Turn
 from jupyter_llmroute.core.route import Candidate, Route
 from jupyter_llmroute.core.settings import Limits
@@ -491,8 +491,8 @@ class Counts(Plays):
 
     cuts_silently = True
 
-    async def count(self, client, endpoint, chat) -> int:
-        return sum(len(message.content) for message in chat.messages)
+    async def count(self, client, endpoint, chat) -> Counted:
+        return Counted(sum(len(message.content) for message in chat.messages))
 
 
 async def test_where_a_server_may_cut_the_prompt_is_counted_first_and_made_to_fit():
@@ -502,7 +502,7 @@ async def test_where_a_server_may_cut_the_prompt_is_counted_first_and_made_to_fi
     seen: list[Event] = []
     await play(provider, route("a", windows={"a": 4096}), context=context, seen=seen)
     started = seen[0]
-    assert await provider.count(None, None, provider.asked[0]) <= 4096 - 1024
+    assert (await provider.count(None, None, provider.asked[0])).tokens <= 4096 - 1024
     assert started.left_out, "by the estimate it would all have fitted"
 
 
@@ -525,7 +525,7 @@ async def test_a_count_that_the_server_contradicts_is_a_cut_prompt():
     _, error = await play(provider, route("a", windows={"a": 4096}), context=context, seen=seen)
     assert type(error) is TruncatedContext
     assert seen[0].prompt_tokens_exact
-    assert seen[0].prompt_tokens == await provider.count(None, None, provider.asked[0])
+    assert seen[0].prompt_tokens == (await provider.count(None, None, provider.asked[0])).tokens
     assert provider.asked[0].room_tokens == 4096 - seen[0].prompt_tokens
 
 

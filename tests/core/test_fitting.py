@@ -15,7 +15,7 @@ from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.errors import ContextOverflow, ServerFailure, Unreachable
 from jupyter_llmroute.core.fitting import CLEARLY_FITS, ROUNDS, Fitted, fit
 from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
-from jupyter_llmroute.core.providers import Chat
+from jupyter_llmroute.core.providers import Chat, Counted
 from jupyter_llmroute.core.request import Request, Turn
 from jupyter_llmroute.core.route import Candidate
 
@@ -52,14 +52,18 @@ class Plain:
 class Counts(Plain):
     """One whose servers count a prompt: as many tokens as `counted` says."""
 
-    def __init__(self, counted: Callable[[Chat], int | None], *, cuts_silently: bool = True) -> None:
+    def __init__(
+        self, counted: Callable[[Chat], int | None], *, cuts_silently: bool = True, is_exact: bool = True
+    ) -> None:
         super().__init__(cuts_silently=cuts_silently)
         self.counted = counted
+        self.is_exact = is_exact
         self.asked: list[Chat] = []
 
-    async def count(self, client, endpoint, chat) -> int | None:
+    async def count(self, client, endpoint, chat) -> Counted | None:
         self.asked.append(chat)
-        return self.counted(chat)
+        tokens = self.counted(chat)
+        return None if tokens is None else Counted(tokens, is_exact=self.is_exact)
 
 
 class Chooses(Plain):
@@ -81,7 +85,7 @@ def characters(chat: Chat) -> int:
 
 def context(question: str = "why?", *, cells: int = 0, cell: str = "x" * 1000, turns: int = 0) -> Context:
     items = tuple(ContextItem(ref=f"In[{number}]", text=cell) for number in range(cells))
-    told = tuple(Turn(number=90 + number, question="q" * 200, answer="a" * 200) for number in range(turns))
+    told = tuple(Turn(number=90 + number, question="w" * 200, answer="a" * 200) for number in range(turns))
     return Context(request=Request(question=question, turns=told), items=items)
 
 
@@ -155,6 +159,11 @@ async def test_the_server_counts_where_it_matters(cuts_silently: bool, cells: in
     assert bool(provider.asked) is found.is_exact is is_asked
     tokens = 1000 if is_asked else estimate(given)
     assert (found.chat.prompt_tokens, found.chat.room_tokens) == (tokens, 4096 - tokens)
+
+
+async def test_a_count_without_the_template_is_used_and_is_not_exact():
+    found = await fitted(Counts(lambda chat: 1000, is_exact=False), context(cells=8))
+    assert (found.chat.prompt_tokens, found.chat.room_tokens, found.is_exact) == (1000, 3096, False)
 
 
 def raises(error: Exception) -> Callable[[Chat], int | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncGenerator
 from importlib.metadata import entry_points
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import httpx
 
@@ -40,6 +40,14 @@ class Chat(Value):
     def window_is_known(self) -> bool:
         """Whether there is a window that is certain, so that `room_tokens` is what remains of it."""
         return bool(self.window or self.model.context_window) and not self.model.window_is_assumed
+
+
+class Counted(NamedTuple):
+    """The tokens of a prompt, as a server counted them."""
+
+    tokens: int
+    is_exact: bool = True
+    """Whether it counted the whole prompt; not where it counted the text, and the template was estimated."""
 
 
 class Chunk(Value):
@@ -92,8 +100,8 @@ class Provider(Protocol):
 class TokenCounter(Protocol):
     """A dialect whose servers count a prompt's tokens without answering it."""
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
-        """Return the tokens of the prompt, template included, as the server counts them; `None` where it will not.
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
+        """Return the tokens of the prompt as the server counts them; `None` where it will not.
 
         Raises
         ------

@@ -11,8 +11,9 @@ import httpx
 from jupyter_llmroute.core.endpoint import Endpoint, size
 from jupyter_llmroute.core.probe import MAX_ANSWER_BYTES
 from jupyter_llmroute.core.prompt import Message
-from jupyter_llmroute.core.providers import Chat
+from jupyter_llmroute.core.providers import Chat, Counted
 from jupyter_llmroute.core.providers.openai import auth_headers
+from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE
 from jupyter_llmroute.core.transport import peer_errors
 
 MESSAGE_TOKENS = 8
@@ -45,6 +46,18 @@ def answer_limit(chat: Chat) -> int:
 def total(counted: object) -> int | None:
     """Return the number of tokens that a server tells, as a number or as a list of them."""
     return size(len(counted) if isinstance(counted, list) else counted)
+
+
+def whole(counted: object) -> Counted | None:
+    """Return what a server tells that counted a prompt with its template."""
+    tokens = total(counted)
+    return Counted(tokens) if tokens else None
+
+
+def text_alone(counted: object, chat: Chat) -> Counted | None:
+    """Return what a server tells that counted the text of a prompt, and the template's share by estimate."""
+    tokens = total(counted)
+    return Counted(tokens + TOKENS_PER_MESSAGE * len(chat.messages), is_exact=False) if tokens else None
 
 
 async def ask(client: httpx.AsyncClient, endpoint: Endpoint, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from jupyter_llmroute.core.embedded.server import served_window
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.errors import ModelNotFound, ServerFailure, UserError
 from jupyter_llmroute.core.probe import Probe
-from jupyter_llmroute.core.providers import Chat, Chunk
+from jupyter_llmroute.core.providers import Chat, Chunk, Counted
 from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
 from jupyter_llmroute.core.settings import EmbeddedSettings
 
@@ -73,7 +73,7 @@ class Embedded:
         """Return the models of an endpoint that `endpoints` gave."""
         return endpoint.models
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
         """Return the tokens of the prompt where the model's server runs already; none is started for it."""
         for process in await asyncio.to_thread(self._backend.running):
             if process.model == chat.model.id:

@@ -14,8 +14,8 @@ from jupyter_llmroute.core.errors import AuthenticationNeeded
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.prompt import least_tokens
-from jupyter_llmroute.core.providers import Chat
-from jupyter_llmroute.core.providers.counting import answer_limit, ask, joined, total
+from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.counting import answer_limit, ask, joined, text_alone, whole
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import owners, told
 
@@ -71,13 +71,14 @@ class KoboldCpp(OpenAICompatible):
         """Return what is true of the server's counts: older builds invent them."""
         return Usage() if usage == INVENTED else usage
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
-        """Return the tokens of the prompt; in older builds those of its text, without the template.
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
+        """Return the tokens of the prompt; in older builds those of its text, and what its template may add.
 
         Those see nothing of a chat: fewer tokens than it has words mean that its text is to be counted.
         """
         messages = [message.model_dump() for message in chat.messages]
-        counted = total((await ask(client, endpoint, COUNT_PATH, {"messages": messages})).get("value"))
-        if counted and counted >= max(2, least_tokens(chat.messages)):
+        counted = whole((await ask(client, endpoint, COUNT_PATH, {"messages": messages})).get("value"))
+        if counted and counted.tokens >= max(2, least_tokens(chat.messages)):
             return counted
-        return total((await ask(client, endpoint, COUNT_PATH, {"prompt": joined(chat.messages)})).get("value"))
+        answer = await ask(client, endpoint, COUNT_PATH, {"prompt": joined(chat.messages)})
+        return text_alone(answer.get("value"), chat)

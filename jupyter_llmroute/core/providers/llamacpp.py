@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.errors import ModelLoading
 from jupyter_llmroute.core.probe import Answer, Probe
-from jupyter_llmroute.core.providers import Chat
-from jupyter_llmroute.core.providers.counting import ask, total
+from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.counting import ask, whole
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import owners
 from jupyter_llmroute.core.thinking import SPELLINGS
@@ -96,7 +96,7 @@ class LlamaCpp(OpenAICompatible):
     cuts_silently = False
 
     def __init__(self) -> None:
-        self._counts: dict[str, Callable[[httpx.AsyncClient, Endpoint, Chat], Awaitable[int | None]]] = {}
+        self._counts: dict[str, Callable[[httpx.AsyncClient, Endpoint, Chat], Awaitable[Counted | None]]] = {}
         """By server: the way to count that it knows."""
 
     async def recognise(self, probe: Probe) -> bool:
@@ -130,7 +130,7 @@ class LlamaCpp(OpenAICompatible):
             loaded=known.status is None or known.status.value in IN_MEMORY,
         )
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
         """Return the tokens of the prompt as its answer would report them; `None` where the server does not count.
 
         Newer builds count a chat; older ones render it, and count the text. Both make no model work, but the router
@@ -143,16 +143,16 @@ class LlamaCpp(OpenAICompatible):
                 return counted
         return None
 
-    async def _count_chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+    async def _count_chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
         path = self.chat_path + "/input_tokens"
-        return total((await ask(client, endpoint, path, self.body(chat))).get("input_tokens"))
+        return whole((await ask(client, endpoint, path, self.body(chat))).get("input_tokens"))
 
-    async def _count_rendered(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+    async def _count_rendered(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
         prompt = (await ask(client, endpoint, "/apply-template", self.body(chat))).get("prompt")
         if not isinstance(prompt, str):
             return None
         text = {"model": chat.model.id, "content": prompt, "add_special": True, "parse_special": True}
-        return total((await ask(client, endpoint, "/tokenize", text)).get("tokens"))
+        return whole((await ask(client, endpoint, "/tokenize", text)).get("tokens"))
 
 
 def _is_loading(answer: Answer) -> bool:

@@ -13,8 +13,8 @@ import httpx
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.probe import Probe
-from jupyter_llmroute.core.providers import Chat
-from jupyter_llmroute.core.providers.counting import ask, joined, total
+from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.counting import ask, joined, text_alone
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import bound_url, model_list, told
 from jupyter_llmroute.core.values import Answered
@@ -67,7 +67,7 @@ class LocalAI(OpenAICompatible):
             chat=not known.capabilities or "chat" in known.capabilities,
         )
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
-        """Return the tokens of the prompt's text; those of the template come on top, some ten a message."""
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
+        """Return the tokens of the prompt's text, and what its template may add: the endpoint takes no chats."""
         body = {"model": chat.model.id, "content": joined(chat.messages)}
-        return total((await ask(client, endpoint, "/v1/tokenize", body)).get("tokens"))
+        return text_alone((await ask(client, endpoint, "/v1/tokenize", body)).get("tokens"), chat)

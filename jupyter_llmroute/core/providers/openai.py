@@ -83,7 +83,7 @@ class OpenAICompatible:
         return ServedModel(id=known.id, context_window=known.max_model_len, remote=owner_sign(known.owned_by))
 
     def body(self, chat: Chat) -> dict[str, Any]:
-        """Return the JSON to send; no more tokens are asked for than there is room for, which several servers refuse."""
+        """Return the JSON to send; more tokens than there is room for are not asked for."""
         sampling = chat.sampling.model_dump(exclude_none=True)
         if chat.sampling.max_tokens and chat.window_is_known:
             sampling["max_tokens"] = min(chat.sampling.max_tokens, chat.room_tokens)

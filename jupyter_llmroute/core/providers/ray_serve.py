@@ -12,8 +12,8 @@ import httpx
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.probe import Probe
-from jupyter_llmroute.core.providers import Chat
-from jupyter_llmroute.core.providers.counting import ask, joined, total
+from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.counting import ask, joined, text_alone
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import model_list, owners
 from jupyter_llmroute.core.values import Answered
@@ -47,7 +47,7 @@ class RayServe(OpenAICompatible):
         known = _Listed.model_validate(item)
         return ServedModel(id=known.id, context_window=known.metadata.max_request_context_length)
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
-        """Return the tokens of the prompt's text; those of the template come on top, for it takes no chats."""
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
+        """Return the tokens of the prompt's text, and what its template may add: the endpoint takes no chats."""
         body = {"model": chat.model.id, "prompt": joined(chat.messages)}
-        return total((await ask(client, endpoint, "/tokenize", body)).get("count"))
+        return text_alone((await ask(client, endpoint, "/tokenize", body)).get("count"), chat)

@@ -12,8 +12,8 @@ import httpx
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.probe import Probe
-from jupyter_llmroute.core.providers import Chat
-from jupyter_llmroute.core.providers.counting import ask, joined, total
+from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.counting import ask, joined, text_alone
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import owners, told
 
@@ -40,10 +40,10 @@ class SGLang(OpenAICompatible):
         """Read one entry of the model list."""
         return super().served(item).model_copy(update={"loaded": True})
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
-        """Return the tokens of the prompt's text; those of the template come on top, some ten a message.
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
+        """Return the tokens of the prompt's text, and what its template may add: the endpoint takes no chats.
 
-        The endpoint takes no chats. The `max_model_len` of its answer is the tokenizer's, not the served window.
+        The `max_model_len` of its answer is the tokenizer's, not the served window.
         """
         body = {"model": chat.model.id, "prompt": joined(chat.messages)}
-        return total((await ask(client, endpoint, "/v1/tokenize", body)).get("count"))
+        return text_alone((await ask(client, endpoint, "/v1/tokenize", body)).get("count"), chat)

@@ -11,8 +11,8 @@ import httpx
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.probe import Probe
-from jupyter_llmroute.core.providers import Chat
-from jupyter_llmroute.core.providers.counting import answer_limit, ask, total
+from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.counting import answer_limit, ask, whole
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import told
@@ -54,7 +54,7 @@ class TextGeneration(OpenAICompatible):
             **({"truncation_length": window} if window else {}),
         }
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
         """Return the tokens of the prompt, template included, as the server renders and counts it.
 
         Rendering drops old messages as answering does, so it gets a length that nothing exceeds.
@@ -63,4 +63,4 @@ class TextGeneration(OpenAICompatible):
         prompt = (await ask(client, endpoint, "/v1/internal/chat-prompt", body)).get("prompt")
         if not isinstance(prompt, str):
             return None
-        return total((await ask(client, endpoint, "/v1/internal/token-count", {"text": prompt})).get("length"))
+        return whole((await ask(client, endpoint, "/v1/internal/token-count", {"text": prompt})).get("length"))

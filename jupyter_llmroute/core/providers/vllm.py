@@ -11,8 +11,8 @@ import httpx
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.probe import Probe
-from jupyter_llmroute.core.providers import Chat
-from jupyter_llmroute.core.providers.counting import ask, total
+from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.counting import ask, whole
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import model_list, owners, told
 
@@ -49,8 +49,8 @@ class VLLM(OpenAICompatible):
         """Read one entry of the model list; the engine listens when it has loaded."""
         return super().served(item).model_copy(update={"loaded": True})
 
-    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> int | None:
+    async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
         """Return the tokens of the prompt, template included; `None` where the server does not count."""
         messages = [message.model_dump() for message in chat.messages]
         body = {"model": chat.model.id, "messages": messages, "add_generation_prompt": True}
-        return total((await ask(client, endpoint, "/tokenize", body)).get("count"))
+        return whole((await ask(client, endpoint, "/tokenize", body)).get("count"))

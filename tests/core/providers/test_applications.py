@@ -11,6 +11,7 @@ from jupyter_llmroute.core.errors import (
     ServerFailure,
 )
 from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.providers import Counted
 from jupyter_llmroute.core.providers.docker import DockerModelRunner
 from jupyter_llmroute.core.providers.gpt4all import GPT4All
 from jupyter_llmroute.core.providers.jan import Jan
@@ -192,7 +193,7 @@ async def test_textgen_renders_the_whole_prompt_to_count_it():
     asked = chat(model=ServedModel(id="m", context_window=64))
     with PRODUCTS["textgen"].open() as server:
         async with opened() as client:
-            assert await TextGeneration().count(client, endpoint(server.url), asked) == 11
+            assert await TextGeneration().count(client, endpoint(server.url), asked) == Counted(11)
     rendered, counted = server.chats
     assert rendered.line == "POST /v1/internal/chat-prompt"
     assert rendered.json["truncation_length"] > 10**9

@@ -5,7 +5,9 @@ import pytest
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.errors import AuthenticationNeeded, ServerBusy, ServerFailure
 from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.providers import Counted
 from jupyter_llmroute.core.providers.koboldcpp import KoboldCpp
+from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE
 
 from ...scripted import Scripted, json_reply
 from ...servers import PRODUCTS, WINDOW, item, model_list
@@ -26,7 +28,7 @@ def dialect():
     return KoboldCpp()
 
 
-async def count(dialect, url, asked=None) -> int | None:
+async def count(dialect, url, asked=None) -> Counted | None:
     async with opened() as client:
         return await dialect.count(client, endpoint(url), asked or chat())
 
@@ -91,7 +93,7 @@ async def test_a_model_that_sees(dialect):
 
 async def test_newer_builds_count_the_chat(dialect):
     with PRODUCTS["koboldcpp"].open() as server:
-        assert await count(dialect, server.url) == 11
+        assert await count(dialect, server.url) == Counted(11)
     assert [asked.json.keys() for asked in server.chats] == [{"messages"}]
 
 
@@ -103,7 +105,9 @@ async def test_older_builds_count_the_text(dialect, of_nothing):
         return json_reply({"value": len(asked.json["prompt"].split()) if "prompt" in asked.json else of_nothing})
 
     with Scripted({"POST /api/extra/tokencount": counting}) as server:
-        assert await count(dialect, server.url, chat("How many words are these?")) == 7
+        assert await count(dialect, server.url, chat("How many words are these?")) == Counted(
+            7 + 2 * TOKENS_PER_MESSAGE, is_exact=False
+        )
 
 
 # --- chat ---

@@ -4,10 +4,11 @@ import pytest
 
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.prompt import Message
-from jupyter_llmroute.core.providers import Chat
-from jupyter_llmroute.core.providers.counting import answer_limit, joined, total
+from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.counting import answer_limit, joined, text_alone, total, whole
 from jupyter_llmroute.core.providers.signs import bound_url, cloud_sign, is_cloud_tag, is_near, owner_sign, parameters
 from jupyter_llmroute.core.request import Sampling
+from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,16 @@ def test_where_a_server_is_that_was_told_to_listen(address, url):
 )
 def test_a_count_is_a_number_or_a_list(counted, number):
     assert total(counted) == number
+
+
+@pytest.mark.parametrize("counted", [0, -1, [], "many", None])
+def test_what_is_no_count_is_none_with_a_template_either(counted):
+    assert whole(counted) is text_alone(counted, chat(1, 1)) is None
+
+
+def test_a_count_without_the_template_gets_its_share_and_is_not_exact():
+    assert whole(7) == Counted(7, is_exact=True)
+    assert text_alone([1, 2, 3], chat(1, 1)) == Counted(3 + 2 * TOKENS_PER_MESSAGE, is_exact=False)
 
 
 def chat(tokens: int, window: int | None, room: int = 1000, max_tokens: int | None = None) -> Chat:
