@@ -5,12 +5,12 @@ tokenizer (49,152 tokens, English and code), the densest of those at hand: vocab
 fewer for digits and for all that is not English, so that there the estimate is rather too high. Measured, tokens a
 character, and what the estimate makes of them:
 
-    prose, Markdown, code   0.23-0.50   x 0.84-1.31
-    JSON, logs, addresses   0.49-0.69   x 0.82-1.04
+    prose, Markdown, code   0.23-0.50   x 0.87-1.34
+    JSON, logs, addresses   0.43-0.69   x 0.84-1.07
     numbers, hex, UUIDs     0.81-0.97   x 0.85-0.98
-    base64                  0.80-0.81   x 0.80-0.81
+    base64                  0.80-0.81   x 0.81
     Latin, not English      0.33-0.76   x 0.82-1.07
-    Cyrillic, Greek         0.75-0.85   x 0.82-0.92
+    Cyrillic, Greek         0.75-0.85   x 0.82-0.93
     Hebrew, Arabic          0.92-1.09   x 0.85-1.02
     Indic, Thai, Georgian   1.12-1.86   x 0.82-0.95
     Chinese, Japanese       1.73-1.97   x 0.50-0.57
