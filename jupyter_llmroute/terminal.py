@@ -34,8 +34,12 @@ def head(view: RunView) -> str:
     lines += [f"{'' if number else 'not':8} {other}" for number, other in enumerate(not_chosen(facts, SHOWN))]
     if facts.left_out:
         lines.append(f"left out {', '.join(facts.left_out)}")
-    lines += [f"failed   {attempt.model} on {attempt.service}: {attempt.error}" for attempt in facts.attempts]
     return "\n".join(lines)
+
+
+def failures(view: RunView) -> list[str]:
+    """Return a line for each attempt that failed."""
+    return [f"failed   {attempt.model} on {attempt.service}: {attempt.error}" for attempt in view.facts().attempts]
 
 
 def decision_lines(routed: Routed, request: Request) -> list[str]:
@@ -66,22 +70,37 @@ class TerminalScreen:
 
     def __init__(self) -> None:
         self._shown_pieces = 0
-        self._headed: str | None = None
+        self._headed = False
+        self._said_failures = 0
+        self._asked = 0
         self._waited = (0, -1)
 
     def update(self, view: RunView, *, final: bool) -> None:
-        """Write the head of an attempt when it starts, new text as it comes, and the figures at the end."""
+        """Write the head when somebody is asked first, later only who is asked instead, new text, and the figures."""
         if not view.was_asked:
             return
-        if (head_now := head(view)) != self._headed:
-            self._headed = head_now
-            print(head_now + "\n", flush=True)
-        self._say_what_is_waited_for(view)
+        if not self._headed:
+            self._headed = True
+            print(head(view) + "\n", flush=True)
         new = "".join(view.pieces[self._shown_pieces :])
         print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", new), end="", flush=True)
         self._shown_pieces = len(view.pieces)
+        self._say_who_failed(view)
+        self._say_what_is_waited_for(view)
         if final:
             print(f"\n\n{figures_line(view)}", flush=True)
+
+    def _say_who_failed(self, view: RunView) -> None:
+        failed = failures(view)
+        for line in failed[self._said_failures :]:
+            # Behind a text that was cut, on a line of its own.
+            print(("\n\n" if self._shown_pieces else "") + line, flush=True)
+        self._said_failures = len(failed)
+        if view.started and view.started.number > self._asked:
+            if self._asked:
+                facts = view.facts()
+                print(f"asking   {facts.model} on {facts.service}\n", flush=True)
+            self._asked = view.started.number
 
     def _say_what_is_waited_for(self, view: RunView) -> None:
         waited = (view.started.number if view.started else 0, int(view.waited_s // SAID_EVERY_S))

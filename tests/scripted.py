@@ -231,6 +231,9 @@ class Scripted:
             writer.write(b"0\r\n\r\n" if reply.is_http and reply.has_body else b"")
             await writer.drain()
             return reply.is_http
+        except ConnectionError:  # it left before all was written
+            asked.is_abandoned.set_result(True)
+            return False
         finally:
             if not asked.is_abandoned.done():
                 asked.is_abandoned.set_result(False)

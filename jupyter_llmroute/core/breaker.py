@@ -44,9 +44,9 @@ class Breaker(Value):
         pause_s = min(LONGEST_S, first_s * 2.0 ** min(self.opened, MOST_DOUBLINGS))
         return Breaker(failures=failures, opened=self.opened + 1, open_until=now + pause_s)
 
-    def with_pause_over(self, now: float) -> Breaker:
-        """Return the state as if its pause were over now: where nobody else is there, it is worth a look."""
-        return self.model_copy(update={"open_until": self.open_until and min(self.open_until, now)})
+    def with_pause_over(self, at: float) -> Breaker:
+        """Return the state as if its pause were over at that time: where nobody else is there, it is worth a look."""
+        return self.model_copy(update={"open_until": self.open_until and min(self.open_until, at)})
 
     def is_closed(self, now: float, seen_at: float) -> bool:
         """Whether the server may be asked.

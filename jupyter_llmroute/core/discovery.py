@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.errors import AuthenticationNeeded, LLMRouteError, ModelLoading, ServerBusy, SettingsError
 from jupyter_llmroute.core.probe import Answer, Probe
-from jupyter_llmroute.core.providers import Provider
+from jupyter_llmroute.core.providers import Provider, TokenCounter
 from jupyter_llmroute.core.settings import CustomEndpoint, ServiceSettings, Settings
 from jupyter_llmroute.core.values import Value
 
@@ -193,7 +193,9 @@ async def _look(
         if not service.enabled:
             return None
         place = place.model_copy(update={"settings": service.model_copy(update={"endpoint": None, "api_key": None})})
-    return await _ask(_endpoint(place, name, Health.WELL), place, probe, providers[name])
+    endpoint = _endpoint(place, name, Health.WELL)
+    endpoint = endpoint.model_copy(update={"counts": isinstance(providers[name], TokenCounter)})
+    return await _ask(endpoint, place, probe, providers[name])
 
 
 async def _ask(endpoint: Endpoint, place: Place, probe: Probe, provider: Provider) -> Endpoint:

@@ -91,6 +91,8 @@ class Endpoint(Value):
     """Seconds of silence within an answer after which it counts as dead."""
     max_retries: int = 3
     """How often the same model is asked again after a passing failure, when there is nobody else."""
+    counts: bool = False
+    """Whether it counts a prompt's tokens before it answers: then no estimate refuses a prompt that may fit."""
     models_are_local: bool = False
     """Whether the user vouches that a gateway passes text on to nobody outside the allowed network."""
     models_path: str | None = None

@@ -112,7 +112,8 @@ def _again(tried: Sequence[Tried], *, is_last: bool) -> Step | None:
     starts_by_itself = not endpoint.base_url  # the embedded server: asked again, it starts again
     if not isinstance(error, PASSING) and not (starts_by_itself and isinstance(error, Unreachable)):
         return None
-    retries = sum(past.step.candidate == step.candidate and past.step.level is step.level for past in tried) - 1
+    asked = [past for past in tried if _key(past.step.candidate) == _key(step.candidate)]
+    retries = sum(past.step.level is step.level for past in asked) - 1
     if retries >= (endpoint.max_retries if is_last else min(1, endpoint.max_retries)):
         return None
     pause_s = _pause(error, retries)
@@ -181,8 +182,11 @@ def _alive(candidates: Iterable[Candidate], tried: Sequence[Tried]) -> Iterator[
 
 
 def _was_tried(candidate: Candidate, tried: Sequence[Tried]) -> bool:
-    key = (candidate.endpoint.name, candidate.model.id)
-    return any((past.step.candidate.endpoint.name, past.step.candidate.model.id) == key for past in tried)
+    return any(_key(past.step.candidate) == _key(candidate) for past in tried)
+
+
+def _key(candidate: Candidate) -> tuple[str, str]:
+    return candidate.endpoint.name, candidate.model.id
 
 
 def _overflowed(tried: Sequence[Tried]) -> int:

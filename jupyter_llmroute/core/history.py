@@ -36,7 +36,7 @@ class History(Value):
     busy: Mapping[str, int] = {}
     """Questions that are being answered, by `place`."""
 
-    def with_pauses_over(self) -> History:
-        """Return the same with nobody left alone any longer; who failed before is not forgotten."""
-        breakers = {place: breaker.with_pause_over(self.now) for place, breaker in self.breakers.items()}
+    def with_pauses_over(self, at: float) -> History:
+        """Return the same with nobody left alone after `at`, in seconds since the epoch; failures still count."""
+        breakers = {place: breaker.with_pause_over(at) for place, breaker in self.breakers.items()}
         return self.model_copy(update={"breakers": breakers})

@@ -46,10 +46,13 @@ class Policy(Value):
         security
             The user's.
         scanned
-            Hosts on which the user wants servers to be looked for (`discovery.hosts`): these may be reached too.
+            Hosts on which the user wants servers to be looked for (`discovery.hosts`): their names may be looked up;
+            what they resolve to is judged like any address.
         """
-        names, networks = set(), []
-        for entry in (*security.allowed_hosts, *security.allowed_cidrs, *scanned):
+        names: set[str] = set()
+        networks = []
+        names |= {host.lower().rstrip(".") for host in scanned if parse_address(host) is None}
+        for entry in (*security.allowed_hosts, *security.allowed_cidrs):
             try:
                 networks.append(ipaddress.ip_network(entry, strict=False))
             except ValueError:

@@ -173,14 +173,18 @@ class Router:
                     self._lookout.note_window(turn.candidate.endpoint.base_url, event.model, window)
 
     async def _decide(self, request: Request) -> tuple[Context, Routed]:
+        began = time.time()
         context = await gather(request, self.sources)
         what = classify(request, context)
         snapshot, history = await self._seen(), await self._ledger.recall()
         route = select(what, context, snapshot, self.policy, history)
-        if not route.candidates and any(r.reason is RejectionReason.BREAKER_OPEN for r in route.rejections):
-            # Nobody else could answer: who is left alone is looked at now, and asked if it is well.
-            await self.services(refresh=True)
-            snapshot, history = await self._seen(), history.with_pauses_over()
+        if not route.candidates:
+            # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if
+            # it is well.
+            if snapshot.seen_at < began:
+                await self.services(refresh=True)
+                snapshot = await self._seen()
+            history = history.with_pauses_over(snapshot.seen_at)
             route = select(what, context, snapshot, self.policy, history)
         self.last_decision = Decision(
             classification=what,

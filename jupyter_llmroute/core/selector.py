@@ -18,7 +18,7 @@ from jupyter_llmroute.core.history import History
 from jupyter_llmroute.core.likeness import meant
 from jupyter_llmroute.core.naming import same_model
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
+from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
 from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
 from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, TASKS, Place, Roster, Row, Snapshot, time_cost
 from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Expected
@@ -228,7 +228,8 @@ class _Judge:
         for row, reason in self.refused:
             if reason is RejectionReason.WINDOW_TOO_SMALL:
                 needed, assumed = self._wish.needed_tokens, " that are assumed (set context_window)"
-                detail = f"about {needed:,} tokens and room for the answer do not fit its {row.window:,}"
+                reserve = answer_reserve(row.window or 0, self._snapshot.reserve_tokens)
+                detail = f"about {needed:,} tokens and {reserve:,} for the answer do not fit its {row.window:,}"
                 detail += assumed if row.model.window_is_assumed else ""
                 yield Rejection(service=row.endpoint.name, model=row.model.id, reason=reason, detail=detail)
 

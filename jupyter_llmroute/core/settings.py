@@ -50,7 +50,11 @@ class ServiceSettings(Value):
     endpoint: str | None = Field(
         None, description="its base URL; unset: where such a server listens by default, on this machine"
     )
-    priority: int = Field(5, description="lower is preferred where two servers are otherwise equal")
+    priority: int = Field(
+        5,
+        description="lower is preferred where two servers are otherwise equal; by default 1 to 3 for `ollama`, "
+        "`lmstudio` and `jan`, 0 for custom endpoints",
+    )
     timeout: int = Field(30_000, gt=0, description="milliseconds of silence within an answer before it counts as dead")
     api_style: str | None = Field(
         None, description="dialect, such as `ollama`, `vllm` or `openai`; unset: found by asking"
@@ -68,8 +72,10 @@ class ServiceSettings(Value):
 
     @field_validator("endpoint")
     @classmethod
-    def _has_no_credentials(cls, endpoint: str | None) -> str | None:
-        """Addresses are shown and saved; a key is not."""
+    def _is_address(cls, endpoint: str | None) -> str | None:
+        """Read `HOST:PORT` as what is meant. Addresses are shown and saved; a key is not."""
+        if endpoint and "://" not in endpoint:
+            endpoint = f"http://{endpoint}"
         if endpoint and "@" in endpoint.partition("://")[2].partition("/")[0]:
             raise ValueError("an address must not hold a name or a password: use api_key")
         return endpoint

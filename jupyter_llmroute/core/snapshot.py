@@ -39,6 +39,9 @@ SMALL_WINDOW_COST = 10.0
 PATIENCE_COST = 12.0
 """Points that an answer costs which takes as long as `limits.patience_s`; each further doubling costs as much again."""
 
+MOST_OVERESTIMATED = 1.6
+"""How many times too high an estimate is at most, for prose and code."""
+
 ROUNDING = 1e-9
 """Points by which a sum of other order may come out higher."""
 
@@ -207,7 +210,7 @@ class Snapshot(Value):
         if (model.id, info.id) in unwanted:
             return no(RejectionReason.EXCLUDED, "excluded in the settings (models.excluded)")
         if self.memory_bytes and needed and not model.loaded and endpoint.is_here and needed > self.memory_bytes:
-            has = f"this machine has {self.memory_bytes / 1e9:.0f} GB"
+            has = f"this machine has {self.memory_bytes / 1e9:.0f} GB for models (models.memory_gb)"
             return no(RejectionReason.MEMORY, f"needs about {needed / 1e9:.0f} GB of memory, and {has}")
         return None
 
@@ -237,7 +240,7 @@ class Snapshot(Value):
             place=place(endpoint),
             key=place_of(endpoint, model.id),
             window=window,
-            room=window and window - answer_reserve(window, self.reserve_tokens),
+            room=window and self._room(window, counts=endpoint.counts),
             is_loaded=is_loaded,
             guess=guess,
             answer_s=ANSWER_TOKENS * guess.token_s,
@@ -248,6 +251,11 @@ class Snapshot(Value):
             places=tuple([listed.get(names, UNLISTED) for listed in places]),
             promise=_promise(scores, gains, guess, is_loaded, self.patience_s),
         )
+
+    def _room(self, window: int, *, counts: bool) -> int:
+        """Return the estimated tokens that a question may have; where they are counted before, it may have more."""
+        room = window - answer_reserve(window, self.reserve_tokens)
+        return int(room * MOST_OVERESTIMATED) if counts else room
 
     def _is_small(self, window: int | None, task: Task) -> bool:
         routing = self.routing.get(task)

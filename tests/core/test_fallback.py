@@ -169,4 +169,4 @@ def test_it_always_ends(faults: Sequence[LLMRouteError], attempts: int):
         tried.append(Tried(step, fault))
     assert len(tried) <= min(attempts, 20)
     ways = [(past.step.candidate.endpoint.name, past.step.candidate.model.id, past.step.level) for past in tried]
-    assert max(map(ways.count, ways), default=0) <= 4
+    assert max(map(ways.count, ways), default=0) <= 5

@@ -476,12 +476,12 @@ async def test_two_routers_side_by_side_do_not_know_of_each_other():
 
 
 async def test_default_ports_of_the_hosts_in_the_settings_are_looked_at():
-    """They may be reached, be they in the allowed networks or not."""
+    """What is outside the allowed networks stays outside."""
     asked_for = set()
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked_for.add((request.url.host, request.url.port))
-        if request.url.host != "203.0.113.5":
+        if request.url.host != "10.9.8.7":
             raise httpx.ConnectError("nobody is there")
         return httpx.Response(200, json={"data": [{"id": "m", "owned_by": "llamacpp"}]})
 
@@ -491,9 +491,9 @@ async def test_default_ports_of_the_hosts_in_the_settings_are_looked_at():
     kinds = {"llamacpp": LlamaCpp(), "ollama": Ollama()}
     async with Router(given, providers=kinds, transport=httpx.MockTransport(answer)) as asked:
         found = await asked.services()
-    hosts, ports = ("127.0.0.1", "203.0.113.5", "10.9.8.7"), (8080, 9931, 11434)
+    hosts, ports = ("127.0.0.1", "10.9.8.7"), (8080, 9931, 11434)
     assert asked_for == {(host, port) for host in hosts for port in ports}
-    assert [endpoint.base_url for endpoint in found] == [f"http://203.0.113.5:{port}" for port in ports]
+    assert [endpoint.base_url for endpoint in found] == [f"http://10.9.8.7:{port}" for port in ports]
     assert not any(endpoint.is_here for endpoint in found)
 
 

@@ -40,7 +40,7 @@ class Embedded:
         """Return the embedded server as one endpoint, with what is in its way; none when it is switched off."""
         if not self._settings.enabled:
             return ()
-        endpoint = Endpoint(name=self.name, provider=self.name, base_url="", priority=9)
+        endpoint = Endpoint(name=self.name, provider=self.name, base_url="", priority=9, counts=True)
         if not is_installed():
             detail = 'not installed: pip install "jupyter-llmroute[embedded]"'
             return (endpoint.model_copy(update={"health": Health.DOWN, "detail": detail}),)

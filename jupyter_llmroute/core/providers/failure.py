@@ -118,7 +118,7 @@ CONTEXT_WINDOW = tuple(
 """Where they write the number of tokens that they serve."""
 
 REMEDIES: dict[type[PeerError], str] = {
-    AuthenticationNeeded: "set its endpoint and api_key in the settings",
+    AuthenticationNeeded: "set its endpoint and api_key in the settings, or mend the key",
     ModelLoading: "ask again in a moment",
     ModelNotFound: "see %llm_services for what it serves",
     ServerBusy: "ask again in a moment",

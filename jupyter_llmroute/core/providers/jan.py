@@ -11,7 +11,7 @@ from typing import Any
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
-from jupyter_llmroute.core.providers.signs import told
+from jupyter_llmroute.core.providers.signs import VOUCH, told
 from jupyter_llmroute.core.values import Answered
 
 LOCAL_OWNERS = ("user", "llama.cpp", "llamacpp", "mlx")
@@ -48,5 +48,5 @@ class Jan(OpenAICompatible):
         return ServedModel(
             id=known.id,
             loaded=True if is_local else None,
-            remote=None if is_local else f"Jan says that it is of {known.owned_by!r}",
+            remote=None if is_local else f"Jan says that it is of {known.owned_by!r}{VOUCH}",
         )

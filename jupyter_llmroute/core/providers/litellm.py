@@ -66,8 +66,8 @@ class LiteLLM(OpenAICompatible):
         answer = await probe.get(endpoint.models_path or self.models_path)
         if _wants_key(answer):
             raise AuthenticationNeeded(
-                f"{endpoint.name} answers {answer.text[:80]!r} without the right key: set its endpoint and api_key in "
-                "the settings."
+                f"{endpoint.name} wants a key, or another one (HTTP {answer.status}); "
+                f"set its endpoint and api_key in the settings."
             )
         models = await super().models(probe, endpoint)
         if endpoint.models_are_local:

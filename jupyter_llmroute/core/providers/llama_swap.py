@@ -11,7 +11,7 @@ from typing import Any
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.probe import Answer, Probe
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
-from jupyter_llmroute.core.providers.signs import model_list, owners, told
+from jupyter_llmroute.core.providers.signs import VOUCH, model_list, owners, told
 from jupyter_llmroute.core.values import Answered
 
 VERSION_KEYS = {"version", "commit", "build_date"}
@@ -65,7 +65,7 @@ class LlamaSwap(OpenAICompatible):
             id=known.id,
             context_window=known.context_length,
             loaded=known.status.value == "loaded" if known.status else None,
-            remote=f"of the peer {peer!r}" if peer else "of a peer" if is_peer else None,
+            remote=f"of the peer {peer!r}{VOUCH}" if peer else f"of a peer{VOUCH}" if is_peer else None,
         )
 
 

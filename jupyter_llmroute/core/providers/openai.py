@@ -18,7 +18,7 @@ from jupyter_llmroute.core.probe import Probe, key_headers
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.providers.completion import CompletionReader
 from jupyter_llmroute.core.providers.failure import failure
-from jupyter_llmroute.core.providers.signs import cloud_sign, model_list, owner_sign
+from jupyter_llmroute.core.providers.signs import cloud_sign, is_doubt, model_list, owner_sign
 from jupyter_llmroute.core.sse import EventTooLong, SSEDecoder
 from jupyter_llmroute.core.transport import peer_errors
 from jupyter_llmroute.core.values import Answered
@@ -63,7 +63,8 @@ class OpenAICompatible:
     async def models(self, probe: Probe, endpoint: Endpoint) -> tuple[ServedModel, ...]:
         """Return the models of the list; most servers tell no more than their names.
 
-        A name may say that the model runs elsewhere, whoever the server is: it may pass text on. The user may vouch.
+        A name may say that the model runs elsewhere, whoever the server is: it may pass text on. The user may vouch for
+        what is in doubt, not for what a server says itself.
         """
         answer = await probe.get(endpoint.models_path or self.models_path)
         listed = model_list(answer)
@@ -73,7 +74,9 @@ class OpenAICompatible:
         for item in listed:
             with contextlib.suppress(ValidationError):  # one odd entry must not hide the others
                 model = self.served(item)
-                remote = None if endpoint.models_are_local else model.remote or cloud_sign(model.id)
+                remote = model.remote or cloud_sign(model.id)
+                if remote and endpoint.models_are_local and is_doubt(remote):
+                    remote = None
                 served.append(model.model_copy(update={"remote": remote}))
         return tuple(served)
 

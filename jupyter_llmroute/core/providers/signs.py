@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from jupyter_llmroute.core.endpoint import size
 from jupyter_llmroute.core.probe import Answer
 
+VOUCH = "; set models_are_local for its server if it runs in your network"
+
 GATEWAY = "a gateway: it may pass text on; set models_are_local for it if it does not"
 """Why a model of a gateway counts as remote."""
 
@@ -88,7 +90,18 @@ def owner_sign(owner: object) -> str | None:
     """
     if not isinstance(owner, str) or owner.lower() not in CLOUDS:
         return None
-    return f"its owner is {owner!r}; set models_are_local for its server if it runs in your network"
+    return f"its owner is {owner!r}{VOUCH}"
+
+
+def is_doubt(remote: str) -> bool:
+    """Whether a sign only leaves open where a model runs, so that the user's word settles it.
+
+    Examples
+    --------
+    >>> is_doubt(GATEWAY), is_doubt("cloud tag 'kimi-k2:cloud'")
+    (True, False)
+    """
+    return "models_are_local" in remote
 
 
 def is_near(url: object) -> bool:

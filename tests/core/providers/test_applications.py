@@ -16,7 +16,7 @@ from jupyter_llmroute.core.providers.docker import DockerModelRunner
 from jupyter_llmroute.core.providers.gpt4all import GPT4All
 from jupyter_llmroute.core.providers.jan import Jan
 from jupyter_llmroute.core.providers.lemonade import Lemonade
-from jupyter_llmroute.core.providers.signs import GATEWAY
+from jupyter_llmroute.core.providers.signs import GATEWAY, VOUCH
 from jupyter_llmroute.core.providers.textgen import TextGeneration
 
 from ...scripted import Scripted, html, json_reply, text_reply
@@ -90,9 +90,9 @@ async def test_jan_by_the_title_of_its_api(info, recognised):
         ("user", None),
         ("llama.cpp", None),
         ("mlx", None),
-        ("remote", "Jan says that it is of 'remote'"),
-        ("openai", "Jan says that it is of 'openai'"),
-        (None, "Jan says that it is of None"),
+        ("remote", f"Jan says that it is of 'remote'{VOUCH}"),
+        ("openai", f"Jan says that it is of 'openai'{VOUCH}"),
+        (None, f"Jan says that it is of None{VOUCH}"),
     ],
 )
 async def test_jan_says_whose_a_model_is(owner, remote):
