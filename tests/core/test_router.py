@@ -447,6 +447,16 @@ async def test_a_server_that_is_well_again_is_found_by_looking_again():
     assert text(events) == "Hello"
 
 
+async def test_a_server_that_was_started_since_the_last_look_is_found_by_the_next_question():
+    with llamacpp() as server:
+        server.script[LIST].insert(0, html(404))
+        async with router({"desk": server.url}, limits={"rescan_s": 3600}) as asked:
+            await asked.services()
+            events, error = await ask(asked)
+    assert error is None
+    assert text(events) == "Hello"
+
+
 async def test_where_the_only_server_reads_its_model_it_is_waited_for():
     with llamacpp() as server:
         server.script[LIST].insert(0, json_reply(LOADING, 503))
