@@ -48,10 +48,13 @@ async def fit(
     if window is None:
         return _laid_out(candidate, context, None, reserve_tokens)
     budget = window - answer_reserve(window, reserve_tokens)
-    allowed = budget
+    allowed, counter = budget, provider if isinstance(provider, TokenCounter) else None
     for _ in range(ROUNDS):
         fitted = _laid_out(candidate, compact(context, allowed, candidate.info.family), window, reserve_tokens)
-        counted = await _count(fitted.chat, candidate, provider, client, budget)
+        counted = None
+        if counter and not _surely_fits(fitted.chat, budget, provider):
+            counted = await _count(fitted.chat, candidate, counter, client)
+            counter = counter if counted else None  # who does not answer once is not waited for again
         tokens = counted.tokens if counted else fitted.chat.prompt_tokens
         if tokens <= budget:
             return _counted(fitted, counted, window) if counted else fitted
@@ -100,16 +103,15 @@ def _counted(fitted: Fitted, counted: Counted, window: int) -> Fitted:
     return fitted._replace(chat=chat, is_exact=counted.is_exact)
 
 
-async def _count(
-    chat: Chat, candidate: Candidate, provider: Provider, client: httpx.AsyncClient, budget: int
-) -> Counted | None:
-    fits = most_tokens(chat.messages) <= budget
-    if not provider.cuts_silently:
-        fits = fits or chat.prompt_tokens < budget * CLEARLY_FITS
-    if fits or not isinstance(provider, TokenCounter):
-        return None
+def _surely_fits(chat: Chat, budget: int, provider: Provider) -> bool:
+    """Whether a prompt need not be counted."""
+    is_short = not provider.cuts_silently and chat.prompt_tokens < budget * CLEARLY_FITS
+    return is_short or most_tokens(chat.messages) <= budget
+
+
+async def _count(chat: Chat, candidate: Candidate, counter: TokenCounter, client: httpx.AsyncClient) -> Counted | None:
     try:
         async with asyncio.timeout(COUNT_S):
-            return await provider.count(client, candidate.endpoint, chat)
+            return await counter.count(client, candidate.endpoint, chat)
     except (TimeoutError, PeerError):
         return None  # what is in the way will show when it is asked
