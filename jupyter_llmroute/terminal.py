@@ -99,7 +99,8 @@ class TerminalScreen:
         if view.started and view.started.number > self._asked:
             if self._asked:
                 facts = view.facts()
-                print(f"asking   {facts.model} on {facts.service}\n", flush=True)
+                instead = f"instead  {facts.fallback}\n" if facts.fallback else ""
+                print(f"model    {facts.model} on {facts.service}\n{instead}", flush=True)
             self._asked = view.started.number
 
     def _say_what_is_waited_for(self, view: RunView) -> None:

@@ -86,7 +86,7 @@ def test_the_sizes_of_its_files_are_told(sizes: tuple[int | None, ...], said: st
             "qwen3:8b",
             {"snapshot": {"memory_bytes": 4_000_000_000}},
             RejectionReason.MEMORY,
-            "needs about 6 GB of memory, and this machine has 4 GB",
+            "needs about 6 GB of memory, and this machine has 4 GB for models (models.memory_gb)",
         ),
     ],
 )

@@ -27,7 +27,7 @@ from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.selector import Snapshot, select
 from jupyter_llmroute.notebook import Ticker
 from jupyter_llmroute.response import State
-from jupyter_llmroute.terminal import TerminalScreen, figures_line, head
+from jupyter_llmroute.terminal import TerminalScreen, failures, figures_line, head
 from jupyter_llmroute.view import ANSWER_MIME, KEPT_IN_FACTS, RunView
 
 REQUEST = Request(question="write a function that parses ISO dates")
@@ -120,7 +120,7 @@ def test_a_failed_attempt_is_named_beside_the_one_that_answered() -> None:
     assert "failed: phi-4 on gpu: it broke off" in view.bundle()["text/markdown"]
     assert view.facts().model == "mistral-7b"
     assert [a.model for a in view.response().attempts] == ["phi-4"]
-    assert "failed   phi-4 on gpu: it broke off" in head(view)
+    assert failures(view) == ["failed   phi-4 on gpu: it broke off"]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_failed_attempt_is_named_beside_the_one_that_answered() -> None:
 def test_a_failed_attempt_is_named_once(error: str, said: str) -> None:
     view = view_of(AttemptFailed(attempt=Attempt(number=1, service="gpu", model="phi-4", error=error)))
     assert f"failed: phi-4 on gpu: {said}" in view.bundle()["text/markdown"]
-    assert f"failed   phi-4 on gpu: {said}" in head(view)
+    assert failures(view) == [f"failed   phi-4 on gpu: {said}"]
 
 
 FIRST = "phi-4 on gpu, which was wanted first, did not answer"

@@ -279,14 +279,14 @@ def test_where_no_folder_can_be_made_nothing_is_written(tmp_path: Path):
     assert file.read() == State()
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="who may write everywhere")
 def test_a_folder_that_may_only_be_read(tmp_path: Path):
     file = StateFile(tmp_path)
     file.update(learning("a"))
     tmp_path.chmod(0o500)
     try:
+        may_write = os.access(tmp_path, os.W_OK)  # root may, and Windows knows no such right of a folder
         file.update(learning("b"))
-        assert set(StateFile(tmp_path).read().speeds) == {"a"}
+        assert set(StateFile(tmp_path).read().speeds) == ({"a", "b"} if may_write else {"a"})
     finally:
         tmp_path.chmod(0o700)
 
