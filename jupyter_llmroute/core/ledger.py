@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from jupyter_llmroute.core.breaker import Breaker
@@ -39,6 +39,8 @@ class Ledger:
         self._breakers: dict[str, Breaker] = {}
         self._busy: Counter[str] = Counter()
         self._last: str | None = None
+        self._merged: tuple[Mapping[str, Speed], dict[str, Speed]] | None = None
+        """The speeds of the file, and all together."""
         self._chance = random.Random()
         self._sharing = Sharing(state)
 
@@ -51,11 +53,14 @@ class Ledger:
     def history(self) -> History:
         """Return what a decision may rest on, as of now; this process knows its own servers best."""
         shared = self._state.read() if self._state else State()
-        return History(
+        if self._merged is None or self._merged[0] is not shared.speeds:
+            self._merged = (shared.speeds, {**shared.speeds, **self._speeds})
+        # Not validated again: hundreds of speeds are ours, and stay the same value until one of them is learnt anew.
+        return History.model_construct(
             now=time.time(),
             draw=self._chance.getrandbits(32),
             last=self._last,
-            speeds={**shared.speeds, **self._speeds},
+            speeds=self._merged[1],
             breakers={**shared.breakers, **self._breakers},
             busy=dict(self._busy),
         )
@@ -83,6 +88,7 @@ class Ledger:
             tokens_per_second=done.tokens_per_second,
             was_loaded=not (started.is_cold or turn.waited),
         )
+        self._merged = None
         self._breakers[where] = Breaker()
         self._last = key
         self._share({key: self._speeds[key]}, {where: Breaker()})

@@ -20,7 +20,7 @@ from jupyter_llmroute.core.naming import same_model
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
 from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
-from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, TASKS, Place, Roster, Row, Snapshot, time_cost
+from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, TASKS, UNLISTED, Place, Roster, Row, Snapshot, time_cost
 from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Expected
 from jupyter_llmroute.core.tokens import DENSEST
 from jupyter_llmroute.core.values import Value
@@ -247,26 +247,20 @@ def _best(judge: _Judge, roster: Roster, history: History) -> list[_Scored]:
     Rows come in the order of what they promise, so that the search ends where nobody further down can be among the
     best. Those of which more is known than the order rests on are looked at apart.
     """
-    task = judge.task
-    listed = {row.key: row for row in roster.listed[task]}
-    known = {key: row for key in (*history.speeds, history.last) if key and (row := roster.by_key.get(key))}
-    heap: list[_Scored] = []
-
-    def consider(row: Row) -> None:
-        if scored := judge.score(row):
-            (heapq.heappush if len(heap) < RANKED else heapq.heappushpop)(heap, scored)
-
-    for row in roster.promising[task]:
-        if len(heap) >= RANKED and row.promise[task] < heap[0].score:
-            break
-        if row.key not in known and row.key not in listed:
-            consider(row)
-    for key, row in known.items():
-        learnt = roster.learnt(row, history.speeds.get(key))
-        if key not in listed and (len(heap) < RANKED or learnt.promise[task] + STICKY_GAIN >= heap[0].score):
-            consider(learnt)
-    own = (roster.learnt(row, history.speeds.get(key)) for key, row in listed.items())
-    return [*heap, *(scored for row in own if (scored := judge.score(row)))]
+    task, speeds = judge.task, history.speeds
+    apart = {row.key: row for row in roster.listed[task]}
+    if history.last and (last := roster.by_key.get(history.last)):
+        apart[last.key] = last
+    best = [scored for key, row in apart.items() if (scored := judge.score(roster.learnt(row, speeds.get(key))))]
+    heap = [scored for scored in best if scored.place == UNLISTED]
+    listed = [scored for scored in best if scored.place != UNLISTED]
+    for rows, seen in ((roster.known(speeds, task), ()), (roster.promising[task], speeds)):
+        for row in rows:
+            if len(heap) >= RANKED and row.promise[task] < heap[0].score:
+                break
+            if row.key not in apart and row.key not in seen and (scored := judge.score(row)):
+                (heapq.heappush if len(heap) < RANKED else heapq.heappushpop)(heap, scored)
+    return [*heap, *listed]
 
 
 def _spread(best: list[_Scored], history: History) -> list[_Scored]:

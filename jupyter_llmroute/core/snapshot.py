@@ -98,6 +98,7 @@ class Roster:
         self.rows = rows
         self._patience_s = patience_s
         self._learnt: dict[str, tuple[Speed, Row]] = {}
+        self._known: tuple[Mapping[str, Speed], dict[int, list[Row]]] = ({}, {})
         self.rejections = tuple(rejections)
         self.by_key = {row.key: row for row in self.rows}
 
@@ -112,6 +113,16 @@ class Roster:
             again = replace(row, guess=guess, answer_s=ANSWER_TOKENS * guess.token_s, promise=promise)
             self._learnt[row.key] = kept = (speed, again)
         return kept[1]
+
+    def known(self, speeds: Mapping[str, Speed], task: int) -> list[Row]:
+        """Return the rows of which something was learnt, the highest promise first; for the same speeds the same."""
+        if self._known[0] is not speeds:
+            self._known = (speeds, {})
+        by_task = self._known[1]
+        if task not in by_task:
+            rows = [self.learnt(row, speed) for key, speed in speeds.items() if (row := self.by_key.get(key))]
+            by_task[task] = sorted(rows, key=lambda row: -row.promise[task])
+        return by_task[task]
 
     @functools.cached_property
     def promising(self) -> list[list[Row]]:
