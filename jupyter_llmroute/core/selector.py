@@ -126,6 +126,8 @@ class _Judge:
         self._wish = wish
         self._snapshot = snapshot
         self._history = history
+        # Asked for with every row: looking them up in the values takes longer than adding up the score.
+        self._busy, self._last, self._patience_s = history.busy, history.last, snapshot.patience_s
         self._needed_tokens = wish.needed_tokens
         self._prompt_tokens = wish.prompt_tokens
         self._left_alone = {
@@ -142,7 +144,7 @@ class _Judge:
         return self._scored(row)
 
     def _obstacle(self, row: Row) -> RejectionReason | None:
-        if row.place in self._left_alone:
+        if self._left_alone and row.place in self._left_alone:
             return RejectionReason.BREAKER_OPEN
         if row.room is not None and self._needed_tokens > row.room:
             return RejectionReason.WINDOW_TOO_SMALL
@@ -153,14 +155,14 @@ class _Judge:
         a, b, c, d = row.scores
         p, q, r, s = self._shares
         score = a * p + b * q + c * r + d * s + row.gains[self.task]
-        score -= time_cost(self._expected_s(row), self._snapshot.patience_s)
-        if row.key == self._history.last:
+        score -= time_cost(self._expected_s(row), self._patience_s)
+        if row.key == self._last:
             score += STICKY_GAIN
         return _Scored(score, -row.rank, row, row.places[self.task])
 
     def _expected_s(self, row: Row) -> float:
         """Return the seconds that an answer is expected to take; the short way where nobody else is being answered."""
-        if row.place in self._history.busy:
+        if row.place in self._busy:
             return self._expected(row).total_s
         seconds = row.answer_s + (self._tokens(row) + OVERHEAD_TOKENS) * row.guess.prompt_token_s
         return seconds if self._is_loaded(row) else seconds + row.guess.load_s
@@ -170,7 +172,7 @@ class _Judge:
         expected = row.guess.expected(
             prompt_tokens=self._tokens(row), answer_tokens=ANSWER_TOKENS, is_loaded=self._is_loaded(row)
         )
-        busy = self._history.busy.get(row.place, 0)
+        busy = self._busy.get(row.place, 0)
         return expected._replace(queue_s=busy * (expected.prompt_s + expected.answer_s))
 
     def _tokens(self, row: Row) -> int:
@@ -179,8 +181,7 @@ class _Judge:
 
     def _is_loaded(self, row: Row) -> bool:
         """Whether it can begin at once: a window that must grow means that it is loaded again."""
-        served = row.model.context_window
-        return row.is_loaded and (served is None or self._needed_tokens <= served)
+        return row.is_loaded and (row.served is None or self._needed_tokens <= row.served)
 
     def candidate(self, scored: _Scored) -> Candidate:
         """Return a scored row as a value, with its reasons in words."""

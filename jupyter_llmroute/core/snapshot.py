@@ -72,6 +72,8 @@ class Row:
     key: str
     window: int | None
     """The largest that may be served, in tokens."""
+    served: int | None
+    """The one that is served now."""
     room: int | None
     """What of it a question may take: an answer must have room too."""
     is_loaded: bool
@@ -251,6 +253,7 @@ class Snapshot(Value):
             place=place(endpoint),
             key=place_of(endpoint, model.id),
             window=window,
+            served=model.context_window,
             room=window and self._room(window, counts=endpoint.counts),
             is_loaded=is_loaded,
             guess=guess,
