@@ -219,7 +219,7 @@ class NotebookSession:
         """Show and keep what there is, however the run ended."""
         from jupyter_llmroute.core.request import Turn
 
-        if view.was_asked:
+        if view.is_shown:
             screen.update(view, final=True)
         response = view.response()
         self.shell.user_ns["_route"] = response
@@ -258,7 +258,7 @@ class Ticker:
         self._chars = 0
         self._pending = False
         self._next_at = 0.0
-        self._asked_at = 0.0
+        self._asked_at = clock()
 
     def __call__(self, events: list[Event]) -> None:
         """Apply what came since the last tick, and show what there is to show."""
@@ -271,7 +271,7 @@ class Ticker:
             if first_token or event.kind not in ("text_delta", "reasoning_delta"):
                 self._next_at = 0.0
         self._count_the_wait()
-        if self._pending and self._view.was_asked and self._clock() >= self._next_at:
+        if self._pending and self._view.is_shown and self._clock() >= self._next_at:
             self._screen.update(self._view, final=False)
             self._pending = False
             self._next_at = self._clock() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR)

@@ -77,9 +77,7 @@ class TerminalScreen:
 
     def update(self, view: RunView, *, final: bool) -> None:
         """Write the head when somebody is asked first, later only who is asked instead, new text, and the figures."""
-        if not view.was_asked:
-            return
-        if not self._headed:
+        if view.started and not self._headed:
             self._headed = True
             print(head(view) + "\n", flush=True)
         new = "".join(view.pieces[self._shown_pieces :])
@@ -87,7 +85,7 @@ class TerminalScreen:
         self._shown_pieces = len(view.pieces)
         self._say_who_failed(view)
         self._say_what_is_waited_for(view)
-        if final:
+        if final and self._headed:
             print(f"\n\n{figures_line(view)}", flush=True)
 
     def _say_who_failed(self, view: RunView) -> None:

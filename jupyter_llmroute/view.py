@@ -77,9 +77,9 @@ class RunView:
         return "".join(self.pieces)
 
     @property
-    def was_asked(self) -> bool:
-        """Whether a server has been asked: before that there is nothing to show but an error's own line."""
-        return self.started is not None
+    def is_shown(self) -> bool:
+        """Whether a server was asked or is waited for: before that there is nothing to show but an error's own line."""
+        return self.started is not None or self.waiting is not None
 
     def apply(self, event: Event) -> None:
         """Take the next event of the run."""
@@ -92,7 +92,7 @@ class RunView:
                 self._reasoning.clear()
                 self.waiting, self.waited_s = None, 0.0
             case Waiting():
-                self.waiting = event
+                self.waiting, self.state = event, State.WAITING
                 self.note_wait(event.elapsed_s)
             case ReasoningDelta():
                 self._reasoning.append(event.text)
@@ -110,8 +110,11 @@ class RunView:
     @property
     def is_loading(self) -> bool:
         """Whether nothing comes because the model is not in memory yet."""
-        is_cold = self.started is not None and self.started.is_cold
-        return self.state is State.WAITING and (is_cold or self.waiting is not None)
+        return self.state is State.WAITING and (self._is_cold or self.waiting is not None)
+
+    @property
+    def _is_cold(self) -> bool:
+        return self.started is not None and self.started.is_cold
 
     def note_wait(self, elapsed_s: float) -> None:
         """Note how many seconds ago the server was asked: time passes between events too."""
@@ -163,6 +166,7 @@ class RunView:
             more=max(0, self._not_chosen() - KEPT_IN_FACTS) + (self._routed.route.unranked if self._routed else 0),
             attempts=tuple(_failed(attempt) for attempt in self.attempts),
             context=self._sent(),
+            waiting=self._waiting_words(),
             error=plain_line(self._error, 600) if self._error else None,
             **self._facts_of_task(),
             **self._facts_of_attempt(),
@@ -181,8 +185,6 @@ class RunView:
         if started is None:
             return {}
         told = fell_back(self.attempts, started)
-        reason = self.waiting.reason if self.waiting else None
-        wait = waiting(self.waited_s, reason=reason, is_cold=started.is_cold) if self.is_loading else None
         counted = self._completed.usage.prompt_tokens if self._completed else None
         return {
             "model": plain_line(started.model),
@@ -190,13 +192,19 @@ class RunView:
             "reasons": tuple(plain_line(reason) for reason in started.reasons),
             "level": started.level.value,
             "fallback": told and plain_line(told, 400),
-            "waiting": wait and plain_line(wait),
             "left_out": started.left_out,
             "prompt_tokens": started.prompt_tokens if counted is None else counted,
             "prompt_tokens_exact": started.prompt_tokens_exact or counted is not None,
             "context_window": started.context_window,
             "window_is_assumed": self._window_is_assumed(started),
         }
+
+    def _waiting_words(self) -> str | None:
+        if not self.is_loading:
+            return None
+        reason = self.waiting.reason if self.waiting else None
+        words = waiting(self.waited_s, reason=reason, is_cold=self._is_cold)
+        return words and plain_line(words)
 
     def _facts_of_answer(self) -> dict[str, Any]:
         done = self._completed

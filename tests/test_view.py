@@ -137,6 +137,15 @@ def test_a_failed_attempt_is_named_once(error: str, said: str) -> None:
     assert failures(view) == [f"failed   phi-4 on gpu: {said}"]
 
 
+def test_a_server_that_is_waited_for_before_it_can_be_asked_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    view = view_of(routed(), Waiting(reason="loading", elapsed_s=12))
+    assert view.is_shown
+    assert (view.facts().state, view.facts().waiting, view.facts().model) == (State.WAITING, "loading, 12 s", None)
+    assert "loading, 12 s" in view.bundle()["text/markdown"]
+    TerminalScreen().update(view, final=False)
+    assert capsys.readouterr().out.startswith("waiting  loading, 12 s")
+
+
 FIRST = "phi-4 on gpu, which was wanted first, did not answer"
 
 LEVELS = {

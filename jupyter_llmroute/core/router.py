@@ -119,7 +119,6 @@ class Router:
         while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
             yield Waiting(reason="loading", elapsed_s=waited_s)
             await asyncio.sleep(LOADING_POLL_S)
-            await self.services(refresh=True)
             context, again = await self._decide(request)
             if again.route != routed.route:
                 routed = again
