@@ -92,7 +92,8 @@ class LlamaCpp(OpenAICompatible):
     """One model a server, or several in router mode."""
 
     name = "llamacpp"
-    default_urls = ("http://127.0.0.1:8080", "http://127.0.0.1:9931")  # the second is the announced new default
+    # The second is the announced new default.
+    default_urls: tuple[str, ...] = ("http://127.0.0.1:8080", "http://127.0.0.1:9931")
     cuts_silently = False
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ class Llamafile(LlamaCpp):
     """One model a server."""
 
     name = "llamafile"
-    default_urls = ("http://127.0.0.1:8080",)  # type: ignore[assignment]
+    default_urls = ("http://127.0.0.1:8080",)
     named_urls = ()
     marks = ()
     cuts_silently = True

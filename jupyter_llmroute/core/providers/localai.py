@@ -41,7 +41,7 @@ class LocalAI(OpenAICompatible):
     cuts_silently = True  # what a backend does is not known
 
     @property
-    def named_urls(self) -> tuple[str, ...]:  # type: ignore[override]
+    def named_urls(self) -> tuple[str, ...]:
         """Where `LOCALAI_ADDRESS` tells the server to listen."""
         url = bound_url(os.environ.get("LOCALAI_ADDRESS", ""), DEFAULT_PORT)
         return (url,) if url else ()

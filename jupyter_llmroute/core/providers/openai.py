@@ -50,11 +50,15 @@ class OpenAICompatible:
 
     name = "openai"
     default_urls: tuple[str, ...] = ()
-    named_urls: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     cuts_silently = True  # nobody knows what it is
     models_path = "/v1/models"
     chat_path = "/v1/chat/completions"
+
+    @property
+    def named_urls(self) -> tuple[str, ...]:
+        """No variable of its own names an address."""
+        return ()
 
     async def recognise(self, probe: Probe) -> bool:
         """Whether it lists models as the dialect has it."""
