@@ -105,7 +105,7 @@ async def execute(
         try:
             async with contextlib.aclosing(attempt.events(context, reserve_tokens)) as events:
                 async for event in events:
-                    visible = visible or (isinstance(event, TextDelta) and not event.text.isspace())
+                    visible = visible or isinstance(event, TextDelta)
                     yield event
             return
         except UserError:
@@ -117,8 +117,14 @@ async def execute(
             if visible or not failure.may_fall_back:
                 raise failure from (None if failure is error else error)
     attempts = tuple(_failed(number, past) for number, past in enumerate(tried, start=1))
-    told = "; ".join(f"{attempt.model} on {attempt.service}: {attempt.error}" for attempt in attempts)
+    told = "; ".join(map(_told, attempts))
     raise RouteFailed(f"No model could answer; {len(attempts)} tried. {told}", attempts)
+
+
+def _told(attempt: Attempt) -> str:
+    """Return an attempt's error with who failed, where it does not begin with that itself."""
+    who = f"{attempt.model} on {attempt.service}"
+    return attempt.error if attempt.error.startswith(who) else f"{who}: {attempt.error}"
 
 
 def _ours(error: Exception, step: Step) -> PeerError | PolicyRefusal:
@@ -219,13 +225,17 @@ class _Attempt:
 
     async def _deltas(self, fitted: Fitted, answer: _Answer) -> AsyncGenerator[Event, None]:
         endpoint = self._step.candidate.endpoint
+        blank = ""  # white space is shown with the first word: without one, another model may still be asked
         async with contextlib.aclosing(self._provider.chat(self._client, endpoint, fitted.chat)) as chunks:
             while (chunk := await self._next(chunks, answer)) is not None:
                 answer.take(chunk)
                 if chunk.reasoning:
                     yield ReasoningDelta(text=chunk.reasoning)
-                if chunk.text:
-                    yield TextDelta(text=chunk.text)
+                if chunk.text and not answer.has_text:
+                    blank += chunk.text
+                elif chunk.text:
+                    yield TextDelta(text=blank + chunk.text)
+                    blank = ""
 
     async def _next(self, chunks: AsyncIterator[Chunk], answer: _Answer) -> Chunk | None:
         """Wait for the next chunk within the limit of this phase; `None` at the end of the stream."""
@@ -260,7 +270,8 @@ class _Answer:
         self.who = f"{candidate.model.id} on {candidate.endpoint.name}"
         self.began = False
         self._step = step
-        self._has_text = False
+        self.has_text = False
+        """Whether a word has come, or anything but white space."""
         self._chars = 0
         self._finish_reason: str | None = None
         self._answered_by: str | None = None
@@ -288,7 +299,7 @@ class _Answer:
             self._last_at = time.monotonic()
             self._first_at = self._first_at if self.began else self._last_at
             self.began = True
-        self._has_text = self._has_text or bool(chunk.text.strip())
+        self.has_text = self.has_text or bool(chunk.text.strip())
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._answered_by = chunk.answered_by or self._answered_by
         self._usage = chunk.usage or self._usage
@@ -308,7 +319,7 @@ class _Answer:
         if self._finish_reason is None:
             raise BrokenStream(f"{self.who} stopped without saying that its answer was complete.")
         self._raise_if_cut(fitted, may_cut)
-        if not self._has_text:
+        if not self.has_text:
             raise EmptyAnswer(
                 f"{self.who} ended without a word (finish reason {self._finish_reason!r}): "
                 + ("its thoughts used up the tokens." if self.began else "ask again, or ask another model.")

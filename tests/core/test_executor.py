@@ -297,7 +297,7 @@ async def test_every_attempt_is_kept():
         (2, "on-b", "b"),
         (3, "on-c", "c"),
     ]
-    assert str(error).startswith("No model could answer; 3 tried. a on on-a: refused; b on on-b: ")
+    assert str(error).startswith("No model could answer; 3 tried. a on on-a: refused; b on on-b ended ")
     assert [line for line in transcript if line.startswith("ask")] == ["ask a", "ask b", "ask c"]
 
 
@@ -430,12 +430,18 @@ async def test_white_space_is_no_word():
     provider = Plays(a=[text("\n "), STOP], b=[text("\n"), BrokenStream("cut")], c=[text("Yes"), STOP])
     transcript, error = await play(provider, route("a", "b", "c"))
     assert error is None
-    assert [line for line in transcript if line.startswith(("ask", "completed"))] == [
+    assert [line for line in transcript if not line.startswith("failed")] == [
         "ask a",
         "ask b",
         "ask c",
+        "text 'Yes'",
         "completed c: stop",
     ]
+
+
+async def test_white_space_before_the_first_word_is_kept():
+    transcript, _ = await play(Plays(a=[text("\n"), text(" "), text("Yes"), text("\n"), STOP]), route("a"))
+    assert transcript == ["ask a", "text '\\n Yes'", "text '\\n'", "completed a: stop"]
 
 
 async def test_an_answer_without_end_is_none(monkeypatch):
