@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
 from typing import NamedTuple
 
-from jupyter_llmroute.core import cues
+from jupyter_llmroute.core.cues import cues
 
 HEAD, TAIL = 5000, 2000
 """Characters that are read at each end of a longer text: a request stands before or after what it pastes."""
@@ -27,11 +26,6 @@ _FENCE = re.compile(r"\s*(?:```|~~~)")
 _INLINE_CODE = re.compile(r"(?:\s|^)(?:def \w+\(|class \w+[:(]|for \w+ in .{1,60}:$|data ?= ?'''|\w+ = \[)")
 _SYMBOLS = re.compile(r"[(){}\[\]=<>;|&_\\\"']")
 _INDENT = ("    ", "\t", "\xa0\xa0")
-
-
-@cache
-def _pasted() -> re.Pattern[str]:
-    return re.compile(r"\s*(?:" + "|".join(f"(?P<{kind}>{row})" for kind, row in cues.PASTED.items()) + ")", re.VERBOSE)
 
 
 def read(text: str) -> Reading:
@@ -59,7 +53,7 @@ def read(text: str) -> Reading:
 
 def _kind(line: str, *, fenced: bool, after: str) -> str:
     """Name what a line is a piece of; empty for prose."""
-    if found := _pasted().match(line):
+    if found := cues().pasted.match(line):
         return found.lastgroup or ""
     if after == "diff" and line[0] in "+- ":
         return "diff"

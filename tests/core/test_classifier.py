@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_llmroute.core import cues
 from jupyter_llmroute.core.classifier import Classification, classify, classify_text
 from jupyter_llmroute.core.reading import HEAD, TAIL, read
 from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.cues import cues
 from jupyter_llmroute.core.task import Task
 
 FUNCTION = "def area(r):\n    return 3.14 * r ** 2\n"
@@ -126,11 +126,11 @@ def test_need_of_symbols(needed: bool, text: str):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("please write a small function", 'verb + object: "write … function"'),
+        ("please write a small function", 'asks to: "write … function"'),
         ("How do I sort by two keys?", 'question: "How do I"'),
         (TRACEBACK, "a bare traceback"),
         (FUNCTION, "code and nothing else"),
-        ("", "nothing that tells; a guess"),
+        ("", "nothing that tells; a guess by the words"),
     ],
 )
 def test_evidence_quotes_what_was_found(text: str, told: str):
@@ -170,9 +170,7 @@ def test_result_survives_json():
     assert Classification.model_validate_json(found.model_dump_json()) == found
 
 
-CUES = sorted(
-    {word.rstrip("*") for table in (cues.ACTS, cues.THINGS) for row in table.values() for word in row.split()}
-)
+CUES = sorted({*cues().whole, *cues().beginnings, *cues().phrases, *cues().script})
 ASKING = st.lists(
     st.sampled_from([*CUES, "this", "@a.py", "`x`", "?", ".", "1", "# ", "\n", "```\n", FUNCTION]), max_size=30
 )
@@ -213,14 +211,3 @@ def test_odd_texts(text: str):
 
 def test_request_after_a_long_paste_is_seen():
     assert classify_text("x = compute(1)\n" * 5000 + "\nWrite a docstring for this.").task is Task.DOCUMENTATION
-
-
-def test_weights_name_what_can_be_found():
-    asks, marks = {*cues.ACTS, *cues.PHRASES}, {*cues.THINGS, *cues.MARKS}
-    shapes = {*cues.PASTED, *(f"bare {kind}" for kind in cues.PASTED), "statement", "titled"}
-    points = {"names a file", "names the project", "names files", "names code"}
-    for name in (*cues.WEIGHTS, *cues.SYMBOLS):
-        head, _, thing = name.removesuffix("@").partition("+")
-        known = name in shapes | points or name.removeprefix("any ") in marks or head in asks | {"title"}
-        assert known, name
-        assert not thing or thing in cues.THINGS, name
