@@ -29,7 +29,7 @@ CORE_LAYERS = (
     ),
     ("endpoint", "context", "cues", "words", "asking"),
     ("naming", "history", "catalog_tables"),
-    ("policy", "prompt", "reading", "features", "weights", "evidence", "classifier", "catalog"),
+    ("policy", "prompt", "reading", "features", "weights", "evidence", "surroundings", "classifier", "catalog"),
     ("likeness", "route"),
     ("transport", "compaction", "snapshot"),
     ("selector", "fallback"),

@@ -15,19 +15,20 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from requests_data import FOLDER, LABELS, Record, folds, load, source
+from small_net import Net, train
 from sparse_logistic import Matrix, fit, softmax
 from written import draw
 
 from jupyter_llmroute.core.features import features
 from jupyter_llmroute.core.reading import read
-from jupyter_llmroute.core.weights import COLUMNS
+from jupyter_llmroute.core.weights import OUTRIGHT, TASKS
 
 FOLDS = 8
 EACH = 8
@@ -44,7 +45,8 @@ CROWD, CROWDED = 20, 0.3
 """Beyond so many records of one source each counts less."""
 EVEN = 0.5
 """0: labels count as they come; 1: all labels together count alike."""
-STEP = 1 / 4096
+HIDDEN, ROUNDS = 48, 8
+"""Units of the net, and how often it sees each text."""
 DEV_SYMBOLS = FOLDER / "symbols-dev.jsonl"
 ALONE = ("oasst", "stackoverflow", "clinicalml/realhumaneval", "InfiAgent/InfiAgent", "lm-sys/FastChat")
 """Sources whose requests stand alone: none of them needs a project."""
@@ -83,6 +85,19 @@ def describe(text: str) -> dict[str, float]:
     return {**dict.fromkeys(found.words, share), **dict.fromkeys(found.structure, 1.0)}
 
 
+class Learnt(NamedTuple):
+    """A linear model and a net, whose sums are averaged."""
+
+    weights: np.ndarray
+    """By feature and task."""
+    bias: np.ndarray
+    net: Net
+
+    def sums(self, matrix: Matrix) -> np.ndarray:
+        """Return a sum for each text and task."""
+        return (matrix.times(self.weights) + self.bias + self.net.sums(matrix)) / 2
+
+
 class Data:
     """Records with their features, labels, weights and folds; the written ones after those that were found."""
 
@@ -101,20 +116,21 @@ class Data:
         self.weights = np.array(crowds + [WRITTEN] * len(written))
         self.folds = np.array([*folds(records, FOLDS), *[-1] * len(written)])
 
-    def learn(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Learn from some rows; return the weights by feature and task, and the bias."""
+    def learn(self, rows: np.ndarray) -> "Learnt":
+        """Learn from some rows."""
         weights = self.weights[rows]
         mass = weights @ self.wanted[rows]
         weights = weights * (self.wanted[rows] @ (mass.sum() / len(LABELS) / mass) ** EVEN)
-        return fit(self.matrix.rows(rows), self.wanted[rows], weights / weights.mean(), STRENGTH)
+        weights /= weights.mean()
+        matrix, wanted = self.matrix.rows(rows), self.wanted[rows]
+        return Learnt(*fit(matrix, wanted, weights, STRENGTH), train(matrix, wanted, weights, HIDDEN, ROUNDS))
 
     def held_out_sums(self) -> np.ndarray:
         """Return what each found record scores where its source was not learnt from."""
         sums = np.zeros((self.count, len(LABELS)))
         for fold in range(FOLDS):
-            weights, bias = self.learn(np.flatnonzero(self.folds != fold))
             held_out = np.flatnonzero(self.folds == fold)
-            sums[held_out] = self.matrix.rows(held_out).times(weights) + bias
+            sums[held_out] = self.learn(np.flatnonzero(self.folds != fold)).sums(self.matrix.rows(held_out))
         return sums
 
 
@@ -205,33 +221,40 @@ def symbols(records: Sequence[Record]) -> tuple[Matrix, np.ndarray, float]:
 
 def write(folder: Path, data: Data, temperature: float, needs: tuple[Matrix, np.ndarray, float]) -> None:
     """Learn from everything and put the weights into two files."""
-    weights, bias = data.learn(np.arange(len(data.labels)))
+    learnt = data.learn(np.arange(len(data.labels)))
     matrix, difference, start = needs
-    table: dict[str, list[float]] = {name: [*row, 0.0] for name, row in zip(data.matrix.names, weights, strict=True)}
-    for name, value in zip(matrix.names, difference, strict=True):
-        table.setdefault(name, [0.0] * COLUMNS)[-1] = float(value)
-    rows: dict[int, list[int]] = {}
-    for name in sorted(table):
-        numbers = [max(-32767, min(32767, round(value / STEP))) for value in table[name]]
-        if any(abs(number) > MUTE for number in numbers):
-            rows.setdefault(zlib.crc32(name.encode("utf-8", "surrogatepass")), numbers)
+    column = {name: row for row, name in enumerate(matrix.names)}
+    names = sorted({*data.matrix.names, *matrix.names})
+    table = np.zeros((len(names), OUTRIGHT + HIDDEN))
+    places = {name: row for row, name in enumerate(names)}
+    mine = [places[name] for name in data.matrix.names]
+    table[mine, :TASKS], table[mine, OUTRIGHT:] = learnt.weights, learnt.net.into
+    table[[places[name] for name in column], TASKS] = difference
+    # the few greatest are cut, so that the many small ones are told apart
+    steps = np.quantile(np.abs(table), 0.9998, axis=0) / 127
+    numbers = np.clip(np.rint(table / steps), -127, 127).astype(int)
+    rows: dict[int, np.ndarray] = {}
+    for name, row in zip(names, numbers, strict=True):
+        if np.abs(row).max() > MUTE:
+            rows.setdefault(zlib.crc32(name.encode("utf-8", "surrogatepass")), row)
     checksums = np.array(sorted(rows), dtype="<u4")
-    numbers = np.array([rows[int(checksum)] for checksum in checksums], dtype="<i2")
+    packed = np.array([rows[int(checksum)] for checksum in checksums]) + 128
     about: dict[str, Any] = {
         "features": len(rows),
-        "step": STEP,
-        "bias": [round(float(value), 6) for value in (*bias, start)],
         "temperature": round(temperature, 3),
         "voice": VOICE,
-        "symbols_needed": 0.0,
+        "steps": [float(f"{step:.6g}") for step in steps],
+        "bias": [round(float(value), 5) for value in (*learnt.bias, start, *learnt.net.bias)],
+        "out": [[round(float(value), 5) for value in row] for row in learnt.net.out],
+        "out_bias": [round(float(value), 5) for value in learnt.net.out_bias],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "classifier.bin").write_bytes(checksums.tobytes() + numbers.tobytes())
-    (folder / "classifier.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+    (folder / "classifier.bin").write_bytes(checksums.tobytes() + packed.astype(np.uint8).tobytes())
+    (folder / "classifier.json").write_text(json.dumps(about) + "\n", "utf-8")
     print(f"{len(rows)} features, {(folder / 'classifier.bin').stat().st_size:,} bytes")
 
 
-MUTE = 16
+MUTE = 2
 """A feature whose numbers are all this small says nothing."""
 
 

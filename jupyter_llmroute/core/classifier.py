@@ -16,6 +16,7 @@ from jupyter_llmroute.core.evidence import evidence
 from jupyter_llmroute.core.features import features
 from jupyter_llmroute.core.reading import read
 from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.surroundings import continued, with_cell
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 from jupyter_llmroute.core.weights import weights
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.context import Context
 
 TASKS = (Task.CODING, Task.REASONING, Task.ANALYSIS, Task.DOCUMENTATION)
+
+INHERITED = 0.75
+"""Share of the question before in the scores of one that goes on from it."""
+
+SURE = 0.75
+"""Confidence above which a question decides for itself, though it goes on from another."""
 
 CLOSE = 0.15
 """Two tasks whose probabilities differ by less are close."""
@@ -52,22 +59,43 @@ class Classification(Value):
 def classify(request: Request, context: Context) -> Classification:
     """Tell the task of a request; the one that the user names wins.
 
+    A short question that goes on from the one before has the task of that one, as far as its own words do not decide;
+    one that points at the cell before is read with that cell.
+
     Parameters
     ----------
     request
         What was asked.
     context
-        What was gathered for it. Not looked at yet: the words of the question decide.
+        What was gathered for it; the request in it holds the cells and the questions before.
     """
-    found = classify_text(request.question)
-    if request.task is None:
+    found = classify_text(with_cell(request))
+    if request.task is not None:
+        return Classification(
+            task=request.task,
+            confidence=1.0,
+            scores={task: float(task is request.task) for task in TASKS},
+            evidence=("named by the user",),
+            needs_symbols=found.needs_symbols,
+        )
+    before = continued(request)
+    return found if before is None else _going_on(found, classify_text(before))
+
+
+def _going_on(found: Classification, before: Classification) -> Classification:
+    """Mix what a question says with the task of the one that it goes on from."""
+    if found.confidence > SURE:
         return found
-    return Classification(
-        task=request.task,
-        confidence=1.0,
-        scores={task: float(task is request.task) for task in TASKS},
-        evidence=("named by the user",),
-        needs_symbols=found.needs_symbols,
+    scores = {task: (1 - INHERITED) * found.scores[task] + INHERITED * before.scores[task] for task in TASKS}
+    task = max(TASKS, key=scores.__getitem__)
+    told = f"goes on from a question of {before.task}" if task is before.task else found.evidence[0]
+    return found.model_copy(
+        update={
+            "task": task,
+            "confidence": scores[task],
+            "scores": scores,
+            "evidence": tuple(dict.fromkeys((told, *found.evidence)))[:4],
+        }
     )
 
 
@@ -83,17 +111,15 @@ def classify_text(text: str) -> Classification:
     """
     found = features(read(text), text)
     learnt = weights()
-    share = learnt.share(len(found.words))
-    shapes, words = learnt.sums(found.structure), learnt.sums(found.words)
-    *sums, symbols = (b + s + share * w for b, s, w in zip(learnt.bias, shapes, words, strict=True))
-    probabilities = _softmax(sums, learnt.temperature)
+    answer = learnt.answer(found.structure, found.words)
+    probabilities = _softmax(answer.tasks, learnt.temperature)
     best = max(range(len(TASKS)), key=probabilities.__getitem__)
     return Classification(
         task=TASKS[best],
         confidence=probabilities[best],
         scores=dict(zip(TASKS, probabilities, strict=True)),
         evidence=evidence(found, best, learnt),
-        needs_symbols=symbols >= learnt.symbols_needed,
+        needs_symbols=answer.symbols > 0,
     )
 
 

@@ -42,6 +42,12 @@ class Cues(NamedTuple):
     modals: frozenset[str]
     after_question: frozenset[str]
     verb_last: frozenset[str]
+    continuing: frozenset[str]
+    """Words that a question begins with where it goes on from the one before."""
+    continuing_script: tuple[str, ...]
+    """The same in scripts without spaces."""
+    pointing: frozenset[str]
+    """Words that may mean the cell before."""
 
 
 @cache
@@ -60,6 +66,9 @@ def cues() -> Cues:
         script=script,
         script_pattern=re.compile("|".join(map(re.escape, sorted(script, key=len, reverse=True)))),
         pasted=re.compile(rf"\s*(?:{'|'.join(kinds)})", re.VERBOSE),
+        continuing=frozenset(tables["continuation"]["starts"].split()),
+        continuing_script=tuple(tables["continuation"]["script"].split()),
+        pointing=frozenset(tables["continuation"]["points"].split()),
         **{name: frozenset(row.split()) for name, row in tables["verbs"].items()},
     )
 

@@ -34,11 +34,8 @@ def evidence(found: Features, task: int, weights: Weights) -> tuple[str, ...]:
 
 def _speaks(name: str, task: int, weights: Weights) -> float:
     """Return how much more a feature says for a task than for the others."""
-    numbers = weights.of(name)
-    if numbers is None:
-        return 0.0
-    four = numbers[:4]
-    return float(weights.step * (four[task] - sum(four) / 4))
+    four = weights.says(name)
+    return four[task] - sum(four) / len(four)
 
 
 def _told(finding: Finding) -> str:
