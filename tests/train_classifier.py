@@ -45,7 +45,7 @@ CROWD, CROWDED = 20, 0.3
 """Beyond so many records of one source each counts less."""
 EVEN = 0.5
 """0: labels count as they come; 1: all labels together count alike."""
-HIDDEN, ROUNDS = 48, 8
+HIDDEN, ROUNDS = 32, 8
 """Units of the net, and how often it sees each text."""
 DEV_SYMBOLS = FOLDER / "symbols-dev.jsonl"
 ALONE = ("oasst", "stackoverflow", "clinicalml/realhumaneval", "InfiAgent/InfiAgent", "lm-sys/FastChat")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from jupyter_llmroute.core.cues import cues
-from jupyter_llmroute.core.words import Word
+from jupyter_llmroute.core.words import Sentence, Word
 
 Words = tuple[Word, ...]
 
@@ -32,10 +32,10 @@ class Object(NamedTuple):
     words: str = ""
 
 
-def heads(sentence: Words) -> list[Head]:
+def heads(sentence: Sentence) -> list[Head]:
     """Return what a sentence asks, in its order; in Japanese and Korean the last verb rules, so it comes first."""
-    found = list(_heads(sentence))
-    if any("\u3040" <= w.text[0] <= "\u30ff" or "\uac00" <= w.text[0] <= "\ud7a3" for w in sentence):
+    found = list(_heads(sentence.words))
+    if any("\u3040" <= run[-1] <= "\u30ff" or "\uac00" <= run[-1] <= "\ud7a3" for run in sentence.runs):
         found.reverse()
         return found[:1] if found and found[0].is_question else found
     return found
@@ -45,7 +45,7 @@ def _heads(sentence: Words) -> Iterator[Head]:
     index, first, asked, found = 0, True, False, False
     while index < len(sentence):
         word = sentence[index]
-        name, length = _phrase(sentence, index, first)
+        name, length = _phrase(sentence, index, first) if word.phrase else ("", 1)
         strong, is_question = True, bool(name)
         if name:
             asked = asked or name not in ("want", "getting")
@@ -84,11 +84,10 @@ def _orders(sentence: Words, index: int, first: bool, asked: bool) -> bool:
 def _phrase(sentence: Words, index: int, first: bool) -> tuple[str, int]:
     """Find the longest phrase that asks and begins here, and its length in words."""
     known = cues()
-    if sentence[index].plain in known.phrase_starts:
-        for length in (4, 3, 2, 1):
-            found = known.phrases.get(" ".join(word.plain for word in sentence[index : index + length]))
-            if found and (length > 1 or first):
-                return found, min(length, len(sentence) - index)
+    for length in range(min(sentence[index].phrase, len(sentence) - index), 0, -1):
+        found = known.phrases.get(" ".join([word.plain for word in sentence[index : index + length]]))
+        if found and (length > 1 or first):
+            return found, length
     return "", 1
 
 

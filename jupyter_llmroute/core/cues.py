@@ -32,7 +32,8 @@ class Cues(NamedTuple):
     beginnings: Mapping[str, Meaning]
     phrases: Mapping[str, str]
     """What a run of words asks."""
-    phrase_starts: frozenset[str]
+    phrase_starts: Mapping[str, int]
+    """Words of the longest phrase that begins with a word."""
     script: Mapping[str, Cue]
     script_pattern: re.Pattern[str]
     pasted: re.Pattern[str]
@@ -62,7 +63,7 @@ def cues() -> Cues:
         whole=whole,
         beginnings=beginnings,
         phrases=phrases,
-        phrase_starts=frozenset(phrase.split()[0] for phrase in phrases),
+        phrase_starts=_longest(phrases),
         script=script,
         script_pattern=re.compile("|".join(map(re.escape, sorted(script, key=len, reverse=True)))),
         pasted=re.compile(rf"\s*(?:{'|'.join(kinds)})", re.VERBOSE),
@@ -71,6 +72,13 @@ def cues() -> Cues:
         pointing=frozenset(tables["continuation"]["points"].split()),
         **{name: frozenset(row.split()) for name, row in tables["verbs"].items()},
     )
+
+
+def _longest(phrases: Mapping[str, str]) -> dict[str, int]:
+    longest: dict[str, int] = {}
+    for words in map(str.split, phrases):
+        longest[words[0]] = max(len(words), longest.get(words[0], 0))
+    return longest
 
 
 def _meanings(tables: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, Meaning], dict[str, Meaning]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from jupyter_llmroute.core.features import Features, Finding
+from jupyter_llmroute.core.features import Features
 from jupyter_llmroute.core.weights import Weights
 
 TOLD = 4
 """Findings that are told, at most."""
+
+LEAST = 0.1
+"""What a finding must say for the task beyond what it says for all, to be told."""
 
 _LENGTH = 60
 _TEMPLATES = {
@@ -24,21 +27,17 @@ _TEMPLATES = {
 
 def evidence(found: Features, task: int, weights: Weights) -> tuple[str, ...]:
     """Tell the findings that speak most for a task, the strongest first."""
-    spoken: dict[str, float] = {}
-    for finding in found.findings:
-        words = _told(finding)
-        spoken[words] = spoken.get(words, 0.0) + _speaks(finding.name, task, weights)
-    strongest = sorted((pair for pair in spoken.items() if pair[1] > 0.1), key=lambda pair: -pair[1])
-    return tuple(words for words, _ in strongest[:TOLD]) or ("nothing that tells; a guess by the words",)
+    spoken: dict[tuple[str, str], float] = {}
+    for name, kind, words in found.findings:
+        four = weights.says(name)
+        told = (kind, words)
+        spoken[told] = spoken.get(told, 0.0) + four[task] - sum(four) / len(four)
+    strongest = sorted((pair for pair in spoken.items() if pair[1] > LEAST), key=lambda pair: -pair[1])
+    told_words = dict.fromkeys(_told(kind, words) for (kind, words), _ in strongest[:TOLD])
+    return tuple(told_words) or ("nothing that tells; a guess by the words",)
 
 
-def _speaks(name: str, task: int, weights: Weights) -> float:
-    """Return how much more a feature says for a task than for the others."""
-    four = weights.says(name)
-    return four[task] - sum(four) / len(four)
-
-
-def _told(finding: Finding) -> str:
+def _told(kind: str, words: str) -> str:
     # a lone surrogate can be read but not written
-    words = _TEMPLATES[finding.kind].format(finding.words).encode("utf-8", "replace").decode()
-    return words if len(words) <= _LENGTH else f"{words[: _LENGTH - 2]}…{words[-1]}"
+    told = _TEMPLATES[kind].format(words).encode("utf-8", "replace").decode()
+    return told if len(told) <= _LENGTH else f"{told[: _LENGTH - 2]}…{told[-1]}"

@@ -6,13 +6,14 @@ there are many, share one voice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 from typing import NamedTuple
 
 from jupyter_llmroute.core.asking import Head, Object, heads, object_of
+from jupyter_llmroute.core.cues import Names
 from jupyter_llmroute.core.reading import Reading
-from jupyter_llmroute.core.words import Sentence, Word, sentences
+from jupyter_llmroute.core.words import Sentence, sentences
 
 
 class Finding(NamedTuple):
@@ -27,9 +28,9 @@ class Finding(NamedTuple):
 class Features(NamedTuple):
     """All that a request shows."""
 
-    structure: frozenset[str]
-    words: frozenset[str]
-    findings: tuple[Finding, ...]
+    structure: Set[str]
+    words: Set[str]
+    findings: Sequence[Finding]
     """Those of `structure` that can be told."""
 
 
@@ -55,7 +56,7 @@ def features(reading: Reading, text: str) -> Features:
     text
         The whole text, for its length and its end.
     """
-    found = [Asked(sentence, heads(sentence.words)) for sentence in sentences(reading.prose)]
+    found = [Asked(sentence, heads(sentence)) for sentence in sentences(reading.prose)]
     asking = [asked for asked in found if asked.asks]
     first, last = (asking or found)[:1], asking[-1:] if len(asking) > 1 else []
     scene = _Scene(reading, found)
@@ -66,21 +67,22 @@ def features(reading: Reading, text: str) -> Features:
     ]
     structure = {
         *scene.names(text),
-        *(finding.name for finding in findings),
-        *(name for asked in first for name in scene.around(asked, "first")),
-        *(name for asked in last for name in scene.around(asked, "last")),
-        *(f"any {head.name}" for asked in found for head in asked.heads),
+        *[finding.name for finding in findings],
+        *[f"any {head.name}" for asked in found for head in asked.heads],
     }
+    for asked in first:
+        scene.around(structure, asked, "first")
+    for asked in last:
+        scene.around(structure, asked, "last")
     if not asking:
         structure.add("no question, no order")
-    words = {
-        *_openings(first, "first"),
-        *_openings(last, "last"),
-        *_spoken(found, "", 90, 40),
-        *_spoken(first, "first ", 40, 0),
-        *_spoken(last, "last ", 40, 0),
-    }
-    return Features(frozenset(structure), frozenset(words), tuple(findings))
+    words: set[str] = set()
+    _openings(words, first, "first")
+    _openings(words, last, "last")
+    _spoken(words, found, "", 70, 30)
+    _spoken(words, first, "first ", 30, 0)
+    _spoken(words, last, "last ", 30, 0)
+    return Features(structure, words, findings)
 
 
 # -- the scene: what goes along with what is asked ---------------------------------------------------------------------
@@ -136,21 +138,21 @@ class _Scene:
             thing = object_of(words, head, end)
             yield from _told(head, thing, here, role)
 
-    def around(self, asked: Asked, role: str) -> Iterator[str]:
+    def around(self, names: set[str], asked: Asked, role: str) -> None:
         """Name the order of what a sentence speaks of, and each with what goes along."""
-        for place, head in enumerate(asked.heads[:3]):
-            yield f"{head.name} about {self._about}"
-            yield f"{head.name} with {self.pasted}"
-            if place == 0:
-                yield f"{role} {head.name}"
+        about, pasted = f"about {self._about}", f"with {self.pasted}"
+        for head in asked.heads[:3]:
+            names.update((f"{head.name} {about}", f"{head.name} {pasted}"))
+        if asked.heads:
+            names.add(f"{role} {asked.heads[0].name}")
         sequence = _sequence(asked)[:14]
         for place, here in enumerate(sequence):
+            later = [name for group in sequence[place + 1 : place + 6] for name in group]
             for name in here:
-                yield f"has {name}"
-                yield f"has {name} with {self.pasted}"
-                yield from (f"{name} > {later}" for group in sequence[place + 1 : place + 6] for later in group)
+                names.add(f"has {name}")
+                names.update([f"{name} > {other}" for other in later])
         for name in sequence[0] if sequence else ():
-            yield from (f"begins {name}", f"begins {name} about {self._about}", f"begins {name} with {self.pasted}")
+            names.update((f"begins {name}", f"begins {name} {about}", f"begins {name} {pasted}"))
 
 
 def _told(head: Head, thing: Object, here: bool, role: str) -> Iterator[Finding]:
@@ -162,49 +164,52 @@ def _told(head: Head, thing: Object, here: bool, role: str) -> Iterator[Finding]
         yield Finding(f"{role} {name}", kind, words)
 
 
-def _sequence(asked: Asked) -> list[list[str]]:
+def _sequence(asked: Asked) -> list[Names]:
     """Return what a sentence speaks of, in its order: each word by the names of what it may mean."""
     words, orders = asked.sentence.words, {head.start: head for head in asked.heads}
-    sequence, index = [], 0
+    sequence: list[Names] = []
+    index = 0
     while index < len(words):
-        head = orders.get(index)
-        names = [head.name] if head else [f"({act})" for act in words[index].acts]
-        if not (head and head.is_question):
-            names += _meant(words[index])
+        word, head = words[index], orders.get(index)
+        index += 1
+        if head is None:
+            names = (*[f"({act})" for act in word.acts], *word.meant) if word.acts else word.meant
+        elif head.is_question:
+            names, index = (head.name,), head.stop
+        else:
+            names = (head.name, *word.meant)
         if names:
             sequence.append(names)
-        index = head.stop if head and head.is_question else index + 1
     return sequence
-
-
-def _meant(word: Word) -> list[str]:
-    if word.text == "?":
-        return ["?"]
-    return [*(f"<{thing}>" for thing in word.things), *word.marks, *((word.points,) if word.points else ())]
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-def _openings(asked: list[Asked], role: str) -> Iterator[str]:
+def _openings(names: set[str], asked: list[Asked], role: str) -> None:
     for each in asked:
-        words = [word.plain for word in each.sentence.words[:4]]
-        for length in range(1, len(words) + 1):
-            yield f"{role} ^ {' '.join(words[:length])}"
+        opening = f"{role} ^"
+        for word in each.sentence.words[:4]:
+            opening = f"{opening} {word.plain}"
+            names.add(opening)
 
 
-def _spoken(found: list[Asked], role: str, at_head: int, at_tail: int) -> Iterator[str]:
-    """Name words, their beginnings and pairs; in scripts without spaces runs of letters."""
+def _spoken(names: set[str], found: list[Asked], role: str, at_head: int, at_tail: int) -> None:
+    """Name words, and in what is asked their pairs; in scripts without spaces runs of letters."""
     plain = [word.plain for asked in found for word in asked.sentence.words if not word.is_script]
     if len(plain) > at_head + at_tail:
         plain = plain[:at_head] + (plain[-at_tail:] if at_tail else [])
-    yield from (f"{role}w {word}" for word in plain)
-    if not role:
-        yield from (f"b {one} {other}" for one, other in pairwise(plain))
-        yield from (f"p {word[:n]}" for word in plain if word.isalpha() for n in (4, 5, 6) if len(word) > n)
-    letters = "|".join(run for asked in found for run in asked.sentence.runs)
+    if role:
+        names.update([f"{role}w {word}" for word in plain])
+        names.update([f"b {one} {other}" for one, other in pairwise(plain)])
+    else:
+        names.update([f"w {word}" for word in plain])
+        names.update([f"p {word[:5]}" for word in plain if len(word) > 5])
+    letters = "|".join([run for asked in found for run in asked.sentence.runs])
+    if not letters:
+        return
     if len(letters) > 2 * (at_head + at_tail):
         letters = letters[: 2 * at_head] + (letters[-2 * at_tail :] if at_tail else "")
-    for length in (1, 2, 3) if letters else ():
-        runs = (letters[start : start + length] for start in range(len(letters) - length + 1))
-        yield from (f"{role}c {run}" for run in runs if "|" not in run)
+    for length in (1, 2, 3):
+        runs = [letters[start : start + length] for start in range(len(letters) - length + 1)]
+        names.update([f"{role}c {run}" for run in runs if "|" not in run])

@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 from jupyter_llmroute.core.cues import cues
 
-HEAD, TAIL = 5000, 2000
+HEAD, TAIL = 2400, 1200
 """Characters that are read at each end of a longer text: a request stands before or after what it pastes."""
+
+LINES = 60
+"""Lines that are read, half of them at each end."""
 
 
 class Reading(NamedTuple):
@@ -36,7 +39,10 @@ def read(text: str) -> Reading:
     prose: list[str] = []
     pasted: dict[str, int] = {}
     fenced, before = False, ""
-    for line in filter(str.strip, text.splitlines()):
+    lines = text.splitlines()
+    if len(lines) > LINES:
+        lines = lines[: LINES // 2] + lines[-LINES // 2 :]
+    for line in filter(str.strip, lines):
         if _FENCE.match(line):
             fenced, before = not fenced, "fence"
             continue

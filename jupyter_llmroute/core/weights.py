@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
+from operator import mul
 from typing import Any, NamedTuple
 
 TASKS = 4
@@ -22,6 +23,13 @@ OUTRIGHT = TASKS + 1
 
 _ZERO = 128
 """Added to each number in a row, so that none is negative."""
+
+_PARTS = 64
+"""A feature of structure counts so many times, a word fewer: sums stay whole numbers, in 32 bits."""
+
+
+def _checksum(name: str) -> int:
+    return zlib.crc32(name.encode("utf-8", "surrogatepass"))
 
 
 class Answer(NamedTuple):
@@ -40,54 +48,62 @@ class Weights(NamedTuple):
     """Where the row of a feature begins, by its checksum."""
     packed: bytes
     steps: tuple[float, ...]
-    """What one unit weighs, by lane."""
+    """What one unit weighs, by lane, in a sum of which each feature is a part of `_PARTS`."""
     bias: tuple[float, ...]
     """By lane."""
     out: tuple[tuple[float, ...], ...]
-    """What each hidden unit says for each task."""
+    """For each task, what each hidden unit says for it."""
     out_bias: tuple[float, ...]
     temperature: float
     """Divides the sums before the softmax, so that a confidence of 0.7 is right in about seven cases of ten."""
     voice: float
     """The weight of the words together, where there are few."""
+    known: dict[int, int]
+    """Rows as integers, by checksum, of the features that were met."""
+    spoken: dict[str, list[float]]
+    """What those features say outright that can be told."""
 
     def answer(self, structure: Collection[str], words: Collection[str]) -> Answer:
         """Add up what the features of a text say."""
-        share = self.voice * 4 / max(16.0, len(words) / 4) ** 0.5
-        lanes = [
-            bias + step * (shape + share * word)
-            for bias, step, shape, word in zip(self.bias, self.steps, self.add(structure), self.add(words), strict=True)
-        ]
-        tasks = [one + other for one, other in zip(lanes, self.out_bias, strict=False)]
-        for value, row in zip(lanes[OUTRIGHT:], self.out, strict=True):
-            if value > 0:
-                for task, weight in enumerate(row):
-                    tasks[task] += value * weight
-        return Answer([value / 2 for value in tasks], lanes[TASKS])
-
-    def add(self, names: Collection[str]) -> list[int]:
-        """Add up the rows of features, by lane."""
-        rows, packed, crc32, width = self.rows, self.packed, zlib.crc32, len(self.steps)
-        lanes, total, count = bytearray(4 * width), 0, 0
-        from_bytes = int.from_bytes
-        for name in names:
-            start = rows.get(crc32(name.encode("utf-8", "surrogatepass")))
-            if start is not None:
-                lanes[::4] = packed[start : start + width]
-                total += from_bytes(lanes, "little")
-                count += 1
-        sums = array("I", total.to_bytes(4 * width, "little"))
+        share = max(1, round(_PARTS * self.voice * 4 / max(16.0, len(words) / 4) ** 0.5))
+        shapes, count = self._add(structure)
+        spoken, counted = self._add(words)
+        width, zero = len(self.steps), _ZERO * (_PARTS * count + share * counted)
+        sums = array("I", (_PARTS * shapes + share * spoken).to_bytes(4 * width, "little"))
         if sys.byteorder == "big":
             sums.byteswap()
-        return [value - count * _ZERO for value in sums]
+        lanes = [bias + step * (value - zero) for bias, step, value in zip(self.bias, self.steps, sums, strict=True)]
+        hidden = [value if value > 0 else 0.0 for value in lanes[OUTRIGHT:]]
+        out = (bias + sum(map(mul, hidden, row)) for bias, row in zip(self.out_bias, self.out, strict=True))
+        return Answer([(one + other) / 2 for one, other in zip(lanes, out, strict=False)], lanes[TASKS])
+
+    def _add(self, names: Collection[str]) -> tuple[int, int]:
+        """Add up the rows of features; return how many there were too."""
+        rows, known, crc32, total, count = self.rows, self.known, zlib.crc32, 0, 0
+        for name in names:
+            checksum = crc32(name.encode("utf-8", "surrogatepass"))
+            if checksum in rows:
+                row = known.get(checksum)
+                total += self._row(checksum) if row is None else row
+                count += 1
+        return total, count
+
+    def _row(self, checksum: int) -> int:
+        """Return the row of a feature as one integer, and keep it."""
+        start, width = self.rows[checksum], len(self.steps)
+        lanes = bytearray(4 * width)
+        lanes[::4] = self.packed[start : start + width]
+        row = self.known[checksum] = int.from_bytes(lanes, "little")
+        return row
 
     def says(self, name: str) -> list[float]:
         """Return what one feature says for each task, by the linear model."""
-        start = self.rows.get(zlib.crc32(name.encode("utf-8", "surrogatepass")))
-        if start is None:
-            return [0.0] * TASKS
-        row = self.packed[start : start + TASKS]
-        return [(value - _ZERO) * step for value, step in zip(row, self.steps, strict=False)]
+        if (told := self.spoken.get(name)) is None:
+            start = self.rows.get(_checksum(name))
+            row = bytes([_ZERO] * TASKS) if start is None else self.packed[start : start + TASKS]
+            told = [(value - _ZERO) * step * _PARTS for value, step in zip(row, self.steps, strict=False)]
+            self.spoken[name] = told
+        return told
 
 
 @cache
@@ -107,10 +123,12 @@ def unpack(packed: bytes, about: Mapping[str, Any]) -> Weights:
     return Weights(
         rows=dict(zip(checksums, range(0, width * count, width), strict=True)),
         packed=packed[4 * count :],
-        steps=tuple(about["steps"]),
+        steps=tuple(step / _PARTS for step in about["steps"]),
         bias=tuple(about["bias"]),
-        out=tuple(map(tuple, about["out"])),
+        out=tuple(zip(*about["out"], strict=True)),
         out_bias=tuple(about["out_bias"]),
         temperature=about["temperature"],
         voice=about["voice"],
+        known={},
+        spoken={},
     )

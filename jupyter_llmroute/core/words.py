@@ -22,11 +22,12 @@ class Word(NamedTuple):
     asks: Names = ()
     points: str = ""
     """What it names, where that is a file, the project or a thing in code."""
-
-    @property
-    def is_script(self) -> bool:
-        """Whether it is of a script that puts no spaces between words."""
-        return ord(self.text[0]) >= _SCRIPT
+    is_script: bool = False
+    """Whether it is of a script that puts no spaces between words."""
+    phrase: int = 0
+    """Words of the longest phrase that may begin with it."""
+    meant: Names = ()
+    """All that it may mean but an act, as features name it."""
 
 
 class Sentence(NamedTuple):
@@ -44,7 +45,7 @@ _TOKEN = re.compile(
 )
 _SENTENCE = re.compile(r"(?<=[.!?:])\s+|(?<=[。！？])")
 _BULLET = re.compile(r"\s{0,40}(?:[-*+•>#]{1,6}|\d{1,3}[.)])\s")
-_SENTENCES, _LAST, _SENTENCE_LENGTH = 12, 4, 600
+_SENTENCES, _LAST, _SENTENCE_LENGTH = 8, 3, 400
 _ACCENTS = {
     ord(accented): plain
     for plain, group in zip(
@@ -72,14 +73,20 @@ def _sentence(tokens: list[str]) -> Sentence:
 @lru_cache(maxsize=8192)
 def _words(token: str) -> tuple[Word, ...]:
     """Read a token as words: one, or the cues that lie in a run of a script without spaces."""
+    known = cues()
     if ord(token[0]) >= _SCRIPT:
-        known = cues()
-        return tuple(Word(cue, cue, *known.script[cue]) for cue in known.script_pattern.findall(token))
+        return tuple(_word(cue, cue, *known.script[cue], "") for cue in known.script_pattern.findall(token))
     plain = token.lower().translate(_ACCENTS)
     acts, things, marks = _meaning(plain)
     points = _points(token, plain)
     is_word = not points and token.replace("-", "").replace("'", "").isalpha()
-    return (Word(token, plain, acts if is_word else (), things, marks, points=points),)
+    return (_word(token, plain, acts if is_word else (), things, marks, (), points),)
+
+
+def _word(text: str, plain: str, acts: Names, things: Names, marks: Names, asks: Names, points: str) -> Word:
+    meant = ("?",) if text == "?" else (*(f"<{thing}>" for thing in things), *marks, *((points,) if points else ()))
+    phrase = cues().phrase_starts.get(plain, 0)
+    return Word(text, plain, acts, things, marks, asks, points, ord(text[0]) >= _SCRIPT, phrase, meant)
 
 
 _NAME = re.compile(r"[a-z][A-Z]|\w_\w|\w\.(?:py|ipynb|[jt]sx?|go|rs|java|cs|cpp|jl|sql|ya?ml|json|toml|html|css|sh)$|^`")
