@@ -42,6 +42,7 @@ class Asked(NamedTuple):
 
     @property
     def asks(self) -> bool:
+        """Whether it orders, or ends as a question does."""
         words = self.sentence.words
         return any(head.strong for head in self.heads) or (bool(words) and words[-1].text == "?")
 
@@ -102,8 +103,9 @@ class _Scene:
         lines = reading.pasted.get(self.pasted, 0)
         prose = sum(map(len, reading.prose))
         self._is_bare = lines > 0 and (prose < 12 or (self.pasted == "traceback" and lines >= 2 * len(reading.prose)))
-        own = "own" if self._points - {"a command"} or "project" in self._marks else "here" if "here" in self._marks else ""
-        self._about = f"{own} {'tongue' if 'tongue' in self._marks else ''}".strip() or "nothing"
+        own = bool(self._points - {"a command"}) or "project" in self._marks
+        whose = "own" if own else "here" if "here" in self._marks else ""
+        self._about = f"{whose} {'tongue' if 'tongue' in self._marks else ''}".strip() or "nothing"
 
     def findings(self) -> Iterator[Finding]:
         if self._is_bare:

@@ -45,7 +45,7 @@ def with_cell(request: Request) -> str:
     if not words or not request.cells or request.turns:
         return request.question
     cell = request.cells[-1]
-    if not any(word.plain in cues().pointing or "here" in word.marks for word in words):
+    if not any(word.plain in cues().pointing for word in words):
         return request.question
     if read(cell.output[-PASTED_CHARS:]).pasted.get("traceback"):
         return f"{request.question}\n\n{cell.output[-PASTED_CHARS:]}"

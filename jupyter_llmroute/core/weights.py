@@ -58,8 +58,8 @@ class Weights(NamedTuple):
     """Divides the sums before the softmax, so that a confidence of 0.7 is right in about seven cases of ten."""
     voice: float
     """The weight of the words together, where there are few."""
-    known: dict[int, int]
-    """Rows as integers, by checksum, of the features that were met."""
+    known: dict[str, int]
+    """Rows as integers, by name, of the features that were met."""
     spoken: dict[str, list[float]]
     """What those features say outright that can be told."""
 
@@ -79,21 +79,21 @@ class Weights(NamedTuple):
 
     def _add(self, names: Collection[str]) -> tuple[int, int]:
         """Add up the rows of features; return how many there were too."""
-        rows, known, crc32, total, count = self.rows, self.known, zlib.crc32, 0, 0
+        known, total, count = self.known, 0, 0
         for name in names:
-            checksum = crc32(name.encode("utf-8", "surrogatepass"))
-            if checksum in rows:
-                row = known.get(checksum)
-                total += self._row(checksum) if row is None else row
+            if row := known.get(name) or self._row(name):
+                total += row
                 count += 1
         return total, count
 
-    def _row(self, checksum: int) -> int:
-        """Return the row of a feature as one integer, and keep it."""
-        start, width = self.rows[checksum], len(self.steps)
+    def _row(self, name: str) -> int:
+        """Return the row of a feature as one integer, and keep it; 0 where there is none."""
+        start, width = self.rows.get(_checksum(name)), len(self.steps)
+        if start is None:
+            return 0
         lanes = bytearray(4 * width)
         lanes[::4] = self.packed[start : start + width]
-        row = self.known[checksum] = int.from_bytes(lanes, "little")
+        row = self.known[name] = int.from_bytes(lanes, "little")
         return row
 
     def says(self, name: str) -> list[float]:
@@ -110,7 +110,8 @@ class Weights(NamedTuple):
 def weights() -> Weights:
     """Return the weights that come with the package."""
     data = files("jupyter_llmroute.core").joinpath("data")
-    return unpack(data.joinpath("classifier.bin").read_bytes(), json.loads(data.joinpath("classifier.json").read_text()))
+    about = json.loads(data.joinpath("classifier.json").read_text("utf-8"))
+    return unpack(data.joinpath("classifier.bin").read_bytes(), about)
 
 
 def unpack(packed: bytes, about: Mapping[str, Any]) -> Weights:

@@ -38,7 +38,7 @@ class Sentence(NamedTuple):
     """Runs of letters without spaces, whole: not all of them is known to the lexicon."""
 
 
-_SCRIPT = 0x0E00
+_SCRIPT = "\u0e00"
 _TOKEN = re.compile(
     r"`[^`\n]{1,80}`|[@#][\w./:-]{2,80}|[\u0e00-\uffff]+|/[a-z]\w{1,15}(?![\w/.])"
     r"|[^\W\d_\u0e00-\uffff]+(?:['’.+#/_-]?[^\W_\u0e00-\uffff]+)*(?:\+\+|#)?|[?,;:–—]"
@@ -66,15 +66,20 @@ def sentences(prose: Iterable[str]) -> list[Sentence]:
 
 
 def _sentence(tokens: list[str]) -> Sentence:
-    words = tuple(word for token in tokens for word in _words(token))
-    return Sentence(words, tuple(token for token in tokens if ord(token[0]) >= _SCRIPT))
+    words: list[Word] = []
+    runs: list[str] = []
+    for token in tokens:
+        words += _words(token)
+        if token[0] >= _SCRIPT:
+            runs.append(token)
+    return Sentence(tuple(words), tuple(runs))
 
 
 @lru_cache(maxsize=8192)
 def _words(token: str) -> tuple[Word, ...]:
     """Read a token as words: one, or the cues that lie in a run of a script without spaces."""
     known = cues()
-    if ord(token[0]) >= _SCRIPT:
+    if token[0] >= _SCRIPT:
         return tuple(_word(cue, cue, *known.script[cue], "") for cue in known.script_pattern.findall(token))
     plain = token.lower().translate(_ACCENTS)
     acts, things, marks = _meaning(plain)
@@ -86,10 +91,12 @@ def _words(token: str) -> tuple[Word, ...]:
 def _word(text: str, plain: str, acts: Names, things: Names, marks: Names, asks: Names, points: str) -> Word:
     meant = ("?",) if text == "?" else (*(f"<{thing}>" for thing in things), *marks, *((points,) if points else ()))
     phrase = cues().phrase_starts.get(plain, 0)
-    return Word(text, plain, acts, things, marks, asks, points, ord(text[0]) >= _SCRIPT, phrase, meant)
+    return Word(text, plain, acts, things, marks, asks, points, text[0] >= _SCRIPT, phrase, meant)
 
 
-_NAME = re.compile(r"[a-z][A-Z]|\w_\w|\w\.(?:py|ipynb|[jt]sx?|go|rs|java|cs|cpp|jl|sql|ya?ml|json|toml|html|css|sh)$|^`")
+_NAME = re.compile(
+    r"[a-z][A-Z]|\w_\w|\w\.(?:py|ipynb|[jt]sx?|go|rs|java|cs|cpp|jl|sql|ya?ml|json|toml|html|css|sh)$|^`"
+)
 _PROJECT = frozenset("codebase workspace project repo repository usages solution".split())
 
 

@@ -5,6 +5,7 @@ milliseconds by length of the question, over the requests of `tests/data/request
 was met before helps, what is new must be looked up.
 """
 
+import itertools
 import json
 import statistics
 import time
@@ -39,7 +40,7 @@ def main() -> None:
     ]
     took = [(len(text), timed(text)) for text in texts]
     print(f"{'characters':>16} {'n':>6} {'median':>8} {'p99':>8}")
-    for low, high in zip(LENGTHS, LENGTHS[1:], strict=False):
+    for low, high in itertools.pairwise(LENGTHS):
         print(line(f"{low} to {high - 1}", [ms for length, ms in took if low <= length < high]))
     print(line("all", [ms for _, ms in took]))
     print(line("4,000, of prose", [timed(("Why does this fail? " * 200)[n : n + 4000]) for n in range(100)]))

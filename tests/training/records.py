@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "data" / "requests"
+FOLDER = Path(__file__).parents[1] / "data" / "requests"
 LABELS = ("coding", "reasoning", "analysis", "documentation")
 Record = dict[str, Any]
 

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from sparse_logistic import Array, Matrix, softmax
+
+from .sparse_logistic import Array, Matrix, softmax
 
 DROPPED, HIDDEN_DROPPED = 0.6, 0.3
 """Share of a text's features, and of the hidden units, that are left out at each step."""

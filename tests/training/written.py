@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parent / "data" / "requests"
+FOLDER = Path(__file__).parents[1] / "data" / "requests"
 Tree = list["str | list[Tree]"]
 """Text, and lists of alternatives."""
 
 BEFORE = (
-    "I have a question. |Hi, |Hello! |hey |ok, |Ok so |great. now |thanks! |I'm working on a <lib> project. |I use <lib>. "
-    "|Context: this is a small <lib> app. |We have <mod> in <file>. |I am new here. |Quick question: |One more thing: "
-    "|also, |good. |next: |In <file>: |For <mod>: |perfect, |hmm, |alright, |Yes. "
+    "I have a question. |Hi, |Hello! |hey |ok, |Ok so |great. now |thanks! |I'm working on a <lib> project. "
+    "|I use <lib>. |Context: this is a small <lib> app. |We have <mod> in <file>. |I am new here. "
+    "|Quick question: |One more thing: |also, |good. |next: |In <file>: |For <mod>: |perfect, |hmm, |alright, |Yes. "
 ).split("|")
 AFTER = (
     " Thanks!| thanks| Please keep it short.| Answer in one paragraph.| Be concise.| No rush.| Let me know."

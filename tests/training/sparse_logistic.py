@@ -1,20 +1,23 @@
 """Multinomial logistic regression over sparse features, in numpy: a matrix, L-BFGS, the fit."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 Array = np.ndarray
 
+LEAST = 2
+"""Texts that a feature must be seen in."""
+
 
 class Matrix:
     """Texts by features; most of it is zero, so only the rest is kept."""
 
-    def __init__(self, texts: Sequence[Mapping[str, float]], names: Sequence[str] | None = None, least: int = 2) -> None:
+    def __init__(self, texts: Sequence[Mapping[str, float]], names: Sequence[str] | None = None) -> None:
         if names is None:
             counts = Counter(name for text in texts for name in text)
-            names = sorted(name for name, count in counts.items() if count >= least)
+            names = sorted(name for name, count in counts.items() if count >= LEAST)
         self.names = names
         columns = {name: column for column, name in enumerate(names)}
         known = [sorted((columns[name], value) for name, value in text.items() if name in columns) for text in texts]
@@ -95,7 +98,7 @@ def fit(matrix: Matrix, wanted: Array, weights: Array, strength: float, steps: i
     return point[:-1], point[-1]
 
 
-def _descend(slope, point: Array, steps: int, memory: int = 8) -> Array:  # noqa: ANN001
+def _descend(slope: Callable[[Array], tuple[float, Array]], point: Array, steps: int, memory: int = 8) -> Array:
     """Walk down by limited-memory BFGS (J. Nocedal, 1980), each step halved until it leads down."""
     loss, gradient = slope(point)
     moves: list[tuple[Array, Array, float]] = []
