@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
 from typing import NamedTuple
 
-from jupyter_llmroute.core import cues
+from jupyter_llmroute.core.cues import cues
 
-HEAD, TAIL = 5000, 2000
+HEAD, TAIL = 2400, 1200
 """Characters that are read at each end of a longer text: a request stands before or after what it pastes."""
+
+LINES = 60
+"""Lines that are read, half of them at each end."""
 
 
 class Reading(NamedTuple):
@@ -29,11 +31,6 @@ _SYMBOLS = re.compile(r"[(){}\[\]=<>;|&_\\\"']")
 _INDENT = ("    ", "\t", "\xa0\xa0")
 
 
-@cache
-def _pasted() -> re.Pattern[str]:
-    return re.compile(r"\s*(?:" + "|".join(f"(?P<{kind}>{row})" for kind, row in cues.PASTED.items()) + ")", re.VERBOSE)
-
-
 def read(text: str) -> Reading:
     """Part a text, or its two ends, into prose and pasted lines."""
     if len(text) > HEAD + TAIL:
@@ -42,7 +39,10 @@ def read(text: str) -> Reading:
     prose: list[str] = []
     pasted: dict[str, int] = {}
     fenced, before = False, ""
-    for line in filter(str.strip, text.splitlines()):
+    lines = text.splitlines()
+    if len(lines) > LINES:
+        lines = lines[: LINES // 2] + lines[-LINES // 2 :]
+    for line in filter(str.strip, lines):
         if _FENCE.match(line):
             fenced, before = not fenced, "fence"
             continue
@@ -59,7 +59,7 @@ def read(text: str) -> Reading:
 
 def _kind(line: str, *, fenced: bool, after: str) -> str:
     """Name what a line is a piece of; empty for prose."""
-    if found := _pasted().match(line):
+    if found := cues().pasted.match(line):
         return found.lastgroup or ""
     if after == "diff" and line[0] in "+- ":
         return "diff"

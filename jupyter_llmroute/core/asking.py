@@ -1,0 +1,109 @@
+"""What the sentences of a request ask for: verbs that order, phrases that ask, and their objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from jupyter_llmroute.core.cues import cues
+from jupyter_llmroute.core.words import Sentence, Word
+
+Words = tuple[Word, ...]
+
+
+class Head(NamedTuple):
+    """A verb that orders or a phrase that asks, within a sentence."""
+
+    start: int
+    stop: int
+    name: str
+    """Of an act, or of a phrase."""
+    words: str
+    is_question: bool
+    strong: bool
+    """Whether it is asked for itself, rather than told as a purpose: "… to make it faster"."""
+
+
+class Object(NamedTuple):
+    """What a verb or a question is about."""
+
+    name: str = ""
+    """Of a thing; empty where nothing known is named."""
+    words: str = ""
+
+
+def heads(sentence: Sentence) -> list[Head]:
+    """Return what a sentence asks, in its order; in Japanese and Korean the last verb rules, so it comes first."""
+    found = list(_heads(sentence.words))
+    if any("\u3040" <= run[-1] <= "\u30ff" or "\uac00" <= run[-1] <= "\ud7a3" for run in sentence.runs):
+        found.reverse()
+        return found[:1] if found and found[0].is_question else found
+    return found
+
+
+def _heads(sentence: Words) -> Iterator[Head]:
+    index, first, asked, found = 0, True, False, False
+    while index < len(sentence):
+        word = sentence[index]
+        name, length = _phrase(sentence, index, first) if word.phrase else ("", 1)
+        strong, is_question = True, bool(name)
+        if name:
+            asked = asked or name not in ("want", "getting")
+            first = name == "want"
+        elif word.asks:
+            name, first, asked, is_question = word.asks[0], False, True, True
+        elif word.acts and _orders(sentence, index, first, asked):
+            name = word.acts[0]
+            strong = not found or sentence[index - 1].plain != "to"
+            first = False
+        else:
+            polite = "polite" in word.marks or word.plain in cues().leads or bool(word.points)
+            first = word.text[0] in ",;:–—" or (first and polite)
+        if name:
+            words = " ".join(w.text for w in sentence[index : index + length])
+            yield Head(index, index + length, name, words, is_question, strong)
+            found = found or name not in ("want", "light")
+        index += length
+
+
+def _orders(sentence: Words, index: int, first: bool, asked: bool) -> bool:
+    """Whether a verb is an order where it stands: "please fix", "can you fix", "and fix"."""
+    known = cues()
+    word, before = sentence[index], sentence[index - 1].plain if index else ""
+    if asked:
+        return before in known.after_question
+    return (
+        first
+        or before in known.leads
+        or word.is_script
+        or (before in known.pronouns and index > 1 and sentence[index - 2].plain in known.modals)
+        or (sentence[0].plain in known.verb_last and index >= len(sentence) - 2)
+    )
+
+
+def _phrase(sentence: Words, index: int, first: bool) -> tuple[str, int]:
+    """Find the longest phrase that asks and begins here, and its length in words."""
+    known = cues()
+    for length in range(min(sentence[index].phrase, len(sentence) - index), 0, -1):
+        found = known.phrases.get(" ".join([word.plain for word in sentence[index : index + length]]))
+        if found and (length > 1 or first):
+            return found, length
+    return "", 1
+
+
+_CONTAINERS = frozenset("file files page pages".split())
+
+
+def object_of(sentence: Words, head: Head, end: int) -> Object:
+    """Find the first thing named after a verb, of a compound its last part; where it stands before the verb, that."""
+    for index in range(head.stop, min(end, head.stop + 14)):
+        if sentence[index].things:
+            while index + 1 < end and _continues(sentence[index + 1]):
+                index += 1
+            return Object(sentence[index].things[0], sentence[index].text)
+    before = (word for word in sentence[: head.start] if word.things and word.is_script)
+    return next((Object(word.things[0], word.text) for word in before), Object())
+
+
+def _continues(word: Word) -> bool:
+    return bool(word.things) and word.plain not in _CONTAINERS

@@ -1,0 +1,53 @@
+"""What a short question leaves unsaid and the notebook knows: the question before it, the cell that it points at."""
+
+from __future__ import annotations
+
+from jupyter_llmroute.core.cues import cues
+from jupyter_llmroute.core.reading import read
+from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.words import Word, sentences
+
+SHORT = 7
+"""Words of a question that may go on from what was before."""
+
+PASTED_CHARS = 1500
+"""Of a cell, what is read along with a question."""
+
+
+def _words(text: str) -> list[Word] | None:
+    """Return the words of a short question; `None` for a longer one, or for one that pastes something."""
+    if len(text) > 200:
+        return None
+    reading = read(text)
+    words = [word for sentence in sentences(reading.prose) for word in sentence.words if word.text[0] not in ",;:–—?"]
+    return None if reading.pasted or len(words) > SHORT else words
+
+
+def continued(request: Request) -> str | None:
+    """Return the question that this one goes on from, if it does."""
+    if not request.turns or not _continues(request.question):
+        return None
+    earlier = [turn.question for turn in request.turns if turn.question.strip()]
+    return next((text for text in reversed(earlier) if not _continues(text)), None)
+
+
+def _continues(text: str) -> bool:
+    words = _words(text)
+    if words is None:
+        return False
+    start = text.strip().lstrip("…. ")
+    return not words or words[0].plain in cues().continuing or start.startswith(cues().continuing_script)
+
+
+def with_cell(request: Request) -> str:
+    """Return the question with the cell before it, where it points at that: "why?", "explain this"."""
+    words = _words(request.question)
+    if not words or not request.cells or request.turns:
+        return request.question
+    cell = request.cells[-1]
+    if not any(word.plain in cues().pointing for word in words):
+        return request.question
+    if read(cell.output[-PASTED_CHARS:]).pasted.get("traceback"):
+        return f"{request.question}\n\n{cell.output[-PASTED_CHARS:]}"
+    source = cell.source[:PASTED_CHARS].strip()
+    return f"{request.question}\n\n```\n{source}\n```" if source and not source.startswith("%%") else request.question

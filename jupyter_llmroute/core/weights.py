@@ -1,0 +1,135 @@
+"""What the classifier learnt: small numbers in package data, read at the first use.
+
+A linear model and a small net with one hidden layer look at the same features, and their sums are averaged. Each
+feature has a row of bytes, one for each *lane*: what it says for the four tasks and for the need of code intelligence,
+and what it gives to each hidden unit. Rows are added as one long integer, of which every lane has four bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from array import array
+from collections.abc import Collection, Mapping
+from functools import cache
+from importlib.resources import files
+from operator import mul
+from typing import Any, NamedTuple
+
+TASKS = 4
+OUTRIGHT = TASKS + 1
+"""Lanes of the linear model: the tasks, and the need of code intelligence. Those of the hidden units follow."""
+
+_ZERO = 128
+"""Added to each number in a row, so that none is negative."""
+
+_PARTS = 64
+"""A feature of structure counts so many times, a word fewer: sums stay whole numbers, in 32 bits."""
+
+
+def _checksum(name: str) -> int:
+    return zlib.crc32(name.encode("utf-8", "surrogatepass"))
+
+
+class Answer(NamedTuple):
+    """What the features of a text add up to."""
+
+    tasks: list[float]
+    """One sum for each task."""
+    symbols: float
+    """Above 0 where code intelligence is wanted."""
+
+
+class Weights(NamedTuple):
+    """A model over features that are known by the checksums of their names."""
+
+    rows: Mapping[int, int]
+    """Where the row of a feature begins, by its checksum."""
+    packed: bytes
+    steps: tuple[float, ...]
+    """What one unit weighs, by lane, in a sum of which each feature is a part of `_PARTS`."""
+    bias: tuple[float, ...]
+    """By lane."""
+    out: tuple[tuple[float, ...], ...]
+    """For each task, what each hidden unit says for it."""
+    out_bias: tuple[float, ...]
+    temperature: float
+    """Divides the sums before the softmax, so that a confidence of 0.7 is right in about seven cases of ten."""
+    voice: float
+    """The weight of the words together, where there are few."""
+    known: dict[str, int]
+    """Rows as integers, by name, of the features that were met."""
+    spoken: dict[str, list[float]]
+    """What those features say outright that can be told."""
+
+    def answer(self, structure: Collection[str], words: Collection[str]) -> Answer:
+        """Add up what the features of a text say."""
+        share = max(1, round(_PARTS * self.voice * 4 / max(16.0, len(words) / 4) ** 0.5))
+        shapes, count = self._add(structure)
+        spoken, counted = self._add(words)
+        width, zero = len(self.steps), _ZERO * (_PARTS * count + share * counted)
+        sums = array("I", (_PARTS * shapes + share * spoken).to_bytes(4 * width, "little"))
+        if sys.byteorder == "big":
+            sums.byteswap()
+        lanes = [bias + step * (value - zero) for bias, step, value in zip(self.bias, self.steps, sums, strict=True)]
+        hidden = [value if value > 0 else 0.0 for value in lanes[OUTRIGHT:]]
+        out = (bias + sum(map(mul, hidden, row)) for bias, row in zip(self.out_bias, self.out, strict=True))
+        return Answer([(one + other) / 2 for one, other in zip(lanes, out, strict=False)], lanes[TASKS])
+
+    def _add(self, names: Collection[str]) -> tuple[int, int]:
+        """Add up the rows of features; return how many there were too."""
+        known, total, count = self.known, 0, 0
+        for name in names:
+            if row := known.get(name) or self._row(name):
+                total += row
+                count += 1
+        return total, count
+
+    def _row(self, name: str) -> int:
+        """Return the row of a feature as one integer, and keep it; 0 where there is none."""
+        start, width = self.rows.get(_checksum(name)), len(self.steps)
+        if start is None:
+            return 0
+        lanes = bytearray(4 * width)
+        lanes[::4] = self.packed[start : start + width]
+        row = self.known[name] = int.from_bytes(lanes, "little")
+        return row
+
+    def says(self, name: str) -> list[float]:
+        """Return what one feature says for each task, by the linear model."""
+        if (told := self.spoken.get(name)) is None:
+            start = self.rows.get(_checksum(name))
+            row = bytes([_ZERO] * TASKS) if start is None else self.packed[start : start + TASKS]
+            told = [(value - _ZERO) * step * _PARTS for value, step in zip(row, self.steps, strict=False)]
+            self.spoken[name] = told
+        return told
+
+
+@cache
+def weights() -> Weights:
+    """Return the weights that come with the package."""
+    data = files("jupyter_llmroute.core").joinpath("data")
+    about = json.loads(data.joinpath("classifier.json").read_text("utf-8"))
+    return unpack(data.joinpath("classifier.bin").read_bytes(), about)
+
+
+def unpack(packed: bytes, about: Mapping[str, Any]) -> Weights:
+    """Read checksums, four bytes each and little-endian, then rows; `about` tells the rest."""
+    count, width = about["features"], len(about["steps"])
+    checksums = array("I")
+    checksums.frombytes(packed[: 4 * count])
+    if sys.byteorder == "big":
+        checksums.byteswap()
+    return Weights(
+        rows=dict(zip(checksums, range(0, width * count, width), strict=True)),
+        packed=packed[4 * count :],
+        steps=tuple(step / _PARTS for step in about["steps"]),
+        bias=tuple(about["bias"]),
+        out=tuple(zip(*about["out"], strict=True)),
+        out_bias=tuple(about["out_bias"]),
+        temperature=about["temperature"],
+        voice=about["voice"],
+        known={},
+        spoken={},
+    )
