@@ -44,23 +44,21 @@ def heads(sentence: Sentence) -> list[Head]:
 def _heads(sentence: Words) -> Iterator[Head]:
     index, first, asked, found = 0, True, False, False
     while index < len(sentence):
-        word = sentence[index]
-        name, length = _phrase(sentence, index, first) if word.phrase else ("", 1)
-        strong, is_question = True, bool(name)
+        word, length, strong, is_question = sentence[index], 1, True, False
+        name = ""
+        if word.phrase:
+            name, length = _phrase(sentence, index, first)
         if name:
-            asked = asked or name not in ("want", "getting")
-            first = name == "want"
+            is_question, asked, first = True, asked or name not in ("want", "getting"), name == "want"
         elif word.asks:
-            name, first, asked, is_question = word.asks[0], False, True, True
+            name, is_question, asked, first = word.asks[0], True, True, False
         elif word.acts and _orders(sentence, index, first, asked):
-            name = word.acts[0]
+            name, first = word.acts[0], False
             strong = not found or sentence[index - 1].plain != "to"
-            first = False
         else:
-            polite = "polite" in word.marks or word.plain in cues().leads or bool(word.points)
-            first = word.text[0] in ",;:–—" or (first and polite)
+            first = word.is_pause or (first and word.keeps_first)
         if name:
-            words = " ".join(w.text for w in sentence[index : index + length])
+            words = " ".join([w.text for w in sentence[index : index + length]])
             yield Head(index, index + length, name, words, is_question, strong)
             found = found or name not in ("want", "light")
         index += length

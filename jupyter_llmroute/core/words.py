@@ -26,6 +26,10 @@ class Word(NamedTuple):
     """Whether it is of a script that puts no spaces between words."""
     phrase: int = 0
     """Words of the longest phrase that may begin with it."""
+    is_pause: bool = False
+    """Whether it is no word but a comma or the like, after which a verb may order."""
+    keeps_first: bool = False
+    """Whether a verb after it may order as though it began the sentence: "please", "then"."""
     meant: Names = ()
     """All that it may mean but an act, as features name it."""
 
@@ -40,9 +44,10 @@ class Sentence(NamedTuple):
 
 _SCRIPT = "\u0e00"
 _TOKEN = re.compile(
-    r"`[^`\n]{1,80}`|[@#][\w./:-]{2,80}|[\u0e00-\uffff]+|/[a-z]\w{1,15}(?![\w/.])"
-    r"|[^\W\d_\u0e00-\uffff]+(?:['’.+#/_-]?[^\W_\u0e00-\uffff]+)*(?:\+\+|#)?|[?,;:–—]"
+    r"[^\W\d_\u0e00-\uffff]+(?:['’.+#/_-]?[^\W_\u0e00-\uffff]+)*(?:\+\+|#)?|[?,;:–—]|[\u0e00-\uffff]+"
+    r"|`[^`\n]{1,80}`|[@#][\w./:-]{2,80}|/[a-z]\w{1,15}(?![\w/.])"
 )
+_PAUSES = ",;:–—"
 _SENTENCE = re.compile(r"(?<=[.!?:])\s+|(?<=[。！？])")
 _BULLET = re.compile(r"\s{0,40}(?:[-*+•>#]{1,6}|\d{1,3}[.)])\s")
 _SENTENCES, _LAST, _SENTENCE_LENGTH = 8, 3, 400
@@ -90,8 +95,21 @@ def _words(token: str) -> tuple[Word, ...]:
 
 def _word(text: str, plain: str, acts: Names, things: Names, marks: Names, asks: Names, points: str) -> Word:
     meant = ("?",) if text == "?" else (*(f"<{thing}>" for thing in things), *marks, *((points,) if points else ()))
-    phrase = cues().phrase_starts.get(plain, 0)
-    return Word(text, plain, acts, things, marks, asks, points, text[0] >= _SCRIPT, phrase, meant)
+    known = cues()
+    return Word(
+        text,
+        plain,
+        acts,
+        things,
+        marks,
+        asks,
+        points,
+        is_script=text[0] >= _SCRIPT,
+        phrase=known.phrase_starts.get(plain, 0),
+        is_pause=text[0] in _PAUSES,
+        keeps_first="polite" in marks or plain in known.leads or bool(points),
+        meant=meant,
+    )
 
 
 _NAME = re.compile(
