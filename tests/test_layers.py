@@ -47,7 +47,7 @@ OUTER_LAYERS = (
     ("facts", "table"),
     ("card",),
     ("view",),
-    ("services", "terminal", "why"),
+    ("services", "terminal", "why", "evaluation", "scorecard"),
     ("models",),
     ("bridge", "notebook"),
     ("widgets", "magics", "cli", "tour", "server"),
