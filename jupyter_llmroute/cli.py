@@ -107,6 +107,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         help="compare with the labels of FILE: JSONL {text, label, [alt], [needs_symbols], [source], [lang]}",
     )
+    classify.add_argument("--corrections", action="store_true", help="show what the tasks that you named have taught")
+    classify.add_argument("--forget-corrections", action="store_true", help="forget it")
     classify.add_argument("--by", choices=["source", "lang"], help="with --evaluate: each group's figures too")
     classify.add_argument(
         "--errors", type=int, default=0, metavar="N", help="with --evaluate: show N wrong answers, the surest first"
@@ -251,6 +253,8 @@ def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
 
     if options.evaluate:
         return _evaluate(options)
+    if options.corrections or options.forget_corrections:
+        return _corrections(options)
     # JSONL is UTF-8 whatever the terminal's encoding; a lone surrogate within a text must not stop the others.
     lines = source or open(sys.stdin.fileno(), encoding="utf-8", errors="surrogateescape", closefd=False)
     for number, line in enumerate(lines, start=1):
@@ -270,6 +274,18 @@ def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
             "needs_symbols": found.needs_symbols,
         }
         print(json.dumps(answer))
+    return 0
+
+
+def _corrections(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.lean import Lean
+    from jupyter_llmroute.core.state import StateFile
+    from jupyter_llmroute.wording import lean
+
+    file = StateFile.of_user()
+    if options.forget_corrections:
+        file.update(lambda state: state.model_copy(update={"lean": Lean()}))
+    print(lean(file.read().lean))
     return 0
 
 

@@ -37,7 +37,7 @@ def report(judged: Sequence[Judged], *, by: str = "", errors: int = 0) -> str:
 
 def _summary(judged: Sequence[Judged]) -> str:
     found, (low, high) = figures(judged), interval(share(each.is_right for each in judged), len(judged))
-    close = [each for each in judged if each.found.is_close]
+    close = [each for each in judged if each.found.rival]
     right = f", of which the first is right in {share(each.is_right for each in close):.0%}" if close else ""
     return "\n".join(
         (

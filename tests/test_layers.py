@@ -26,6 +26,7 @@ CORE_LAYERS = (
         "memory",
         "breaker",
         "speed",
+        "lean",
     ),
     ("endpoint", "context", "cues", "words", "asking"),
     ("naming", "history", "catalog_tables"),
