@@ -16,6 +16,8 @@ from IPython.core.inputtransformer2 import EscapedCommand
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
+from jupyter_llmroute.cells import CellLog
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
@@ -35,6 +37,12 @@ OPTIONS = (
     argument("--temperature", type=float, help="0 takes the likeliest words, 2 is wild; default: the server's"),
     argument("--max-tokens", type=int, help="end the answer after so many tokens"),
     argument("--seed", type=int, help="the same seed gives the same answer, where the server keeps to it"),
+    argument("--cells", metavar="WHICH", help="which cells go along: 3,5-7, above, all or none; default: those needed"),
+    argument(
+        "--vars", metavar="NAMES", default="", help="describe these variables too, such as df,model; or write @df"
+    ),
+    argument("--values", action="store_true", help="of these variables, what is in them too: head rows, extremes"),
+    argument("--fix", action="store_true", help="ask about the last error; the question may be left out"),
     argument("--no-context", action="store_true", help="send the question alone, without earlier cells and answers"),
     argument("--dry-run", action="store_true", help="show the decision, and ask nobody"),
 )
@@ -59,6 +67,13 @@ class RouteMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self._session: NotebookSession | None = None
+        self._log = CellLog(shell)
+
+    def close(self) -> None:
+        """Close what was opened, and stop listening."""
+        self._log.close()
+        if self._session:
+            self._session.close()
 
     @property
     def session(self) -> NotebookSession:
@@ -66,7 +81,7 @@ class RouteMagics(Magics):
         if self._session is None:
             from jupyter_llmroute.notebook import NotebookSession
 
-            self._session = NotebookSession(self.shell)
+            self._session = NotebookSession(self.shell, self._log)
         return self._session
 
     @no_var_expand  # what the user wrote is what is sent
@@ -84,7 +99,7 @@ class RouteMagics(Magics):
         else:
             head, question = line, self._as_written(line, cell)
         options = _parse(self.route, head)
-        if not question.strip():
+        if not question.strip() and not options.fix:
             raise UsageError("There is no question: write it below %%route, or after %route on its line.")
         self._ask(options, question)
 
@@ -192,6 +207,10 @@ class RouteMagics(Magics):
         return self.session.request(
             question,
             with_context=not options.no_context,
+            cells=options.cells,
+            fix=options.fix,
+            variables=options.vars,
+            values=options.values,
             task=options.task,
             model=options.model,
             service=options.service,
@@ -287,8 +306,8 @@ def load(shell: Any) -> None:
 def unload(shell: Any) -> None:
     """Take the magics back, and close what they opened."""
     magics = shell.magics_manager.registry.pop(RouteMagics.__name__, None)
-    if magics and magics._session:
-        magics._session.close()
+    if magics:
+        magics.close()
     for kind, names in RouteMagics.magics.items():
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jupyter_llmroute.bridge import BackgroundLoop, Stopped
 
 if TYPE_CHECKING:
+    from jupyter_llmroute.cells import CellLog
+    from jupyter_llmroute.core.attachment import Attachment
     from jupyter_llmroute.core.endpoint import Endpoint
     from jupyter_llmroute.core.events import Event, Routed
+    from jupyter_llmroute.core.item import ContextItem
     from jupyter_llmroute.core.request import CellRef, Request, Turn
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.selector import Decision
@@ -31,11 +35,11 @@ MIN_TICK_S = 0.05
 TICK_S_PER_CHAR = 1e-5
 """Each update carries the whole text, so long answers are updated less often."""
 
-MAX_OUTPUT_CHARS = 20_000
-"""A longer result of a cell is cut before it is kept for a prompt, where it is cut again."""
+FIX = "Fix this error."
+"""What is asked where the user writes `%%route --fix` and nothing else."""
 
-OUR_MAGICS = ("%%route", "%route", "%llm_", "%load_ext", "%reload_ext")
-"""Cells that are questions, or say nothing about the user's work."""
+_NAMED = re.compile(r"(?<![\w@.`])@([^\W\d]\w*)(?![\w(])")
+"""`@df` in a question: no e-mail address, no decorator that is called, nothing within backticks."""
 
 T = TypeVar("T")
 
@@ -76,10 +80,16 @@ class NotebookSession:
     ----------
     shell
         The running `InteractiveShell`.
+    log
+        Its cells.
     """
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, log: CellLog) -> None:
+        from jupyter_llmroute.conversation import Conversation
+
         self.shell = shell
+        self.log = log
+        self.conversation = Conversation()
         self.last: Request | None = None
         """The question that was asked last, for asking it again."""
         self.last_decision: Decision | None = None
@@ -88,9 +98,10 @@ class NotebookSession:
         """The run that followed it; `None` where it was only to be shown."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
-        self._turns: dict[tuple[int, str], Turn] = {}
-        self._asked_in = 0
-        """Number of the cell that the question under way stands in."""
+        self._asked_in = (0, "")
+        """Number and id of the cell that the question under way stands in."""
+        self._items: tuple[ContextItem, ...] = ()
+        """What goes along with it."""
         atexit.register(self.close)
 
     @property
@@ -112,13 +123,111 @@ class NotebookSession:
                 self._router = Router(settings, state=StateFile.of_user())
         return self._router
 
-    def request(self, question: str, *, with_context: bool = True, **pins: Any) -> Request:
-        """Return the request of the cell that is running; `pins` are fields of `Request`."""
+    def request(
+        self,
+        question: str,
+        *,
+        with_context: bool = True,
+        cells: str | None = None,
+        fix: bool = False,
+        variables: str = "",
+        values: bool = False,
+        **pins: Any,
+    ) -> Request:
+        """Return the request of the cell that is running.
+
+        Parameters
+        ----------
+        question
+            As the user wrote it; with `fix` it may be empty.
+        with_context
+            Whether earlier cells and answers go along.
+        cells
+            Which cells: what stands behind `--cells`; `None` lets those be chosen that the question needs.
+        fix
+            Whether the question is about the last error.
+        variables
+            Names with commas between them, to be attached beside those that the question marks with `@`.
+        values
+            Whether what is in the variables goes along too.
+        pins
+            Further fields of `Request`.
+
+        Raises
+        ------
+        UserError
+            A cell or variable that is named is not there, or there is no error to fix.
+        """
         from jupyter_llmroute.core.request import Request
 
-        turns, cells = self._surroundings() if with_context else ((), ())
-        self._asked_in = self._running_cell
-        return Request(question=question, cells=cells, turns=turns, **pins)
+        with folded():
+            self._asked_in = (self.log.running, self.log.running_id)
+            attachments = self._attachments(variables, question, values=values)
+            known = self.log.cells() if with_context or fix else ()
+            failed = self._failed(known) if fix else None
+            return Request(
+                question=question if question.strip() or not fix else FIX,
+                cells=known,
+                turns=self._turns() if with_context else (),
+                chosen_cells=None if cells is None else self._chosen(cells, known),
+                failed_cell=failed,
+                attachments=attachments,
+                **pins,
+            )
+
+    def _turns(self) -> tuple[Turn, ...]:
+        number, cell = self._asked_in
+        most = self.router.settings.context.max_turns
+        turns = self.conversation.turns(asking=cell, number=number, deleted=self.log.deleted)
+        return turns[-most:] if most else ()
+
+    def _attachments(self, listed: str, question: str, *, values: bool) -> tuple[Attachment, ...]:
+        """Describe the variables that the user names."""
+        from jupyter_llmroute.core.errors import UserError
+        from jupyter_llmroute.variables import describe_all
+
+        named = [name.strip().lstrip("@") for name in listed.split(",") if name.strip()]
+        there = self.shell.user_ns
+        if missing := [name for name in named if name not in there]:
+            raise UserError(
+                f"--vars {listed}: there is no variable {missing[0]!r}. Variables are named after their cell was run; "
+                "%who lists them."
+            )
+        marked = (name for name in _NAMED.findall(question) if name in there)
+        return describe_all({name: there[name] for name in (*named, *marked)}, values=values)
+
+    def _chosen(self, cells: str, known: Sequence[CellRef]) -> frozenset[int]:
+        from jupyter_llmroute.core.cell_ranges import parse
+
+        choice = parse(cells, [cell.number for cell in known])
+        match choice.which:
+            case "numbers":
+                return frozenset(choice.numbers)
+            case "none":
+                return frozenset()
+            case "all":
+                return frozenset(cell.number for cell in known)
+            case "above":
+                return frozenset(cell.number for cell in self._above(known))
+
+    def _above(self, known: Sequence[CellRef]) -> Iterable[CellRef]:
+        """Return the cells that stand above the one that asks; all of them where the notebook's order is not known."""
+        from jupyter_llmroute.cells import notebook_path, order
+
+        places = [place.id for place in order(notebook_path(self.shell))]
+        asking = self._asked_in[1]
+        if asking not in places:
+            return known
+        above = set(places[: places.index(asking)])
+        return (cell for cell in known if not cell.id or cell.id in above)
+
+    def _failed(self, known: Sequence[CellRef]) -> int:
+        from jupyter_llmroute.core.errors import UserError
+
+        failed = [cell.number for cell in known if cell.error]
+        if not failed:
+            raise UserError("--fix: no cell has failed since the extension was loaded. Run the cell that fails first.")
+        return failed[-1]
 
     def answer(self, request: Request, screen: Screen | None = None) -> Response:
         """Ask, show the answer while it comes, and return it.
@@ -206,7 +315,10 @@ class NotebookSession:
         async with contextlib.aclosing(self.router.stream(request)) as events:
             async for event in events:
                 if event.kind == "routed":
+                    routed = event
                     self.last_decision, self.last_view = self.router.last_decision, view
+                if event.kind == "attempt_started":
+                    self._items = routed.items if event.context else ()
                 yield event
 
     def screen(self) -> Screen:
@@ -224,28 +336,10 @@ class NotebookSession:
         response = view.response()
         self.shell.user_ns["_route"] = response
         if response.text:
-            # Asked again, as %llm_retry does, a question has its new answer and stays in its place.
-            key = (self._asked_in, response.question)
-            self._turns[key] = Turn(number=self._asked_in, question=response.question, answer=response.text)
-
-    @property
-    def _running_cell(self) -> int:
-        """Number of the cell that is running: IPython stores a cell before it runs it."""
-        return len(self.shell.history_manager.input_hist_raw) - 1
-
-    def _surroundings(self) -> tuple[tuple[Turn, ...], tuple[CellRef, ...]]:
-        """Return the newest questions with their answers, and the newest other cells, of this kernel session."""
-        from jupyter_llmroute.core.request import CellRef
-
-        limits, history = self.router.settings.context, self.shell.history_manager
-        results = history.output_hist_reprs
-        cells = [
-            CellRef(number=number, source=source, output=str(results.get(number, ""))[:MAX_OUTPUT_CHARS])
-            for number, source in enumerate(history.input_hist_raw[: self._running_cell])
-            if source.strip() and not source.lstrip().startswith(OUR_MAGICS)
-        ]
-        turns = list(self._turns.values())
-        return tuple(turns[-limits.max_turns :] if limits.max_turns else ()), tuple(cells)
+            number, cell = self._asked_in
+            self.conversation.add(
+                Turn(number=number, cell=cell, question=response.question, answer=response.text, items=self._items)
+            )
 
 
 class Ticker:

@@ -6,19 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from jupyter_llmroute.core.request import CellRef, Request, Turn
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.request import Request, Turn
 from jupyter_llmroute.core.values import Value
 
 CUT = "\n… {chars} characters left out …\n"
-
-
-class ContextItem(Value):
-    """One piece of what is sent beside the question."""
-
-    ref: str
-    """What the user knows it by, such as `In[3]`."""
-    text: str
 
 
 class Context(Value):
@@ -26,13 +18,16 @@ class Context(Value):
 
     request: Request
     items: tuple[ContextItem, ...] = ()
-    """Oldest first."""
+    """Of one source the oldest first."""
+    summary: tuple[str, ...] = ()
+    """A line for each earlier question that is no longer sent as it was, oldest first."""
     left_out: tuple[str, ...] = ()
-    """References of what was gathered and then dropped, because it did not fit."""
+    """References of what was gathered and then dropped or shortened, because it did not fit."""
 
     def refs(self) -> tuple[str, ...]:
         """Return the references of all that goes along with the question, in the order of the prompt."""
-        return (*(item.ref for item in self.items), *map(turn_ref, self.request.turns))
+        earlier = (item.ref for turn in self.request.turns for item in turn.items)
+        return (*dict.fromkeys((*earlier, *(item.ref for item in self.items))), *map(turn_ref, self.request.turns))
 
     def alone(self) -> Context:
         """Return the question with nothing along; what went along is left out."""
@@ -50,25 +45,6 @@ class ContextSource(Protocol):
 
     async def items(self, request: Request) -> Sequence[ContextItem]:
         """Return what this source has for the request, oldest first."""
-
-
-class CellsSource:
-    """The newest cells before the question, within fixed bounds."""
-
-    def __init__(self, settings: ContextSettings) -> None:
-        self._settings = settings
-
-    async def items(self, request: Request) -> Sequence[ContextItem]:
-        """Return the last `max_cells` cells with their results."""
-        newest = request.cells[-self._settings.max_cells :] if self._settings.max_cells else ()
-        return [self._item(cell) for cell in newest]
-
-    def _item(self, cell: CellRef) -> ContextItem:
-        limit = self._settings.max_cell_chars
-        text = f"In[{cell.number}]:\n{fenced(cut_middle(cell.source, limit), 'python')}"
-        if cell.output:
-            text += f"\nOut[{cell.number}]:\n{fenced(cut_middle(cell.output, limit))}"
-        return ContextItem(ref=f"In[{cell.number}]", text=text)
 
 
 def cut_middle(text: str, limit: int) -> str:

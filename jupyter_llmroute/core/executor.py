@@ -44,7 +44,7 @@ from jupyter_llmroute.core.fitting import Fitted, fit
 from jupyter_llmroute.core.prompt import Message, lay_out, least_tokens
 from jupyter_llmroute.core.providers import Chunk, Provider
 from jupyter_llmroute.core.route import Route
-from jupyter_llmroute.core.settings import Limits
+from jupyter_llmroute.core.settings import ContextSettings, Limits
 
 MOST_CHARS = 4_000_000
 """A longer answer is none: the largest windows hold a million tokens."""
@@ -73,7 +73,7 @@ async def execute(
     providers: Mapping[str, Provider],
     client: httpx.AsyncClient,
     limits: Limits,
-    reserve_tokens: int,
+    rules: ContextSettings,
 ) -> AsyncGenerator[Event, None]:
     """Ask the candidates of a route until one answers.
 
@@ -103,7 +103,7 @@ async def execute(
         attempt = _Attempt(len(tried) + 1, step, providers[step.candidate.endpoint.provider], client, limits, deadline)
         visible = False
         try:
-            async with contextlib.aclosing(attempt.events(context, reserve_tokens)) as events:
+            async with contextlib.aclosing(attempt.events(context, rules)) as events:
                 async for event in events:
                     visible = visible or isinstance(event, TextDelta)
                     yield event
@@ -175,11 +175,11 @@ class _Attempt:
         self._limits = limits
         self._deadline = deadline
 
-    async def events(self, context: Context, reserve_tokens: int) -> AsyncGenerator[Event, None]:
+    async def events(self, context: Context, rules: ContextSettings) -> AsyncGenerator[Event, None]:
         """Ask, and give what happens."""
         candidate = self._step.candidate
         sent = context.alone() if self._step.is_reduced else context
-        fitted = await self._fitted(sent, reserve_tokens)
+        fitted = await self._fitted(sent, rules)
         served, wanted = candidate.model.context_window, fitted.chat.window
         must_grow = bool(served and wanted and wanted > served)  # then it is loaded again
         yield AttemptStarted(
@@ -212,11 +212,11 @@ class _Attempt:
                 yield Waiting(reason="loading", elapsed_s=waited_s)
                 await asyncio.sleep(LOADING_POLL_S)
 
-    async def _fitted(self, context: Context, reserve_tokens: int) -> Fitted:
+    async def _fitted(self, context: Context, rules: ContextSettings) -> Fitted:
         """Make the prompt fit, within the time for the question: servers are asked to count."""
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
-                return await fit(self._step.candidate, context, self._provider, self._client, reserve_tokens)
+                return await fit(self._step.candidate, context, self._provider, self._client, rules)
         except TimeoutError as error:
             raise TimedOut(
                 f"{self._step.candidate.endpoint.name} took longer to count the prompt than a question may "

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import httpx
 
-from jupyter_llmroute.core.compaction import compact
+from jupyter_llmroute.core.compaction import bare_of_repeats, compact
 from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.errors import ContextOverflow, PeerError
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out, most_tokens
 from jupyter_llmroute.core.providers import Chat, Counted, Provider, TokenCounter, WindowChooser
 from jupyter_llmroute.core.route import Candidate
+from jupyter_llmroute.core.settings import ContextSettings
 
 COUNT_S = 10.0
 """Seconds that a server may take to count; after that the estimate must do."""
@@ -34,7 +35,7 @@ class Fitted(NamedTuple):
 
 
 async def fit(
-    candidate: Candidate, context: Context, provider: Provider, client: httpx.AsyncClient, reserve_tokens: int
+    candidate: Candidate, context: Context, provider: Provider, client: httpx.AsyncClient, rules: ContextSettings
 ) -> Fitted:
     """Return a chat whose prompt leaves room for the answer in the candidate's window.
 
@@ -44,13 +45,14 @@ async def fit(
         The question alone is too long, by the server's own count or, where a server may cut without a word, by the
         estimate.
     """
-    window = _window(candidate, context, provider, reserve_tokens)
+    reserve_tokens = rules.reserve_tokens
+    window = _window(candidate, context, provider, rules)
     if window is None:
-        return _laid_out(candidate, context, None, reserve_tokens)
+        return _laid_out(candidate, bare_of_repeats(context), None, reserve_tokens)
     budget = window - answer_reserve(window, reserve_tokens)
     allowed, counter = budget, provider if isinstance(provider, TokenCounter) else None
     for _ in range(ROUNDS):
-        fitted = _laid_out(candidate, compact(context, allowed, candidate.info.family), window, reserve_tokens)
+        fitted = _laid_out(candidate, compact(context, allowed, candidate.info.family, rules), window, reserve_tokens)
         counted = None
         if counter and not _surely_fits(fitted.chat, budget, provider):
             counted = await _count(fitted.chat, candidate, counter, client)
@@ -72,12 +74,12 @@ async def fit(
     )
 
 
-def _window(candidate: Candidate, context: Context, provider: Provider, reserve_tokens: int) -> int | None:
+def _window(candidate: Candidate, context: Context, provider: Provider, rules: ContextSettings) -> int | None:
     """Return the window that the server is to give, or gives anyway."""
     model = candidate.model
     if isinstance(provider, WindowChooser):
         # The whole context if it can be had: what must be left out is left out only then.
-        needed = estimate_prompt(lay_out(context), candidate.info.family) + reserve_tokens
+        needed = estimate_prompt(lay_out(bare_of_repeats(context)), candidate.info.family) + rules.reserve_tokens
         if chosen := provider.window_for(model, needed):
             return chosen
     return model.context_window

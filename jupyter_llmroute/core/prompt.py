@@ -1,15 +1,18 @@
-"""The layout of what is sent: instructions and cells, earlier turns, the question last.
+"""The layout of what is sent: instructions, earlier turns with what went along with each, the question last.
 
-The question is a message of its own, character for character; what was gathered stands in the system message.
-A server's prompt cache helps as far as one prompt begins like the one before: up to the last cell of before while
-cells are only added, and no further than the instructions once the oldest one has left.
+A server's prompt cache helps as far as one prompt begins like the one before. So nothing is put in before what was
+sent already: what a question needs goes along in its own message, and stays there when it has become an earlier turn.
+Clocks, counters and orders that change have no place in here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.context import Context, fenced
+from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.request import Turn
 from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 from jupyter_llmroute.core.values import Value
 
@@ -19,7 +22,9 @@ INSTRUCTIONS = (
 )
 """The same bytes in every prompt, so that a server's prompt cache begins to match here."""
 
-CELLS_HEADING = "Cells that were run earlier in this notebook, oldest first:"
+SUMMARY_HEADING = "Earlier in this notebook the person asked, and was answered (shortened):"
+ITEMS_HEADING = "From the notebook:"
+QUESTION_HEADING = "The question:"
 
 
 MOST_AROUND_MESSAGE = 32
@@ -34,17 +39,40 @@ class Message(Value):
 
 
 def lay_out(context: Context) -> tuple[Message, ...]:
-    """Return the messages of a context: instructions and cells, earlier turns, the question last."""
-    system = "\n\n".join(
-        (INSTRUCTIONS, CELLS_HEADING, *(i.text for i in context.items)) if context.items else (INSTRUCTIONS,)
-    )
-    messages = [Message(role="system", content=system)]
+    """Return the messages of a context: instructions, earlier turns, the question with what goes along last."""
+    messages = [Message(role="system", content=instructions(context.summary))]
     for turn in context.request.turns:
-        messages += [Message(role="user", content=turn.question), Message(role="assistant", content=turn.answer)]
-    return (*messages, Message(role="user", content=context.request.question))
+        messages += turn_messages(turn)
+    return (*messages, Message(role="user", content=asked(context.items, context.request.question)))
 
 
-def estimate_prompt(messages: tuple[Message, ...], family: str = "") -> int:
+def instructions(summary: Sequence[str]) -> str:
+    """Return the first message: what is always said, and what is left of the turns that are no longer sent."""
+    return "\n".join((f"{INSTRUCTIONS}\n\n{SUMMARY_HEADING}", *summary)) if summary else INSTRUCTIONS
+
+
+def turn_messages(turn: Turn) -> tuple[Message, Message]:
+    """Return an earlier question as it was asked, and its answer."""
+    question = Message(role="user", content=asked(turn.items, turn.question))
+    return question, Message(role="assistant", content=turn.answer)
+
+
+def asked(items: Sequence[ContextItem], question: str) -> str:
+    """Return a question behind what goes along with it; it ends the text, character for character."""
+    if not items:
+        return question
+    return "\n\n".join((ITEMS_HEADING, *map(item_text, items), f"{QUESTION_HEADING}\n{question}"))
+
+
+def item_text(item: ContextItem) -> str:
+    """Return an item as the model reads it."""
+    if not item.output:
+        return item.text
+    label = f"{item.output_ref}:\n" if item.output_ref else ""
+    return f"{item.text}\n{label}{fenced(item.output)}"
+
+
+def estimate_prompt(messages: Sequence[Message], family: str = "") -> int:
     """Estimate the prompt tokens of a chat, its template included."""
     return sum(estimate_tokens(message.content, family) + TOKENS_PER_MESSAGE for message in messages)
 

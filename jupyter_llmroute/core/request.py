@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.errors import UserError
+from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
 
 class CellRef(Value):
-    """A cell that was run before the question."""
+    """A cell that was run before the question, or prose that stands above it."""
 
     number: int
-    """Its execution count: the `3` of `In[3]`."""
+    """Its execution count: the `3` of `In[3]`; of prose that of the cell that it stands above."""
     source: str
     output: str = ""
-    """The text that its result was shown as; empty when it had none."""
+    """What it printed and returned, as text; empty when that was nothing."""
+    error: str = ""
+    """The traceback where it failed."""
+    kind: Literal["code", "markdown"] = "code"
+    id: str = ""
+    """What the notebook knows it by, where that is told."""
 
 
 class Turn(Value):
@@ -28,6 +35,12 @@ class Turn(Value):
     """Execution count of the cell that asked."""
     question: str
     answer: str
+    items: tuple[ContextItem, ...] = ()
+    """What went along with it, in the order of the prompt."""
+    summary: str = ""
+    """The answer in a sentence, where a model was asked for one."""
+    cell: str = ""
+    """The id of the cell that asked, where the notebook tells it."""
 
 
 class Sampling(Value):
@@ -64,6 +77,12 @@ class Request(Value):
     """Earlier cells, oldest first."""
     turns: tuple[Turn, ...] = ()
     """Earlier questions and answers, oldest first."""
+    chosen_cells: frozenset[int] | None = None
+    """Numbers of the cells that the user wants to go along; `None` lets those be chosen that the question needs."""
+    failed_cell: int | None = None
+    """Number of the cell whose error the question is about."""
+    attachments: tuple[Attachment, ...] = ()
+    """What the user attached by name."""
     task: Task | None = None
     """The task where the user names it; `None` lets the classifier decide."""
     model: str | None = None

@@ -12,8 +12,9 @@ from typing import Self
 import httpx
 
 from jupyter_llmroute.core.catalog import Catalog
+from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import classify
-from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, gather
+from jupyter_llmroute.core.context import Context, ContextSource, gather
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
@@ -68,7 +69,7 @@ class Router:
     ) -> None:
         self.settings = settings
         self.policy = Policy.from_settings(settings.security, settings.discovery.hosts)
-        self.sources = (CellsSource(settings.context),) if sources is None else sources
+        self.sources = (AttachmentsSource(), CellsSource(settings.context)) if sources is None else sources
         self.embedded = Embedded(settings.embedded)
         dialects = load_providers() if providers is None else providers
         self.providers = {**dialects, self.embedded.name: self.embedded}
@@ -134,7 +135,7 @@ class Router:
             self.providers,
             self._client,
             self.settings.limits,
-            self.settings.context.reserve_tokens,
+            self.settings.context,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
@@ -196,7 +197,7 @@ class Router:
             history=history,
             route=route,
         )
-        return context, Routed(classification=what, route=route, context=context.refs())
+        return context, Routed(classification=what, route=route, context=context.refs(), items=context.items)
 
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""

@@ -156,10 +156,23 @@ class EmbeddedSettings(Value):
 class ContextSettings(Value):
     """What of the notebook goes along with a question."""
 
-    max_cells: int = Field(8, ge=0, description="earlier cells that go along, newest first")
+    max_cells: int = Field(
+        8, ge=0, description="earlier cells that go along, those first whose names the question needs, then the newest"
+    )
     max_cell_chars: int = Field(4000, gt=0, description="a longer cell or output is cut in its middle, with a mark")
-    max_turns: int = Field(3, ge=0, description="earlier questions and answers that go along, newest first")
+    max_turns: int = Field(1000, ge=0, description="earlier questions and answers that go along, newest first")
     reserve_tokens: int = Field(1024, gt=0, description="tokens of the window kept free for the answer")
+    compaction_threshold: float = Field(
+        0.8, gt=0, le=1, description="share of the prompt's room above which the conversation is shortened"
+    )
+    compaction_target: float = Field(0.5, gt=0, le=1, description="share to which it is shortened")
+    preserve_recent_messages: int = Field(
+        10, ge=0, description="newest questions and answers that are kept whole as long as that suffices"
+    )
+    preserve_recent_tool_calls: int = Field(5, ge=0, description="newest outputs of cells that are kept whole likewise")
+    max_tool_output_tokens: int = Field(
+        500, gt=0, description="of a longer output, when the conversation is shortened, head and tail are kept"
+    )
 
 
 class Limits(Value):

@@ -139,7 +139,7 @@ async def ask(ledger: Ledger, plays: Plays, *, until: str = "", busy: list[dict[
     context = Context(request=Request(question="why?"))
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         with ledger.turn(ROUTE) as turn:
-            async with aclosing(execute(ROUTE, context, {"plays": plays}, client, LIMITS, 1024)) as events:
+            async with aclosing(execute(ROUTE, context, {"plays": plays}, client, LIMITS, ContextSettings())) as events:
                 async for event in events:
                     match event:
                         case AttemptStarted():

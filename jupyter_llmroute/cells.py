@@ -1,0 +1,180 @@
+"""The cells of a kernel session, as they were run: source, what they showed, how they failed, which cell they are.
+
+Only what IPython itself keeps and tells is used. Nothing heavy is imported here: the log is listening from the moment
+the extension is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from jupyter_llmroute.core.request import CellRef
+
+OUR_MAGICS = ("%%route", "%route", "%llm_", "%%llm_")
+"""Cells of ours are turns, not context."""
+
+MOST_OUTPUT_CHARS = 100_000
+"""A longer output is cut here already; what goes along is shorter still."""
+
+MOST_FRAMES = 8
+"""Of a traceback the innermost are kept."""
+
+MOST_NOTEBOOK_BYTES = 8 << 20
+"""A larger notebook file is not read for the order of its cells."""
+
+
+class Ran(NamedTuple):
+    """What a run of a cell left beside its source and its result."""
+
+    cell: str = ""
+    """The cell's id in the notebook, where the front end tells it."""
+    error: str = ""
+    """The traceback, as text."""
+
+
+class CellLog:
+    """Listens to a shell, and gives its cells.
+
+    Parameters
+    ----------
+    shell
+        The running `InteractiveShell`.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._ran: dict[int, Ran] = {}
+        shell.events.register("post_run_cell", self._note)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._shell.events.unregister("post_run_cell", self._note)
+
+    def _note(self, result: Any) -> None:
+        info, number = result.info, result.execution_count
+        if number is not None and info is not None and info.store_history:
+            error = result.error_before_exec or result.error_in_exec
+            self._ran[number] = Ran(
+                str(getattr(info, "cell_id", None) or ""), "" if error is None else _traceback(error)
+            )
+
+    @property
+    def running(self) -> int:
+        """Number of the cell that is running: IPython stores a cell before it runs it."""
+        return len(self._shell.history_manager.input_hist_raw) - 1
+
+    @property
+    def running_id(self) -> str:
+        """The id of the cell that is running; empty where the front end tells none."""
+        return str(self._metadata.get("cellId") or "")
+
+    @property
+    def deleted(self) -> frozenset[str]:
+        """Ids of cells that were deleted, as far as the front end tells them with the cell that is running."""
+        told = self._metadata.get("deletedCells")
+        return frozenset(map(str, told)) if isinstance(told, list) else frozenset()
+
+    @property
+    def _metadata(self) -> Mapping[str, Any]:
+        kernel = getattr(self._shell, "kernel", None)
+        parent = kernel.get_parent("shell") if kernel is not None else {}
+        found = parent.get("metadata") if isinstance(parent, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
+
+    def cells(self) -> tuple[CellRef, ...]:
+        """Return the cells that were run before the one that is running and are still there, oldest first.
+
+        Of a cell that was run again the newest run counts; ours are not among them.
+        """
+        from jupyter_llmroute.core.request import CellRef
+
+        history, deleted = self._shell.history_manager, self.deleted
+        newest = {ran.cell: number for number, ran in self._ran.items() if ran.cell}
+        found = []
+        for number, source in enumerate(history.input_hist_raw[: self.running]):
+            ran = self._ran.get(number, Ran())
+            is_replaced = ran.cell and (newest[ran.cell] != number or ran.cell in deleted)
+            if source.strip() and not is_replaced and not source.lstrip().startswith(OUR_MAGICS):
+                output = self._output(number)
+                found.append(CellRef(number=number, source=source, output=output, error=ran.error, id=ran.cell))
+        return tuple(found)
+
+    def _output(self, number: int) -> str:
+        """Return what a cell printed and returned, as text; never an image's bytes."""
+        history = self._shell.history_manager
+        shown = getattr(history, "outputs", {}).get(number, ())  # IPython 8.31 and later
+        parts = [text for output in shown for text in _texts(output.bundle)]
+        result = str(history.output_hist_reprs.get(number, ""))
+        if result and not any(result == part.rstrip("\n") for part in parts):
+            parts.append(result)
+        text = "".join(part if part.endswith("\n") else f"{part}\n" for part in parts).rstrip("\n")
+        return text[:MOST_OUTPUT_CHARS]
+
+
+def _texts(bundle: Any) -> Iterator[str]:
+    """Yield the text of an output, and of an image only that it is one."""
+    if not isinstance(bundle, Mapping):
+        return
+    for kind in ("stream", "text/plain"):
+        if (text := bundle.get(kind)) is not None:
+            yield _plain("".join(map(str, text)) if isinstance(text, list) else str(text))
+            return
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
+
+
+def _plain(text: str) -> str:
+    return _COLOUR.sub("", text[: 2 * MOST_OUTPUT_CHARS])
+
+
+def _traceback(error: BaseException) -> str:
+    """Return a traceback as text, without IPython's own frames."""
+    from traceback import TracebackException
+
+    told = TracebackException(type(error), error, error.__traceback__, limit=-MOST_FRAMES, compact=True)
+    told.stack[:] = [frame for frame in told.stack if f"{os.sep}IPython{os.sep}" not in frame.filename]
+    return _plain("".join(told.format(chain=False)).rstrip())
+
+
+# -- the notebook's own order ------------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """A cell of the notebook file."""
+
+    id: str
+    kind: str
+    source: str
+
+
+def notebook_path(shell: Any) -> Path | None:
+    """Return the file of the notebook that a shell runs, where server or editor tell it."""
+    told = os.environ.get("JPY_SESSION_NAME") or shell.user_ns.get("__vsc_ipynb_file__")
+    path = Path(str(told)) if told else None
+    return path if path and path.suffix == ".ipynb" and path.is_file() else None
+
+
+def order(path: Path | None) -> tuple[Place, ...]:
+    """Return the cells of a notebook as it was saved last, in their order; none where the file does not read."""
+    import json
+
+    try:
+        if path is None or path.stat().st_size > MOST_NOTEBOOK_BYTES:
+            return ()
+        cells = json.loads(path.read_bytes()).get("cells", [])
+        return tuple(_places(cells))
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return ()
+
+
+def _places(cells: Iterable[Any]) -> Iterator[Place]:
+    for cell in cells:
+        source = cell.get("source", "")
+        text = "".join(source) if isinstance(source, list) else str(source)
+        yield Place(str(cell.get("id", "")), str(cell.get("cell_type", "")), text)
