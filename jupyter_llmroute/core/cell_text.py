@@ -46,7 +46,7 @@ _BINDING_WORDS = frozenset("def class type import as for case global".split())
 _BOUND = re.compile(r"[ \t]*:?=(?!=)")
 _METHOD = re.compile(r"\.(\w+)\(")
 _ARGUMENT_OF = re.compile(r"(\w+)\([ \t]*$|\bout=$")
-_IMPORT_IN_LINES = re.compile(r"\bimport\s*\([^)]*")
+_IMPORT_IN_LINES = re.compile(r"\bimport\b(?:\s*\([^)]*|(?:[^\n]{0,300}\\\n)+[^\n]{0,300})")
 
 
 def glance(source: str, name: str) -> Glance:

@@ -205,7 +205,7 @@ def _function(node: Any, hidden: _Hidden, found: Found, due: _Due) -> None:
     due += [(note, inner) for note in (*notes, node.returns) if note]
     body = gather(node.body, inner)
     local = (body.stores | body.imports | _parameters(arguments)) - body.outer
-    used = (body.loads | body.outer).union(*body.bodies.values()) - local - {node.name}
+    used = (body.loads | body.outer).union(*body.bodies.values()) - local
     found.bodies.setdefault(node.name, set()).update(used)
     found.mutated |= (body.mutated | (body.stores & body.outer)) - local
 

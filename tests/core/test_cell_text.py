@@ -22,6 +22,7 @@ LINES = [
     ("with a as df:", BINDS),
     ("import df", BINDS),
     ("from a import (\n    b,\n    df,\n)", BINDS),
+    ("from a import b, \\\n    df", BINDS),
     ("def df():", BINDS),
     ("df <<= 1", BINDS),
     ("df['a'] = 1", CHANGES),

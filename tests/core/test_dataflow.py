@@ -99,13 +99,14 @@ FUNCTIONS = [
     ("def f():\n    n = 0\n    def g():\n        nonlocal n\n        n += k\n    return g", Does("f"), {"f": "k"}),
     ("def f(row):\n    rows.append(row)\n    row.append(1)", Does("f", "", "rows"), {"f": "rows"}),
     ("def f():\n    import a\n    return a.b", Does("f"), {"f": ""}),
-    ("def f(n):\n    return f(n - 1)", Does("f"), {"f": ""}),
+    ("def f(n):\n    return f(n - 1)", Does("f"), {"f": "f"}),
     ("async def f():\n    async with a as b:\n        await b", Does("f"), {"f": "a"}),
     (
         "class A(B, metaclass=M):\n    k = j\n    l = k\n    def m(self):\n        return z",
         Does("A", "B M j"),
         {"A": "z"},
     ),
+    ("class A:\n    def load(self):\n        return load(1)", Does("A"), {"A": "load"}),
     ("class A:\n    def m(self):\n        return A()\nA().m()", Does("A"), {"A": ""}),
 ]
 
