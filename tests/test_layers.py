@@ -14,6 +14,7 @@ CORE = f"{OURS}.core"
 
 CORE_LAYERS = (
     ("errors", "values", "task"),
+    ("item", "attachment"),
     (
         "settings",
         "settings_file",
@@ -29,6 +30,7 @@ CORE_LAYERS = (
         "lean",
     ),
     ("endpoint", "context", "cues", "words", "asking"),
+    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance", "cells_source"),
     ("naming", "history", "catalog_tables"),
     ("policy", "prompt", "reading", "features", "weights", "evidence", "surroundings", "classifier", "catalog"),
     ("likeness", "route"),
@@ -50,7 +52,7 @@ OUTER_LAYERS = (
     ("view",),
     ("services", "terminal", "why", "evaluation", "scorecard"),
     ("models",),
-    ("bridge", "notebook"),
+    ("bridge", "cells", "conversation", "notebook"),
     ("widgets", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
