@@ -125,20 +125,20 @@ def test_what_a_terminal_would_obey_is_not_printed(terminal: Terminal) -> None:
         assert terminal.shell.user_ns["_route"].text == "a\x1b]52;c;aGk=\x07b\x1b[2J\x9bc"
 
 
-def test_earlier_cells_and_answers_go_along(terminal: Terminal) -> None:
+def test_earlier_cells_and_answers_go_along_and_are_sent_once(terminal: Terminal) -> None:
     with llamacpp(says("forty-two")) as server:
         terminal.uses(server)
         terminal.run("speed = 299792458\nspeed")
         terminal.run("%%route\nwhat is it?")
         terminal.run("%%route\nand twice that?")
-        system, *turns, question = (message["content"] for message in server.chats[-1].json["messages"])
-        assert "speed = 299792458\nspeed" in system
-        assert "Out[" in system
-        assert turns == ["what is it?", "forty-two"]
-        assert question == "and twice that?"
+        first, second = ([message["content"] for message in chat.json["messages"]] for chat in server.chats)
+        assert "speed = 299792458\nspeed" in first[-1]
+        assert "Out[" in first[-1]
+        assert first[-1].endswith("\nwhat is it?")
+        assert second == [*first, "forty-two", "and twice that?"]
         terminal.run("%%route --no-context\nalone")
         assert [message["role"] for message in server.chats[-1].json["messages"]] == ["system", "user"]
-        assert "speed" not in server.chats[-1].json["messages"][0]["content"]
+        assert server.chats[-1].json["messages"][-1]["content"] == "alone"
 
 
 def test_two_questions_of_one_cell_are_two_turns_and_a_retry_replaces_its_own(terminal: Terminal) -> None:

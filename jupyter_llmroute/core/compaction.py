@@ -71,13 +71,11 @@ def bare_of_repeats(context: Context) -> Context:
 
 def _missing(context: Context, turns: Sequence[Turn], items: Sequence[ContextItem]) -> Iterator[str]:
     """Name what of a context is no longer there, or not whole."""
-    kept = {turn.number: turn for turn in turns}
-    for turn in context.request.turns:
-        if turn.number not in kept:
-            yield turn_ref(turn)
-            continue
-        whole = {item.key for item in turn.items}
-        yield from (_middle(item) for item in kept[turn.number].items if item.key not in whole)
+    gone = len(context.request.turns) - len(turns)
+    yield from map(turn_ref, context.request.turns[:gone])
+    for before, turn in zip(context.request.turns[gone:], turns, strict=True):
+        whole = {item.key for item in before.items}
+        yield from (_middle(item) for item in turn.items if item.key not in whole)
     there = {item.key for item in (*items, *(item for turn in turns for item in turn.items))}
     for item in context.items:
         if item.key not in there:
