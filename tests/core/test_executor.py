@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from jupyter_llmroute.core.catalog import guess
 from jupyter_llmroute.core.context import Context
-from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.errors import (
     BadRequest,
@@ -34,6 +33,7 @@ from jupyter_llmroute.core.errors import (
 )
 from jupyter_llmroute.core.events import Event, Usage
 from jupyter_llmroute.core.executor import execute
+from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.providers import Chat, Chunk, Counted
 from jupyter_llmroute.core.request import Request, Sampling, Turn
 from jupyter_llmroute.core.route import Candidate, Route

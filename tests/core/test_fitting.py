@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from jupyter_llmroute.core.catalog import guess
 from jupyter_llmroute.core.context import Context
-from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.errors import ContextOverflow, ServerFailure, Unreachable
 from jupyter_llmroute.core.fitting import CLEARLY_FITS, ROUNDS, Fitted, fit
+from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
 from jupyter_llmroute.core.providers import Chat, Counted
 from jupyter_llmroute.core.request import Request, Turn
