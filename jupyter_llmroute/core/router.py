@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import httpx
 
@@ -19,6 +19,7 @@ from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
+from jupyter_llmroute.core.fitting import Fitted, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
 from jupyter_llmroute.core.memory import total_memory_bytes
@@ -26,12 +27,22 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.route import Rejection, RejectionReason, Route
+from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
 from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.core.transport import open_client
+
+
+class Preview(NamedTuple):
+    """What would be sent for a request, and to whom."""
+
+    candidate: Candidate
+    gathered: Context
+    """All that belongs to the request."""
+    fitted: Fitted
+    """What of it fits."""
 
 
 class Router:
@@ -146,6 +157,23 @@ class Router:
     async def decide(self, request: Request) -> Routed:
         """Return the decision that `stream` would take, and ask nobody."""
         return (await self._decide(request))[1]
+
+    async def preview(self, request: Request) -> Preview:
+        """Return what `stream` would send, as far as that can be told without asking a server.
+
+        Raises
+        ------
+        UnknownModel, UnknownService
+            What the request pins is nowhere.
+        RouteFailed
+            Nobody could answer.
+        """
+        context, routed = await self._decide(request)
+        if not routed.route.candidates:
+            raise _nobody(request, routed.route)
+        first = routed.route.candidates[0]
+        provider = self.providers[first.endpoint.provider]
+        return Preview(first, context, expected(first, context, provider, self.settings.context))
 
     async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
         """Return the servers as last seen, looking for them when that is too long ago.
