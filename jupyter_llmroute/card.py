@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from jupyter_llmroute.facts import AnswerFacts
 from jupyter_llmroute.inert import inert_line
-from jupyter_llmroute.wording import CUT_SHORT, CUT_WORDS, and_more, percent, plural, rate, seconds, sent, who
+from jupyter_llmroute.wording import CUT_SHORT, CUT_WORDS, and_more, how_sure, plural, rate, seconds, sent, who
 
 SHOWN_IN_CARD = 4
 """Others that the card names; the facts hold more."""
@@ -83,6 +83,7 @@ def _headline(facts: AnswerFacts) -> str:
     task = ""
     if facts.task:
         evidence = "; ".join(inert_line(found) for found in facts.task.evidence[:2])
-        task = f"**{facts.task.name}** ({percent(facts.task.confidence)}{f': {evidence}' if evidence else ''})"
+        sure = how_sure(facts.task.confidence, facts.task.rival)
+        task = f"**{facts.task.name}** ({sure}{f': {evidence}' if evidence else ''})"
     answers = f"**{inert_line(facts.model)}** on {inert_line(facts.service or '?')}" if facts.model else ""
     return " → ".join(part for part in (task, answers) if part)

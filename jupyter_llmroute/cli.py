@@ -98,7 +98,20 @@ def build_parser() -> argparse.ArgumentParser:
     classify = commands.add_parser(
         "classify",
         help="name the task of each question",
-        description="Read JSONL {id, text} on standard input, write JSONL {id, label, confidence, needs_symbols}.",
+        description="Read JSONL {id, text} on standard input, write JSONL {id, label, confidence, needs_symbols}; "
+        "or, of a file of labelled requests, tell how many are told rightly.",
+    )
+    classify.add_argument(
+        "--evaluate",
+        metavar="FILE",
+        type=Path,
+        help="compare with the labels of FILE: JSONL {text, label, [alt], [needs_symbols], [source], [lang]}",
+    )
+    classify.add_argument("--corrections", action="store_true", help="show what the tasks that you named have taught")
+    classify.add_argument("--forget-corrections", action="store_true", help="forget it")
+    classify.add_argument("--by", choices=["source", "lang"], help="with --evaluate: each group's figures too")
+    classify.add_argument(
+        "--errors", type=int, default=0, metavar="N", help="with --evaluate: show N wrong answers, the surest first"
     )
     classify.set_defaults(run=_classify)
 
@@ -238,6 +251,10 @@ def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
     from jupyter_llmroute.core.classifier import classify_text
     from jupyter_llmroute.core.errors import UserError
 
+    if options.evaluate:
+        return _evaluate(options)
+    if options.corrections or options.forget_corrections:
+        return _corrections(options)
     # JSONL is UTF-8 whatever the terminal's encoding; a lone surrogate within a text must not stop the others.
     lines = source or open(sys.stdin.fileno(), encoding="utf-8", errors="surrogateescape", closefd=False)
     for number, line in enumerate(lines, start=1):
@@ -257,6 +274,26 @@ def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
             "needs_symbols": found.needs_symbols,
         }
         print(json.dumps(answer))
+    return 0
+
+
+def _corrections(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.lean import Lean
+    from jupyter_llmroute.core.state import StateFile
+    from jupyter_llmroute.wording import lean
+
+    file = StateFile.of_user()
+    if options.forget_corrections:
+        file.update(lambda state: state.model_copy(update={"lean": Lean()}))
+    print(lean(file.read().lean))
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.evaluation import judge, read
+    from jupyter_llmroute.scorecard import report
+
+    print(report(judge(read(options.evaluate)), by=options.by or "", errors=options.errors))
     return 0
 
 

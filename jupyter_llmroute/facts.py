@@ -19,6 +19,8 @@ class TaskFacts(Value):
     name: str
     confidence: float = Field(ge=0, le=1)
     evidence: tuple[str, ...] = ()
+    rival: str | None = None
+    """Another task that is nearly as probable."""
 
 
 class Considered(Value):

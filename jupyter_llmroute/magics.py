@@ -140,16 +140,17 @@ class RouteMagics(Magics):
         session.show(bundle(session.last_decision, session.last_view, shown=shown))
 
     @magic_arguments()
-    @argument("-m", "--model", help="ask this model at once; without it, a picker is shown")
+    @argument("-m", "--model", help="ask this model at once")
+    @argument("-t", "--task", choices=TASKS, help="ask at once, as a question of this task; later ones learn from it")
     @line_magic
     def llm_retry(self, line: str) -> None:
-        """Ask the last question again, of another model."""
+        """Ask the last question again, of another model or as another task; without options, a picker is shown."""
         options = _parse(self.llm_retry, line)
         last = self.session.last
         if last is None:
             raise UsageError("There is no question to ask again yet: ask one with %%route.")
-        if options.model:
-            self.session.answer(last.model_copy(update={"model": options.model, "service": None}))
+        if options.model or options.task:
+            self.session.answer(_again(last, options))
             return
         from jupyter_llmroute.widgets import show_retry
 
@@ -249,6 +250,14 @@ def split_options(line: str, parser: ArgumentParser) -> tuple[str, str]:
             return line[: token.start()].strip(), line[token.start() :].strip()
         end = token.end()
     return line.strip(), ""
+
+
+def _again(last: Request, options: Namespace) -> Request:
+    """Return a question as it is asked again; a model that was chosen for another task is chosen anew."""
+    from jupyter_llmroute.core.task import Task
+
+    task = Task(options.task) if options.task else last.task
+    return last.model_copy(update={"model": options.model, "service": None, "task": task})
 
 
 def _parse(magic: Any, line: str) -> Namespace:

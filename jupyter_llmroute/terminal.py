@@ -26,7 +26,7 @@ def head(view: RunView) -> str:
     facts = view.facts()
     lines = []
     if facts.task:
-        lines.append(f"task     {task(facts.task.name, facts.task.confidence, facts.task.evidence)}")
+        lines.append(f"task     {task(facts.task.name, facts.task.confidence, facts.task.evidence, facts.task.rival)}")
     if facts.model:
         lines.append(f"model    {facts.model} on {facts.service}")
         lines += [f"instead  {facts.fallback}"] if facts.fallback else []

@@ -178,7 +178,8 @@ class RunView:
             return {}
         what = self._routed.classification
         evidence = tuple(plain_line(found) for found in what.evidence)
-        return {"task": TaskFacts(name=what.task.value, confidence=round(what.confidence, 3), evidence=evidence)}
+        confidence = round(what.confidence, 3)
+        return {"task": TaskFacts(name=what.task.value, confidence=confidence, evidence=evidence, rival=what.rival)}
 
     def _facts_of_attempt(self) -> dict[str, Any]:
         started = self.started

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from jupyter_llmroute.card import figures
+from jupyter_llmroute.core.classifier import NAMED_BY_USER
 from jupyter_llmroute.core.events import Attempt
 from jupyter_llmroute.core.history import place, place_of
 from jupyter_llmroute.core.route import Candidate, RejectionReason
@@ -158,8 +159,10 @@ def _who(one: Candidate) -> str:
 
 def _task(decision: Decision) -> Iterator[str]:
     what = decision.classification
-    yield task(what.task, what.confidence, what.evidence)
+    yield task(what.task, what.confidence, what.evidence, what.rival)
     yield f"shares: {shares(what)}"
+    if what.evidence != NAMED_BY_USER:
+        yield "wrong? %llm_retry --task TASK asks again, and is remembered"
 
 
 def _reasons(decision: Decision, chosen: Candidate) -> Iterator[str]:

@@ -15,7 +15,7 @@ AS_IT_IS = "as it is"
 
 
 def show_retry(session: NotebookSession, request: Request) -> None:
-    """Show the models that could answer `request`, and a button that asks the chosen one.
+    """Show the tasks and the models that could answer `request`, and a button that asks the chosen one.
 
     The answer comes into an output of the same cell, outside the widget. Once asked, the widget is replaced by a
     line of text, because a saved widget shows an error when its kernel is gone.
@@ -23,37 +23,48 @@ def show_retry(session: NotebookSession, request: Request) -> None:
     import ipywidgets
     from IPython.display import display
 
+    from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.inert import plain_line
     from jupyter_llmroute.notebook import OutputScreen
     from jupyter_llmroute.wording import points, who
 
     free = request.model_copy(update={"model": None, "service": None})
-    candidates = session.decide(free).route.candidates
+    decided = session.decide(free)
+    told, candidates = decided.classification.task, list(decided.route.candidates)
     if not candidates:
         session.answer(free)  # raises, and says why there is nobody
         return
-    picker = ipywidgets.Dropdown(
-        options=[
-            (plain_line(f"{who(c.model.id, c.endpoint.name)}, {points(c)}"), index)
-            for index, c in enumerate(candidates)
-        ],
-        description="Ask",
-    )
+
+    def names() -> list[tuple[str, int]]:
+        told = (plain_line(f"{who(c.model.id, c.endpoint.name)}, {points(c)}") for c in candidates)
+        return [(name, index) for index, name in enumerate(told)]
+
+    task = ipywidgets.Dropdown(options=[each.value for each in Task], value=told.value, description="Task")
+    picker = ipywidgets.Dropdown(options=names(), description="Ask")
     button = ipywidgets.Button(description="Retry", tooltip="Ask the last question again, of this model")
-    box = ipywidgets.HBox([picker, button])
+    box = ipywidgets.HBox([task, picker, button])
     shown = display(_view_of(box), raw=True, display_id=True)
     screen = OutputScreen()
     screen.reserve()
+
+    def wish() -> Request:
+        # What was told and is left as it is was not named by the user.
+        return free if task.value == told.value else free.model_copy(update={"task": Task(task.value)})
+
+    def rank(_: Any) -> None:
+        candidates[:] = session.decide(wish()).route.candidates
+        picker.options = names()
 
     def ask(_: Any) -> None:
         chosen = candidates[picker.value]
         line = plain_line(f"Asked again: {who(chosen.model.id, chosen.endpoint.name)}")
         shown.update({"text/plain": line}, raw=True)
-        for widget in (picker, button, box):
+        for widget in (*box.children, box):
             widget.close()
-        pinned = free.model_copy(update={"model": chosen.model.id, "service": chosen.endpoint.name})
+        pinned = wish().model_copy(update={"model": chosen.model.id, "service": chosen.endpoint.name})
         session.answer(pinned, screen)
 
+    task.observe(rank, "value")
     button.on_click(ask)
 
 

@@ -14,6 +14,7 @@ from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.events import Attempt, AttemptStarted
 from jupyter_llmroute.core.fallback import Level
+from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.route import Candidate
 from jupyter_llmroute.core.task import Task
 
@@ -141,9 +142,29 @@ def points(candidate: Candidate) -> str:
     return f"{max(0.0, candidate.score):.0f} points, about {candidate.expected_s:.0f} s"
 
 
-def task(name: str, confidence: float, evidence: Sequence[str]) -> str:
-    """Return a task, how sure it is, and what it was seen by."""
-    return f"{name} ({': '.join((percent(confidence), *(['; '.join(evidence)] if evidence else [])))})"
+def task(name: str, confidence: float, evidence: Sequence[str], rival: str | None) -> str:
+    """Return a task, how sure it is, which one is nearly as likely, and what it was seen by."""
+    return f"{name} ({': '.join((how_sure(confidence, rival), *(['; '.join(evidence)] if evidence else [])))})"
+
+
+def how_sure(confidence: float, rival: str | None) -> str:
+    """Return the probability of a task, and which other one is nearly as probable.
+
+    Examples
+    --------
+    >>> how_sure(0.41, "reasoning")
+    '41 %, reasoning nearly as likely'
+    """
+    return percent(confidence) + (f", {rival} nearly as likely" if rival else "")
+
+
+def lean(learnt: Lean) -> str:
+    """Return what a user's corrections of tasks have taught."""
+    if not any(learnt.towards.values()):
+        return "You named no task yet: every question is told by what it says."
+    towards = ", ".join(f"{task} {value:+.2f}" for task, value in learnt.towards.items())
+    times = plural(learnt.corrections, "correction")
+    return f"{times}; added to each task, in log-odds: {towards}. --forget-corrections takes it back."
 
 
 def shares(what: Classification) -> str:

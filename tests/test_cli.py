@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from jupyter_llmroute.core.embedded import Running
+from jupyter_llmroute.core.state import StateFile
+from jupyter_llmroute.core.task import Task
 
 from .shown import NO_OTHERS
 
@@ -178,3 +180,13 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
         complaint = process.stderr.read()
     assert json.loads(first)["label"] == "coding"
     assert (process.returncode, complaint) == (0, "")
+
+
+def test_corrections_are_shown_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path))
+    file = StateFile.of_user()
+    file.update(lambda state: state.with_named_task({Task.CODING: 0.8, Task.REASONING: 0.2}, Task.REASONING))
+    shown = run("classify", "--corrections").stdout
+    assert shown.startswith("1 correction; added to each task, in log-odds: coding -0.12, reasoning +0.12.")
+    assert "You named no task yet" in run("classify", "--forget-corrections").stdout
+    assert not file.read().lean.towards

@@ -152,6 +152,18 @@ def test_two_questions_of_one_cell_are_two_turns_and_a_retry_replaces_its_own(te
         assert contents == ["first?", "one", "second?", "better two", "third?"]
 
 
+def test_a_task_is_corrected_by_asking_again(terminal: Terminal) -> None:
+    with llamacpp([says("one"), says("two"), says("three")]) as server:
+        terminal.uses(server)
+        terminal.run("%route explain this function")
+        assert terminal.shell.user_ns["_route"].task == "documentation"
+        terminal.run("%llm_retry -t analysis")
+        assert terminal.shell.user_ns["_route"].task == "analysis"
+        assert "named by the user" in terminal.run("%llm_why")[1]
+        question = server.chats[-1].json["messages"][1:]
+        assert question == [{"role": "user", "content": "explain this function"}]
+
+
 def test_the_next_server_answers_when_the_first_fails_before_its_first_word(terminal: Terminal) -> None:
     with llamacpp(json_reply({"error": {"message": "server busy"}}, 503)) as busy, llamacpp(says("here")) as other:
         terminal.uses(busy, other)

@@ -65,11 +65,12 @@ def completed(service: str, model: str) -> Completed:
 
 
 def test_the_task_is_shown_with_evidence_and_all_shares() -> None:
-    task, shares = lines(decision(DESK, question=QUESTION), "Task")
+    task, shares, wrong = lines(decision(DESK, question=QUESTION), "Task")
     assert task.startswith("coding (9")
-    assert "verb + object" in task
+    assert 'asks to: "write … function"' in task
     assert shares.startswith("shares: coding 9")
     assert shares.count(" %") == 4
+    assert "%llm_retry --task TASK" in wrong
 
 
 def test_the_reasons_are_those_of_the_card_and_the_ratings_have_their_publications() -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from jupyter_llmroute.core.evidence import evidence
+from jupyter_llmroute.core.evidence import OWN_CORRECTIONS, evidence
 from jupyter_llmroute.core.features import features
+from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.reading import read
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.surroundings import continued, with_cell
@@ -31,6 +32,9 @@ INHERITED = 0.75
 
 SURE = 0.75
 """Confidence above which a question decides for itself, though it goes on from another."""
+
+NAMED_BY_USER = ("named by the user",)
+"""The evidence where the user names the task."""
 
 CLOSE = 0.15
 """Two tasks whose probabilities differ by less are close."""
@@ -50,13 +54,16 @@ class Classification(Value):
     """Whether an answer needs code intelligence on the project: where a thing is defined, who uses it."""
 
     @property
-    def is_close(self) -> bool:
-        """Whether another task is nearly as probable."""
-        first, second = sorted(self.scores.values(), reverse=True)[:2]
-        return first - second < CLOSE
+    def rival(self) -> Task | None:
+        """Another task that is nearly as probable, if there is one."""
+        share, rival = max((share, task) for task, share in self.scores.items() if task is not self.task)
+        return rival if self.confidence - share < CLOSE else None
 
 
-def classify(request: Request, context: Context) -> Classification:
+NO_LEAN = Lean()
+
+
+def classify(request: Request, context: Context, lean: Lean = NO_LEAN) -> Classification:
     """Tell the task of a request; the one that the user names wins.
 
     A short question that goes on from the one before has the task of that one, as far as its own words do not decide;
@@ -68,18 +75,20 @@ def classify(request: Request, context: Context) -> Classification:
         What was asked.
     context
         What was gathered for it; the request in it holds the cells and the questions before.
+    lean
+        What the user's own corrections say.
     """
-    found = classify_text(with_cell(request))
+    found = classify_text(with_cell(request), lean)
     if request.task is not None:
         return Classification(
             task=request.task,
             confidence=1.0,
             scores={task: float(task is request.task) for task in TASKS},
-            evidence=("named by the user",),
+            evidence=NAMED_BY_USER,
             needs_symbols=found.needs_symbols,
         )
     before = continued(request)
-    return found if before is None else _going_on(found, classify_text(before))
+    return found if before is None else _going_on(found, classify_text(before, lean))
 
 
 def _going_on(found: Classification, before: Classification) -> Classification:
@@ -99,7 +108,7 @@ def _going_on(found: Classification, before: Classification) -> Classification:
     )
 
 
-def classify_text(text: str) -> Classification:
+def classify_text(text: str, lean: Lean = NO_LEAN) -> Classification:
     """Tell the task of a text by its words and shape alone.
 
     The same text always gives the same result. Of a very long text the ends are read.
@@ -112,19 +121,26 @@ def classify_text(text: str) -> Classification:
     found = features(read(text), text)
     learnt = weights()
     answer = learnt.answer(found.structure, found.words)
-    probabilities = _softmax(answer.tasks, learnt.temperature)
+    sums = [
+        value / learnt.temperature + lean.towards.get(task, 0.0)
+        for task, value in zip(TASKS, answer.tasks, strict=True)
+    ]
+    probabilities = _softmax(sums)
     best = max(range(len(TASKS)), key=probabilities.__getitem__)
+    told = evidence(found, best, learnt)
+    if answer.tasks[best] < max(answer.tasks):
+        told = (OWN_CORRECTIONS, *told)
     return Classification(
         task=TASKS[best],
         confidence=probabilities[best],
         scores=dict(zip(TASKS, probabilities, strict=True)),
-        evidence=evidence(found, best, learnt),
+        evidence=told,
         needs_symbols=answer.symbols > 0,
     )
 
 
-def _softmax(sums: list[float], temperature: float) -> list[float]:
+def _softmax(sums: list[float]) -> list[float]:
     top = max(sums)
-    raised = [math.exp((value - top) / temperature) for value in sums]
+    raised = [math.exp(value - top) for value in sums]
     total = sum(raised)
     return [value / total for value in raised]

@@ -11,6 +11,9 @@ TOLD = 4
 LEAST = 0.1
 """What a finding must say for the task beyond what it says for all, to be told."""
 
+OWN_CORRECTIONS = "by your own corrections"
+"""Told where the answer would be another without them."""
+
 _LENGTH = 60
 _TEMPLATES = {
     "pair": 'asks to: "{}"',

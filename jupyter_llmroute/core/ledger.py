@@ -1,4 +1,4 @@
-"""What a router has learnt of its servers since it was opened, and what others shared with it before."""
+"""What a router has learnt of servers and user since it was opened, and what others shared with it before."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from jupyter_llmroute.core.errors import (
 )
 from jupyter_llmroute.core.events import Attempt, AttemptStarted, Completed
 from jupyter_llmroute.core.history import History, place, place_of
+from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.route import Candidate, Route
 from jupyter_llmroute.core.settings import Limits
 from jupyter_llmroute.core.speed import Speed
 from jupyter_llmroute.core.state import Sharing, State, StateFile
+from jupyter_llmroute.core.task import Task
 
 COUNTED: frozenset[str] = frozenset(kind.__name__ for kind in (Unreachable, TimedOut, BrokenStream, ServerFailure))
 """Failures that say something of the server: not a full queue, a long prompt, a wrong key, a wish it cannot meet, nor
@@ -30,7 +32,7 @@ an answer without a word, which mostly means that a model's thoughts used up the
 
 
 class Ledger:
-    """Speeds, failures and loads, kept while a router is open and shared through its state file."""
+    """Speeds, failures, loads and corrections, kept while a router is open and shared through its state file."""
 
     def __init__(self, limits: Limits, state: StateFile | None) -> None:
         self._limits = limits
@@ -42,6 +44,7 @@ class Ledger:
         self._merged: tuple[Mapping[str, Speed], dict[str, Speed]] | None = None
         """The speeds of the file, and all together."""
         self._chance = random.Random()
+        self._lean = Lean()
         self._sharing = Sharing(state)
 
     async def recall(self) -> History:
@@ -64,6 +67,16 @@ class Ledger:
             breakers={**shared.breakers, **self._breakers},
             busy=dict(self._busy),
         )
+
+    @property
+    def lean(self) -> Lean:
+        """What the user's corrections of tasks say."""
+        return self._state.read().lean if self._state else self._lean
+
+    def note_task(self, said: Mapping[Task, float], right: Task) -> None:
+        """Learn from a task that the user named, beside the probabilities that the classifier told."""
+        self._lean = self._lean.corrected(said, right)
+        self._sharing.write(lambda old: old.with_named_task(said, right))
 
     @contextmanager
     def turn(self, route: Route) -> Iterator[Turn]:

@@ -1,8 +1,8 @@
 """What kernels and the Jupyter server share: servers as last seen, and how fast and reliable they were.
 
 One small JSON file in the user's own folder, written whole under a lock and read without one. It holds no key and no
-word of a question or an answer. It is a cache: a file that is missing, locked, broken or of another version is as if
-nothing had been seen yet. Each machine has its own: by 127.0.0.1 each means itself, also where they share a home.
+word of a question or an answer. A file that is missing, locked, broken or of another version is as if nothing had been
+seen yet. Each machine has its own: by 127.0.0.1 each means itself, also where they share a home.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from pydantic_core import PydanticSerializationError
 from jupyter_llmroute.core.breaker import Breaker
 from jupyter_llmroute.core.embedded.rendezvous import state_folder
 from jupyter_llmroute.core.endpoint import Endpoint
+from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.speed import Speed
+from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
 _T = TypeVar("_T")
@@ -72,6 +74,8 @@ class State(Value):
     """By `history.place_of`."""
     breakers: Mapping[str, Breaker] = {}
     """By `history.place`."""
+    lean: Lean = Lean()
+    """What the user's corrections of tasks say."""
 
     def with_look(self, fingerprint: str, look: Look) -> State:
         """Return the state with one more look; keys are taken out of it."""
@@ -95,6 +99,10 @@ class State(Value):
                 "breakers": {place: breaker for place, breaker in kept.items() if breaker != Breaker()},
             }
         )
+
+    def with_named_task(self, said: Mapping[Task, float], right: Task) -> State:
+        """Return the state after the user named the task of a question; see `Lean.corrected`."""
+        return self.model_copy(update={"lean": self.lean.corrected(said, right)})
 
 
 def _newest(old: Mapping[str, _T], new: Mapping[str, _T], kept: int) -> dict[str, _T]:

@@ -28,8 +28,8 @@ _PARTS = 64
 """A feature of structure counts so many times, a word fewer: sums stay whole numbers, in 32 bits."""
 
 
-def _checksum(name: str) -> int:
-    return zlib.crc32(name.encode("utf-8", "surrogatepass"))
+_MOST_MET = 50_000
+"""Features that are remembered, at about 300 bytes each."""
 
 
 class Answer(NamedTuple):
@@ -41,12 +41,36 @@ class Answer(NamedTuple):
     """Above 0 where code intelligence is wanted."""
 
 
+class Met(dict[str, int]):
+    """Rows as integers, by name, of the features that were met; 0 for one that has none.
+
+    Beyond the bytes there is one more lane, with a 1: in a sum it tells how many rows there are in it.
+    """
+
+    def __init__(self, places: Mapping[int, int], packed: bytes, width: int) -> None:
+        super().__init__()
+        self._places, self._packed, self._width = places, packed, width
+
+    def read(self, name: str) -> bytes:
+        """Return the row of a feature; empty where it has none."""
+        place = self._places.get(zlib.crc32(name.encode("utf-8", "surrogatepass")))
+        return b"" if place is None else self._packed[place : place + self._width]
+
+    def __missing__(self, name: str) -> int:
+        if len(self) >= _MOST_MET:
+            self.clear()
+        row, found = 0, self.read(name)
+        if found:
+            lanes = bytearray(4 * self._width)
+            lanes[::4] = found
+            row = int.from_bytes(lanes + b"\1", "little")
+        self[name] = row
+        return row
+
+
 class Weights(NamedTuple):
     """A model over features that are known by the checksums of their names."""
 
-    rows: Mapping[int, int]
-    """Where the row of a feature begins, by its checksum."""
-    packed: bytes
     steps: tuple[float, ...]
     """What one unit weighs, by lane, in a sum of which each feature is a part of `_PARTS`."""
     bias: tuple[float, ...]
@@ -58,49 +82,28 @@ class Weights(NamedTuple):
     """Divides the sums before the softmax, so that a confidence of 0.7 is right in about seven cases of ten."""
     voice: float
     """The weight of the words together, where there are few."""
-    known: dict[str, int]
-    """Rows as integers, by name, of the features that were met."""
+    met: Met
     spoken: dict[str, list[float]]
     """What those features say outright that can be told."""
 
     def answer(self, structure: Collection[str], words: Collection[str]) -> Answer:
         """Add up what the features of a text say."""
         share = max(1, round(_PARTS * self.voice * 4 / max(16.0, len(words) / 4) ** 0.5))
-        shapes, count = self._add(structure)
-        spoken, counted = self._add(words)
-        width, zero = len(self.steps), _ZERO * (_PARTS * count + share * counted)
-        sums = array("I", (_PARTS * shapes + share * spoken).to_bytes(4 * width, "little"))
+        row = self.met.__getitem__
+        total = _PARTS * sum(map(row, structure)) + share * sum(map(row, words))
+        sums = array("I", total.to_bytes(4 * len(self.steps) + 4, "little"))
         if sys.byteorder == "big":
             sums.byteswap()
+        zero = _ZERO * sums.pop()
         lanes = [bias + step * (value - zero) for bias, step, value in zip(self.bias, self.steps, sums, strict=True)]
         hidden = [value if value > 0 else 0.0 for value in lanes[OUTRIGHT:]]
         out = (bias + sum(map(mul, hidden, row)) for bias, row in zip(self.out_bias, self.out, strict=True))
         return Answer([(one + other) / 2 for one, other in zip(lanes, out, strict=False)], lanes[TASKS])
 
-    def _add(self, names: Collection[str]) -> tuple[int, int]:
-        """Add up the rows of features; return how many there were too."""
-        known, total, count = self.known, 0, 0
-        for name in names:
-            if row := known.get(name) or self._row(name):
-                total += row
-                count += 1
-        return total, count
-
-    def _row(self, name: str) -> int:
-        """Return the row of a feature as one integer, and keep it; 0 where there is none."""
-        start, width = self.rows.get(_checksum(name)), len(self.steps)
-        if start is None:
-            return 0
-        lanes = bytearray(4 * width)
-        lanes[::4] = self.packed[start : start + width]
-        row = self.known[name] = int.from_bytes(lanes, "little")
-        return row
-
     def says(self, name: str) -> list[float]:
         """Return what one feature says for each task, by the linear model."""
         if (told := self.spoken.get(name)) is None:
-            start = self.rows.get(_checksum(name))
-            row = bytes([_ZERO] * TASKS) if start is None else self.packed[start : start + TASKS]
+            row = self.met.read(name)[:TASKS] or bytes([_ZERO] * TASKS)
             told = [(value - _ZERO) * step * _PARTS for value, step in zip(row, self.steps, strict=False)]
             self.spoken[name] = told
         return told
@@ -121,15 +124,14 @@ def unpack(packed: bytes, about: Mapping[str, Any]) -> Weights:
     checksums.frombytes(packed[: 4 * count])
     if sys.byteorder == "big":
         checksums.byteswap()
+    places = dict(zip(checksums, range(0, width * count, width), strict=True))
     return Weights(
-        rows=dict(zip(checksums, range(0, width * count, width), strict=True)),
-        packed=packed[4 * count :],
         steps=tuple(step / _PARTS for step in about["steps"]),
         bias=tuple(about["bias"]),
         out=tuple(zip(*about["out"], strict=True)),
         out_bias=tuple(about["out_bias"]),
         temperature=about["temperature"],
         voice=about["voice"],
-        known={},
+        met=Met(places, packed[4 * count :], width),
         spoken={},
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 from jupyter_llmroute.core.cues import NOTHING, Meaning, Names, cues
@@ -71,18 +70,25 @@ def sentences(prose: Iterable[str]) -> list[Sentence]:
 
 
 def _sentence(tokens: list[str]) -> Sentence:
-    words: list[Word] = []
-    runs: list[str] = []
-    for token in tokens:
-        words += _words(token)
-        if token[0] >= _SCRIPT:
-            runs.append(token)
-    return Sentence(tuple(words), tuple(runs))
+    words = [word for read in map(_MET.__getitem__, tokens) for word in read]
+    return Sentence(tuple(words), tuple([token for token in tokens if token[0] >= _SCRIPT]))
 
 
-@lru_cache(maxsize=8192)
+class _Met(dict[str, tuple[Word, ...]]):
+    """Tokens that were met, read as words: one, or the cues that lie in a run of a script without spaces."""
+
+    def __missing__(self, token: str) -> tuple[Word, ...]:
+        if len(self) >= _MOST_MET:
+            self.clear()
+        self[token] = words = _words(token)
+        return words
+
+
+_MOST_MET = 8192
+_MET = _Met()
+
+
 def _words(token: str) -> tuple[Word, ...]:
-    """Read a token as words: one, or the cues that lie in a run of a script without spaces."""
     known = cues()
     if token[0] >= _SCRIPT:
         return tuple(_word(cue, cue, *known.script[cue], "") for cue in known.script_pattern.findall(token))

@@ -142,7 +142,9 @@ function only(text: string): IRow {
 }
 
 function taskWords(task: NonNullable<IFacts['task']>): string {
-  return task.confidence === null ? task.name : `${task.name} ${percent(task.confidence)}`;
+  const sure = task.confidence === null ? '' : ` ${percent(task.confidence)}`;
+  const rival = task.rival === null ? '' : `, ${task.rival} nearly as likely`;
+  return `${task.name}${sure}${rival}`;
 }
 
 function section(title: string, rows: IRow[]): HTMLElement {

@@ -17,6 +17,8 @@ export interface ITask {
   /** 0 to 1. */
   confidence: number | null;
   evidence: string[];
+  /** Another task that is nearly as probable. */
+  rival: string | null;
 }
 
 export interface IConsidered {
@@ -131,7 +133,8 @@ function task(value: unknown): ITask | null {
   return {
     name,
     confidence: confidence !== null && confidence <= 1 ? confidence : null,
-    evidence: texts(it.evidence)
+    evidence: texts(it.evidence),
+    rival: text(it.rival)
   };
 }
 

@@ -7,7 +7,7 @@ const WHOLE = {
   version: 1,
   state: 'complete',
   card_lines: 3,
-  task: { name: 'coding', confidence: 0.92, evidence: ['a traceback'] },
+  task: { name: 'coding', confidence: 0.92, evidence: ['a traceback'], rival: 'analysis' },
   model: 'qwen2.5-coder:7b',
   service: 'ollama',
   answered_by: 'qwen2.5-coder-7b-instruct',

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_llmroute.core import weights as weights_module
-from jupyter_llmroute.core.classifier import Classification, classify, classify_text
+from jupyter_llmroute.core.classifier import TASKS, Classification, classify, classify_text
 from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.cues import cues
 from jupyter_llmroute.core.reading import HEAD, TAIL, read
@@ -178,12 +178,18 @@ def test_result_survives_json():
     assert Classification.model_validate_json(found.model_dump_json()) == found
 
 
-@pytest.mark.parametrize("line", ["needs", "scores"])
-def test_close_tasks_are_called_close(line: str):
-    scores = dict(zip(Task, (0.4, 0.3, 0.2, 0.1), strict=True))
-    found = Classification(task=Task.CODING, confidence=0.4, scores=scores, evidence=(line,), needs_symbols=False)
-    assert found.is_close
-    assert not found.model_copy(update={"scores": {**scores, Task.CODING: 0.6}}).is_close
+@pytest.mark.parametrize(
+    ("shares", "rival"),
+    [
+        ((0.4, 0.3, 0.2, 0.1), Task.REASONING),
+        ((0.5, 0.3, 0.1, 0.1), None),
+        ((0.35, 0.3, 0.01, 0.34), Task.DOCUMENTATION),
+    ],
+)
+def test_close_tasks_are_called_close(shares: tuple[float, ...], rival: Task | None):
+    scores = dict(zip(TASKS, shares, strict=True))
+    found = Classification(task=Task.CODING, confidence=shares[0], scores=scores, evidence=("x",), needs_symbols=False)
+    assert found.rival is rival
 
 
 def after(question: str, *earlier: str) -> Classification:

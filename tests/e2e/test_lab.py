@@ -142,9 +142,11 @@ def test_a_retry_is_chosen_in_a_widget_and_answered_outside_it(page: Page, open_
     run_cell(page, ROUTE_CELL, "%%route --max-tokens 5\nhello")
     expect(output(page, ROUTE_CELL).locator(".jp-llmroute-card")).to_have_attribute("data-state", "complete")
     run_cell(page, ROUTE_CELL + 1, "%llm_retry")
+    output(page, ROUTE_CELL + 1).get_by_label("Task").select_option("analysis")
     output(page, ROUTE_CELL + 1).get_by_role("button", name="Retry").click()
     expect(output(page, ROUTE_CELL + 1).locator(".jp-llmroute-card")).to_have_attribute("data-state", "complete")
     expect(output(page, ROUTE_CELL + 1)).to_contain_text("Asked again: SmolLM2-135M-Instruct.Q4_1 on embedded")
+    expect(output(page, ROUTE_CELL + 1).locator(".jp-llmroute-card")).to_contain_text("analysis")
 
 
 SERVERS = """
