@@ -81,7 +81,7 @@ async def arbitrate(
     Nobody is asked about what is clear, or where the user named the task or the model. Whatever goes wrong, the
     classification stays, and its evidence says that the arbiter was asked in vain.
     """
-    if not what.is_close or request.task or request.model:
+    if what.rival is None or request.task or request.model:
         return what
     pair = closest(what)
     chat = question(request.question, pair)
@@ -106,9 +106,10 @@ async def arbitrate(
 
 
 def closest(what: Classification) -> tuple[Task, Task]:
-    """Return the two most probable tasks, in the order of all tasks."""
-    first, second = sorted(TASKS, key=lambda task: -what.scores[task])[:2]
-    return (first, second) if TASKS.index(first) < TASKS.index(second) else (second, first)
+    """Return the most probable task and the next, in the order of all tasks."""
+    rival = what.rival or max((task for task in TASKS if task is not what.task), key=what.scores.__getitem__)
+    first, second = sorted((what.task, rival), key=TASKS.index)
+    return first, second
 
 
 def question(text: str, pair: tuple[Task, Task]) -> Chat:

@@ -65,7 +65,7 @@ def cases(scores: Path | None) -> Iterator[Case]:
                 found = classification({task: held_out[record["id"]][task] for task in TASKS})
             else:
                 continue
-            if found.is_close:
+            if found.rival:
                 yield Case(record["text"], (record["label"], record.get("alt") or record["label"]), found)
 
 

@@ -72,7 +72,7 @@ def close_question(padding: str = "") -> str:
     for path in sorted(REQUESTS.glob("*.jsonl")):
         for row in path.read_text("utf-8").splitlines():
             text = json.loads(row).get("text", "")
-            if 0 < len(text) < 200 and classify_text(text + padding).is_close:
+            if 0 < len(text) < 200 and classify_text(text + padding).rival:
                 return str(text + padding)
     raise AssertionError("no request is close")
 
