@@ -29,6 +29,7 @@ CORE_LAYERS = (
         "lean",
     ),
     ("endpoint", "context", "cues", "words", "asking"),
+    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance"),
     ("naming", "history", "catalog_tables"),
     ("policy", "prompt", "reading", "features", "weights", "evidence", "surroundings", "classifier", "catalog"),
     ("likeness", "route"),
@@ -37,7 +38,7 @@ CORE_LAYERS = (
     ("events", "probe"),
     ("providers", "embedded"),
     ("fitting", "state"),
-    ("discovery", "executor", "ledger"),
+    ("discovery", "executor", "ledger", "arbiter"),
     ("lookout",),
     ("router",),
 )
