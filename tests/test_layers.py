@@ -13,8 +13,10 @@ OURS = "jupyter_llmroute"
 CORE = f"{OURS}.core"
 
 CORE_LAYERS = (
-    ("errors", "values", "task"),
+    ("errors", "values", "task", "chance"),
     (
+        "attachment",
+        "secrets",
         "settings",
         "settings_file",
         "request",
@@ -45,7 +47,7 @@ CORE_LAYERS = (
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "inert", "response", "wording"),
+    ("", "__version__", "variables", "inert", "response", "wording"),
     ("facts", "table"),
     ("card",),
     ("view",),
