@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import runpy
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -29,11 +31,15 @@ from jupyter_llmroute.core.prompt import Message, lay_out
 from jupyter_llmroute.core.request import CellRef, Request, Turn
 from jupyter_llmroute.core.settings import ContextSettings, EmbeddedSettings
 
+write_tiny_model = runpy.run_path(str(Path(__file__).parents[1] / "tiny_gguf.py"))["write_tiny_model"]
+
 QUESTIONS = 20
-ANSWER_TOKENS = 48
+ANSWER_TOKENS = 160
 RESERVE = 512
 RULES = ContextSettings(max_cells=4, reserve_tokens=RESERVE)
-MODULE = "def load(path):\n" + "".join(f"    step_{n} = clean(path, rule={n})\n" for n in range(25)) + "    return step_24"
+MODULE = (
+    "def load(path):\n" + "".join(f"    step_{n} = clean(path, rule={n})\n" for n in range(25)) + "    return step_24"
+)
 
 
 def cell(number: int) -> CellRef:
@@ -43,11 +49,13 @@ def cell(number: int) -> CellRef:
         f"{name} = {before}.assign(ratio_{number}={before}.price / {before}.count.clip({number}))\n"
         f"{name} = {name}[{name}.ratio_{number} > {number / 7:.3f}]\n{name}.describe()"
     )
-    rows = (f"{stat:>6}  {number * 17 + at * 3.7:10.4f}  {number * 5 - at * 1.9:10.4f}" for at, stat in enumerate(STATS))
+    rows = (
+        f"{stat:>6}  {number * 17 + at * 3.7:10.4f}  {number * 5 - at * 1.9:10.4f}" for at, stat in enumerate(STATS)
+    )
     return CellRef(number=number, source=source, output="        price      ratio\n" + "\n".join(rows))
 
 
-STATS = ("count", "mean", "std", "min", "25%", "50%", "75%", "max")
+STATS = ("count", "mean", "std", "min", "max")
 
 
 class Session(NamedTuple):
@@ -122,7 +130,9 @@ async def run(session: Session, client: httpx.AsyncClient, server: Running, othe
         if number == session.again:
             asked = number // 2
             turns = [turn for turn in turns if turn.number != asked]
-        told = Attachment(name=f"frame_{asked}", kind="DataFrame", text=f"frame_{asked}: DataFrame, {asked}00 rows x 2 columns")
+        told = Attachment(
+            name=f"frame_{asked}", kind="DataFrame", text=f"frame_{asked}: DataFrame, {asked}00 rows x 2 columns"
+        )
         request = Request(
             question=f"{session.name}: what does the ratio of `frame_{asked}` tell, and is its mean plausible?",
             cells=tuple(map(cell, range(1, number + 1))),
@@ -154,9 +164,11 @@ async def measure(model: Path | None, only: str) -> None:
     """Run the sessions, and print a line for each."""
     settings = EmbeddedSettings(threads=2, model_path=model)
     header = find_models(settings)[0]
-    with EmbeddedBackend(settings) as backend, EmbeddedBackend(settings) as second:
-        server = await backend.ensure(header)
-        other = server
+    tiny = Path(tempfile.mkdtemp()) / "tiny.gguf"
+    write_tiny_model(header.path, tiny)
+    small = settings.model_copy(update={"model_path": tiny})
+    with EmbeddedBackend(settings) as backend, EmbeddedBackend(small) as second:
+        server, other = await backend.ensure(header), await second.ensure(find_models(small)[0])
         async with httpx.AsyncClient(trust_env=False, timeout=600) as client:
             compared: float | None = None
             for session in SESSIONS:
