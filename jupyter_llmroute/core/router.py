@@ -16,7 +16,7 @@ from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import classify
 from jupyter_llmroute.core.context import Context, ContextSource, gather
 from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
+from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
 from jupyter_llmroute.core.ledger import Ledger, Turn
@@ -112,18 +112,23 @@ class Router:
         RouteFailed
             Nobody could answer.
         PeerError
-            The server failed after the first visible token.
+            The server failed after the first visible token; TimedOut also where the time was over before that.
         """
-        context, routed = await self._decide(request)
+        deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
+        context, routed = await self._decide_until(deadline, request)
         if request.task is not None:
             unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.lean)
             self._ledger.note_task(unnamed.scores, request.task)
         yield routed
         began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
         while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
+            if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
+                raise TimedOut(
+                    f"{_still_loading(routed.route)} when the time was over (--timeout {request.timeout_s:g})."
+                )
             yield Waiting(reason="loading", elapsed_s=waited_s)
             await asyncio.sleep(LOADING_POLL_S)
-            context, again = await self._decide(request)
+            context, again = await self._decide_until(deadline, request)
             if again.route != routed.route:
                 routed = again
                 yield routed
@@ -136,6 +141,7 @@ class Router:
             self._client,
             self.settings.limits,
             self.settings.context,
+            deadline,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
@@ -174,6 +180,19 @@ class Router:
                 self._lookout.note_loaded(event.service, event.model, window)
                 if window and turn.candidate and turn.candidate.model.context_window is None:
                     self._lookout.note_window(turn.candidate.endpoint.base_url, event.model, window)
+
+    async def _decide_until(self, deadline: float | None, request: Request) -> tuple[Context, Routed]:
+        now = time.monotonic()
+        try:
+            async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
+                return await self._decide(request)
+        except TimeoutError as error:
+            if deadline is None or time.monotonic() < deadline:
+                raise
+            raise TimedOut(
+                f"Looking for servers took longer than a question may ({_timeout(request)}): "
+                "give it more, or ask again, when they are known."
+            ) from error
 
     async def _decide(self, request: Request) -> tuple[Context, Routed]:
         began = time.time()
@@ -226,6 +245,15 @@ class Router:
 def _is_waited_for(route: Route) -> bool:
     """Whether nobody can answer yet, and somebody who is loading soon may."""
     return not route.candidates and any(r.reason is RejectionReason.LOADING for r in route.rejections)
+
+
+def _timeout(request: Request) -> str:
+    return f"--timeout {request.timeout_s:g}"
+
+
+def _still_loading(route: Route) -> str:
+    loading = [f"{r.model or r.service}" for r in route.rejections if r.reason is RejectionReason.LOADING]
+    return f"{', '.join(loading)} was still being loaded"
 
 
 def _nobody(request: Request, route: Route) -> Exception:
