@@ -12,6 +12,9 @@ from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
+MOST_SECONDS = 86_400
+"""Nobody waits for an answer for more than a day."""
+
 
 class CellRef(Value):
     """A cell that was run before the question, or prose that stands above it."""
@@ -91,3 +94,5 @@ class Request(Value):
     service: str | None = None
     """Only this server, by its name; `None` allows all."""
     sampling: Sampling = Sampling()
+    timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
+    """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
