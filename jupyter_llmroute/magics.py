@@ -23,17 +23,31 @@ if TYPE_CHECKING:
 
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.notebook import NotebookSession
+    from jupyter_llmroute.response import Response
     from jupyter_llmroute.table import Table
 
 Magic = TypeVar("Magic", bound=Callable[..., Any])
 
 TASKS = ("coding", "reasoning", "analysis", "documentation")
+FORMATS = ("markdown", "code", "json", "text")
 
 OPTIONS = (
     argument("-m", "--model", help="ask only this model: its name, or enough of its words to tell it"),
     argument("-s", "--service", help="ask only this server, by its name in %%llm_services"),
     argument("-t", "--task", choices=TASKS, help="name the task yourself"),
     argument("-o", "--output", metavar="NAME", help="also keep the Response in this variable"),
+    argument(
+        "--to",
+        choices=("next", "replace"),
+        help="also write the answer's code into a new cell below, or into this one; it is never run",
+    ),
+    argument(
+        "-f",
+        "--format",
+        choices=FORMATS,
+        default="markdown",
+        help="how to answer: markdown; code, its blocks alone; json, checked; text, shown as it is",
+    ),
     argument("--temperature", type=float, help="0 takes the likeliest words, 2 is wild; default: the server's"),
     argument("--max-tokens", type=int, help="end the answer after so many tokens"),
     argument("--seed", type=int, help="the same seed gives the same answer, where the server keeps to it"),
@@ -101,6 +115,7 @@ class RouteMagics(Magics):
         options = _parse(self.route, head)
         if not question.strip() and not options.fix:
             raise UsageError("There is no question: write it below %%route, or after %route on its line.")
+        options.asked = self._asked_to_go(options.to, line, cell)
         self._ask(options, question)
 
     @magic_arguments()
@@ -185,6 +200,8 @@ class RouteMagics(Magics):
         if options.output and (keyword.iskeyword(options.output) or not options.output.isidentifier()):
             raise UsageError(f"-o wants the name of a variable, not {options.output!r}.")
         request = self._request(options, question)
+        if options.to and options.format == "text":
+            raise UsageError("--to writes code into a cell, and -f text asks for none: leave one of them out.")
         if options.dry_run:
             self.session.show_decision(request)
             return
@@ -193,11 +210,13 @@ class RouteMagics(Magics):
             self.session.answer(request)
         finally:
             # Also when it was stopped or failed in the middle: what had come is the user's.
-            if options.output and (now := self.shell.user_ns.get("_route")) is not before:
-                self.shell.user_ns[options.output] = now
+            if (now := self.shell.user_ns.get("_route")) is not before:
+                if options.output:
+                    self.shell.user_ns[options.output] = now
+                self._deliver(now, options)
 
     def _request(self, options: Namespace, question: str) -> Request:
-        from jupyter_llmroute.core.request import Sampling
+        from jupyter_llmroute.core.request import Format, Sampling
         from jupyter_llmroute.notebook import folded
 
         with folded():
@@ -215,7 +234,24 @@ class RouteMagics(Magics):
             model=options.model,
             service=options.service,
             sampling=sampling,
+            format=Format(options.format),
         )
+
+    def _deliver(self, response: Response, options: Namespace) -> None:
+        from jupyter_llmroute.delivery import deliver
+
+        if said := deliver(response, self.shell, to=options.to, asked=options.asked):
+            self.session.show(said)
+
+    def _asked_to_go(self, to: str | None, line: str, cell: str | None) -> str:
+        """Return the text of the cell that the answer's code is to replace; empty where it replaces none."""
+        if to != "replace":
+            return ""
+        from jupyter_llmroute.delivery import own_cell
+        from jupyter_llmroute.notebook import folded
+
+        with folded():
+            return own_cell(self.shell.history_manager.input_hist_raw[-1], line, cell)
 
     def _as_written(self, line: str, cell: str) -> str:
         """Return the question as it stands in the cell: IPython takes prompts and indentation out before a magic."""

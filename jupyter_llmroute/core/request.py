@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -11,6 +12,18 @@ from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
+
+
+class Format(StrEnum):
+    """The form that an answer is wanted in."""
+
+    MARKDOWN = "markdown"
+    CODE = "code"
+    """The code of its blocks alone."""
+    JSON = "json"
+    """One JSON object: servers that can are told to write nothing else."""
+    TEXT = "text"
+    """Plain text, shown as it stands."""
 
 
 class CellRef(Value):
@@ -37,6 +50,8 @@ class Turn(Value):
     answer: str
     items: tuple[ContextItem, ...] = ()
     """What went along with it, in the order of the prompt."""
+    format: Format = Format.MARKDOWN
+    """The form that was wanted of its answer."""
     summary: str = ""
     """The answer in a sentence, where a model was asked for one."""
     cell: str = ""
@@ -91,3 +106,5 @@ class Request(Value):
     service: str | None = None
     """Only this server, by its name; `None` allows all."""
     sampling: Sampling = Sampling()
+    format: Format = Format.MARKDOWN
+    """The form that the answer is wanted in."""

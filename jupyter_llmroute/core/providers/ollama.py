@@ -32,6 +32,7 @@ from jupyter_llmroute.core.providers.ollama_listing import (
     shown,
 )
 from jupyter_llmroute.core.providers.openai import auth_headers, let_end, raise_unless_stream
+from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.transport import peer_errors
 
 DEFAULT_PORT = 11434
@@ -122,6 +123,7 @@ class Ollama:
             "truncate": False,
             "shift": False,
             "options": {key: value for key, value in options.items() if value is not None},
+            **({"format": "json"} if chat.format is Format.JSON else {}),
         }
 
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
