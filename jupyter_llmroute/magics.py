@@ -180,7 +180,7 @@ class RouteMagics(Magics):
         if last is None:
             raise UsageError("There is no question to ask again yet: ask one with %%route.")
         if options.model or options.task:
-            self.session.answer(_again(last, options))
+            self._deliver(self.session.answer(_again(last, options)))
             return
         from jupyter_llmroute.widgets import show_retry
 
@@ -213,7 +213,7 @@ class RouteMagics(Magics):
             if (now := self.shell.user_ns.get("_route")) is not before:
                 if options.output:
                     self.shell.user_ns[options.output] = now
-                self._deliver(now, options)
+                self._deliver(now, options.to, options.asked)
 
     def _request(self, options: Namespace, question: str) -> Request:
         from jupyter_llmroute.core.request import Format, Sampling
@@ -237,10 +237,10 @@ class RouteMagics(Magics):
             format=Format(options.format),
         )
 
-    def _deliver(self, response: Response, options: Namespace) -> None:
+    def _deliver(self, response: Response, to: str | None = None, asked: str = "") -> None:
         from jupyter_llmroute.delivery import deliver
 
-        if said := deliver(response, self.shell, to=options.to, asked=options.asked):
+        if said := deliver(response, self.shell, to=to, asked=asked):
             self.session.show(said)
 
     def _asked_to_go(self, to: str | None, line: str, cell: str | None) -> str:
