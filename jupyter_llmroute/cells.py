@@ -101,6 +101,8 @@ class CellLog:
             is_replaced = ran.cell and (newest[ran.cell] != number or ran.cell in deleted)
             if source.strip() and not is_replaced and not source.lstrip().startswith(OUR_MAGICS):
                 output = self._output(number)
+                if ran.error:
+                    output = _PRINTED_TRACEBACK.split(output)[0].rstrip()
                 found.append(CellRef(number=number, source=source, output=output, error=ran.error, id=ran.cell))
         return tuple(found)
 
@@ -125,6 +127,9 @@ def _texts(bundle: Any) -> Iterator[str]:
             yield _plain("".join(map(str, text)) if isinstance(text, list) else str(text))
             return
 
+
+_PRINTED_TRACEBACK = re.compile(r"^-{40,}$", re.MULTILINE)
+"""How a traceback begins that a shell of a terminal prints; a kernel prints none."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Magic = TypeVar("Magic", bound=Callable[..., Any])
 
+SHOWN_ITEMS = 60
+"""Rows that `%llm_context` shows where not all are asked for."""
+
 TASKS = ("coding", "reasoning", "analysis", "documentation")
 FORMATS = ("markdown", "code", "json", "text")
 
@@ -159,6 +162,25 @@ class RouteMagics(Magics):
         self._show(make, options, shown=None if options.all else SHOWN, find=options.find or "")
 
     @magic_arguments()
+    @argument("--all", action="store_true", help="show all rows")
+    @argument("what", nargs="*", help="a question, or one of: reset; save FILE; load FILE")
+    @line_magic
+    def llm_context(self, line: str) -> None:
+        """Show what would be sent with a question, item by item, and ask nobody.
+
+        reset forgets the earlier questions and answers; save and load keep them in a file, which holds all that was
+        sent with them.
+        """
+        options, session = _parse(self.llm_context, line), self.session
+        action, rest = (options.what or [""])[0], " ".join(options.what[1:])
+        if action == "reset" and not rest:
+            session.say(f"Forgotten: {session.conversation.reset()} earlier questions with their answers.")
+        elif action in ("save", "load") and rest:
+            session.keep_conversation(action, rest)
+        else:
+            session.show_context(" ".join(options.what), shown=None if options.all else SHOWN_ITEMS)
+
+    @magic_arguments()
     @argument("--all", action="store_true", help="show every line of every part")
     @line_magic
     def llm_why(self, line: str) -> None:
@@ -280,6 +302,13 @@ class RouteQuestion(EscapedCommand):
         return None
 
 
+def without_body(lines: list[str]) -> list[str]:
+    """Make a line magic of `%%route --fix` with nothing below it: IPython takes no cell magic without a body."""
+    head = lines[0] if lines else ""
+    is_alone = head.startswith("%%route") and "--fix" in head and not any(line.strip() for line in lines[1:])
+    return [head[1:]] if is_alone else lines
+
+
 def split_options(line: str, parser: ArgumentParser) -> tuple[str, str]:
     """Split a line magic's line into its leading options and the text behind them, which is left as it is.
 
@@ -337,6 +366,8 @@ def load(shell: Any) -> None:
     transformers = shell.input_transformer_manager.token_transformers
     if RouteQuestion not in transformers:
         transformers.append(RouteQuestion)
+    if without_body not in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.append(without_body)
 
 
 def unload(shell: Any) -> None:
@@ -347,5 +378,7 @@ def unload(shell: Any) -> None:
     for kind, names in RouteMagics.magics.items():
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
+    if without_body in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(without_body)
     if RouteQuestion in shell.input_transformer_manager.token_transformers:
         shell.input_transformer_manager.token_transformers.remove(RouteQuestion)

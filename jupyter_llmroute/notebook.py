@@ -294,6 +294,29 @@ class NotebookSession:
         self.last_decision, self.last_view = self.router.last_decision, None
         self.show({"text/plain": text})
 
+    def show_context(self, question: str, *, shown: int | None) -> None:
+        """Show what would be sent with a question, and ask nobody."""
+        from jupyter_llmroute.context_table import table
+
+        request = self.request(question)
+        with folded():
+            preview = self._loop.run(self.router.preview(request))
+        self.show(table(preview, request.cells).bundle(shown))
+
+    def keep_conversation(self, action: str, file: str) -> None:
+        """Save the conversation in a file, or load it from there."""
+        path = Path(file).expanduser()
+        with folded():
+            count = self.conversation.save(path) if action == "save" else self.conversation.load(path)
+        done = "Saved in" if action == "save" else "Loaded from"
+        self.say(f"{done} {str(path)!r}: {count} questions with their answers, and what was sent with them.")
+
+    def say(self, line: str) -> None:
+        """Show a line of text as an output."""
+        from jupyter_llmroute.inert import plain_line
+
+        self.show({"text/plain": plain_line(line, 400)})
+
     def show(self, bundle: dict[str, Any]) -> None:
         """Show a mime bundle as an output of the running cell, or its plain text in a terminal."""
         self.shell.display_pub.publish(bundle)

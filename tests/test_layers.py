@@ -13,9 +13,11 @@ OURS = "jupyter_llmroute"
 CORE = f"{OURS}.core"
 
 CORE_LAYERS = (
-    ("errors", "values", "task"),
-    ("item", "attachment"),
+    ("errors", "values", "task", "chance"),
     (
+        "item",
+        "attachment",
+        "secrets",
         "settings",
         "settings_file",
         "request",
@@ -39,18 +41,18 @@ CORE_LAYERS = (
     ("events", "probe"),
     ("providers", "embedded"),
     ("fitting", "state"),
-    ("discovery", "executor", "ledger"),
+    ("discovery", "executor", "ledger", "arbiter"),
     ("lookout",),
     ("router",),
 )
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "inert", "response", "wording"),
+    ("", "__version__", "variables", "inert", "response", "wording"),
     ("facts", "table"),
     ("card",),
     ("view",),
-    ("services", "terminal", "why", "evaluation", "scorecard"),
+    ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
     ("bridge", "cells", "conversation", "notebook"),
     ("widgets", "magics", "cli", "tour", "server"),

@@ -74,6 +74,16 @@ async def fit(
     )
 
 
+def expected(candidate: Candidate, context: Context, provider: Provider, rules: ContextSettings) -> Fitted:
+    """Return what `fit` would, by the estimate alone: nobody is asked."""
+    window = _window(candidate, context, provider, rules)
+    if window is None:
+        return _laid_out(candidate, bare_of_repeats(context), None, rules.reserve_tokens)
+    budget = window - answer_reserve(window, rules.reserve_tokens)
+    shortened = compact(context, budget, candidate.info.family, rules)
+    return _laid_out(candidate, shortened, window, rules.reserve_tokens)
+
+
 def _window(candidate: Candidate, context: Context, provider: Provider, rules: ContextSettings) -> int | None:
     """Return the window that the server is to give, or gives anyway."""
     model = candidate.model

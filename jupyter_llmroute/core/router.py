@@ -7,18 +7,20 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import httpx
 
+from jupyter_llmroute.core.arbiter import arbitrate
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
-from jupyter_llmroute.core.classifier import classify
+from jupyter_llmroute.core.classifier import Classification, classify
 from jupyter_llmroute.core.context import Context, ContextSource, gather
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
+from jupyter_llmroute.core.fitting import Fitted, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
 from jupyter_llmroute.core.memory import total_memory_bytes
@@ -26,12 +28,22 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.route import Rejection, RejectionReason, Route
+from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
 from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.core.transport import open_client
+
+
+class Preview(NamedTuple):
+    """What would be sent for a request, and to whom."""
+
+    candidate: Candidate
+    gathered: Context
+    """All that belongs to the request."""
+    fitted: Fitted
+    """What of it fits."""
 
 
 class Router:
@@ -114,7 +126,7 @@ class Router:
         PeerError
             The server failed after the first visible token.
         """
-        context, routed = await self._decide(request)
+        context, routed = await self._decide(request, may_ask=True)
         if request.task is not None:
             unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.lean)
             self._ledger.note_task(unnamed.scores, request.task)
@@ -123,7 +135,7 @@ class Router:
         while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
             yield Waiting(reason="loading", elapsed_s=waited_s)
             await asyncio.sleep(LOADING_POLL_S)
-            context, again = await self._decide(request)
+            context, again = await self._decide(request, routed.classification)
             if again.route != routed.route:
                 routed = again
                 yield routed
@@ -144,8 +156,25 @@ class Router:
                     yield event
 
     async def decide(self, request: Request) -> Routed:
-        """Return the decision that `stream` would take, and ask nobody."""
+        """Return the decision that `stream` would take, and ask nobody; not the arbiter either."""
         return (await self._decide(request))[1]
+
+    async def preview(self, request: Request) -> Preview:
+        """Return what `stream` would send, as far as that can be told without asking a server.
+
+        Raises
+        ------
+        UnknownModel, UnknownService
+            What the request pins is nowhere.
+        RouteFailed
+            Nobody could answer.
+        """
+        context, routed = await self._decide(request)
+        if not routed.route.candidates:
+            raise _nobody(request, routed.route)
+        first = routed.route.candidates[0]
+        provider = self.providers[first.endpoint.provider]
+        return Preview(first, context, expected(first, context, provider, self.settings.context))
 
     async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
         """Return the servers as last seen, looking for them when that is too long ago.
@@ -175,11 +204,24 @@ class Router:
                 if window and turn.candidate and turn.candidate.model.context_window is None:
                     self._lookout.note_window(turn.candidate.endpoint.base_url, event.model, window)
 
-    async def _decide(self, request: Request) -> tuple[Context, Routed]:
+    async def _decide(
+        self, request: Request, known: Classification | None = None, *, may_ask: bool = False
+    ) -> tuple[Context, Routed]:
         began = time.time()
         context = await gather(request, self.sources)
-        what = classify(request, context, self._ledger.lean)
+        what = known or classify(request, context, self._ledger.lean)
         snapshot, history = await self._seen(), await self._ledger.recall()
+        if may_ask and self.settings.classifier.arbiter:
+            what = await arbitrate(
+                request,
+                what,
+                snapshot,
+                self.policy,
+                history,
+                settings=self.settings.classifier,
+                providers=self.providers,
+                client=self._client,
+            )
         route = select(what, context, snapshot, self.policy, history)
         if not route.candidates:
             # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if
