@@ -53,6 +53,8 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     terminal = Terminal(tmp_path, monkeypatch, capsys)
     yield terminal
     terminal.shell.run_line_magic("unload_ext", "jupyter_llmroute")
+    # IPython keeps them in the class, so that the next shell of this process has them too.
+    getattr(terminal.shell.history_manager, "outputs", {}).clear()
     terminal.shell.history_manager.end_session()
     terminal.shell.restore_sys_module_state()
 
