@@ -22,6 +22,7 @@ from jupyter_llmroute.traits import LLMRoute
 if TYPE_CHECKING:
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.notebook import NotebookSession
+    from jupyter_llmroute.response import Response
     from jupyter_llmroute.table import Table
 
 Magic = TypeVar("Magic", bound=Callable[..., Any])
@@ -30,12 +31,25 @@ SHOWN_ITEMS = 60
 """Rows that `%llm_context` shows where not all are asked for."""
 
 TASKS = ("coding", "reasoning", "analysis", "documentation")
+FORMATS = ("markdown", "code", "json", "text")
 
 OPTIONS = (
     argument("-m", "--model", help="ask only this model: its name, or enough of its words to tell it"),
     argument("-s", "--service", help="ask only this server, by its name in %%llm_services"),
     argument("-t", "--task", choices=TASKS, help="name the task yourself"),
     argument("-o", "--output", metavar="NAME", help="also keep the Response in this variable"),
+    argument(
+        "--to",
+        choices=("next", "replace"),
+        help="also write the answer's code into a new cell below, or into this one; it is never run",
+    ),
+    argument(
+        "-f",
+        "--format",
+        choices=FORMATS,
+        default="markdown",
+        help="how to answer: markdown; code, its blocks alone; json, checked; text, shown as it is",
+    ),
     argument("--temperature", type=float, help="0 takes the likeliest words, 2 is wild; default: the server's"),
     argument("--max-tokens", type=int, help="end the answer after so many tokens"),
     argument("--seed", type=int, help="the same seed gives the same answer, where the server keeps to it"),
@@ -108,6 +122,7 @@ class RouteMagics(LLMRoute, Magics):
         options = parse(self.route.parser, head, self._defaults())
         if not question.strip() and not options.fix:
             raise UsageError("There is no question: write it below %%route, or after %route on its line.")
+        options.asked = self._asked_to_go(options.to, line, cell)
         self._ask(options, question)
 
     @magic_arguments()
@@ -187,7 +202,7 @@ class RouteMagics(LLMRoute, Magics):
         if last is None:
             raise UsageError("There is no question to ask again yet: ask one with %%route.")
         if options.model or options.task:
-            self.session.answer(_again(last, options))
+            self._deliver(self.session.answer(_again(last, options)))
             return
         from jupyter_llmroute.widgets import show_retry
 
@@ -229,6 +244,8 @@ class RouteMagics(LLMRoute, Magics):
         if options.output and (keyword.iskeyword(options.output) or not options.output.isidentifier()):
             raise UsageError(f"-o wants the name of a variable, not {options.output!r}.")
         request = self._request(options, question)
+        if options.to and options.format == "text":
+            raise UsageError("--to writes code into a cell, and -f text asks for none: leave one of them out.")
         if options.dry_run:
             self.session.show_decision(request)
             if options.explain:
@@ -239,8 +256,10 @@ class RouteMagics(LLMRoute, Magics):
             self.session.answer(request)
         finally:
             # Also when it was stopped or failed in the middle: what had come is the user's.
-            if options.output and (now := self.shell.user_ns.get("_route")) is not before:
-                self.shell.user_ns[options.output] = now
+            if (now := self.shell.user_ns.get("_route")) is not before:
+                if options.output:
+                    self.shell.user_ns[options.output] = now
+                self._deliver(now, options.to, options.asked)
             if options.explain and self.session.last_decision is not decided:
                 self._explain()
 
@@ -274,7 +293,7 @@ class RouteMagics(LLMRoute, Magics):
         return self._names
 
     def _request(self, options: Namespace, question: str) -> Request:
-        from jupyter_llmroute.core.request import Sampling
+        from jupyter_llmroute.core.request import Format, Sampling
         from jupyter_llmroute.notebook import folded
 
         with folded():
@@ -293,7 +312,24 @@ class RouteMagics(LLMRoute, Magics):
             service=options.service,
             sampling=sampling,
             timeout_s=options.timeout,
+            format=Format(options.format),
         )
+
+    def _deliver(self, response: Response, to: str | None = None, asked: str = "") -> None:
+        from jupyter_llmroute.delivery import deliver
+
+        if said := deliver(response, self.shell, to=to, asked=asked):
+            self.session.show(said)
+
+    def _asked_to_go(self, to: str | None, line: str, cell: str | None) -> str:
+        """Return the text of the cell that the answer's code is to replace; empty where it replaces none."""
+        if to != "replace":
+            return ""
+        from jupyter_llmroute.delivery import own_cell
+        from jupyter_llmroute.notebook import folded
+
+        with folded():
+            return own_cell(self.shell.history_manager.input_hist_raw[-1], line, cell)
 
     def _as_written(self, line: str, cell: str) -> str:
         """Return the question as it stands in the cell: IPython takes prompts and indentation out before a magic."""

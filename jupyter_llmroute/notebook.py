@@ -388,7 +388,14 @@ class NotebookSession:
         if response.text:
             number, cell = self._asked_in
             self.conversation.add(
-                Turn(number=number, cell=cell, question=response.question, answer=response.text, items=self._items)
+                Turn(
+                    number=number,
+                    cell=cell,
+                    question=response.question,
+                    answer=response.text,
+                    items=self._items,
+                    format=response.format,
+                )
             )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from jupyter_llmroute.core.context import Context, turn_ref
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.prompt import asked, instructions, turn_messages
-from jupyter_llmroute.core.request import Turn
+from jupyter_llmroute.core.request import Format, Turn
 from jupyter_llmroute.core.settings import ContextSettings
 from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 
@@ -53,8 +53,8 @@ def compact(context: Context, budget_tokens: int, family: str = "", rules: Conte
     """
     fold = _Fold(budget_tokens, family, rules, context.summary)
     for turn in context.request.turns:
-        fold.add(turn.model_copy(update={"items": fold.ask(turn.items, turn.question)}))
-    items = fold.ask(context.items, context.request.question)
+        fold.add(turn.model_copy(update={"items": fold.ask(turn.items, turn.question, turn.format)}))
+    items = fold.ask(context.items, context.request.question, context.request.format)
     turns = tuple(fold.turns)
     return Context(
         request=context.request.model_copy(update={"turns": turns}),
@@ -102,17 +102,17 @@ class _Fold:
         self.turns.append(turn)
         self._sizes.append(self._size(turn))
 
-    def ask(self, items: Sequence[ContextItem], question: str) -> tuple[ContextItem, ...]:
+    def ask(self, items: Sequence[ContextItem], question: str, wanted: Format) -> tuple[ContextItem, ...]:
         """Make room for a question and what it needs; return what of that is to be sent with it."""
         self._must_cut = False
         new = self._new(items)
-        if self._total(new, question) > self._rules.compaction_threshold * self._budget:
+        if self._total(new, question, wanted) > self._rules.compaction_threshold * self._budget:
             goal = self._rules.compaction_target * self._budget
             steps = self._shorter(sum(bool(item.output) for item in new))
-            while self._total(new, question) > goal and next(steps, False):
+            while self._total(new, question, wanted) > goal and next(steps, False):
                 new = self._new(items)
         parts = self._fewer(new)
-        while self._total(new, question) > self._budget and (fewer := next(parts, None)) is not None:
+        while self._total(new, question, wanted) > self._budget and (fewer := next(parts, None)) is not None:
             new = self._new(fewer)
         return new
 
@@ -122,8 +122,8 @@ class _Fold:
         new = [item for item in items if item.key not in known]
         return tuple(item for item in map(self._cut, new) if item.key not in known) if self._must_cut else tuple(new)
 
-    def _total(self, items: Sequence[ContextItem], question: str) -> int:
-        return self._size_of_summary + sum(self._sizes) + self._tokens(asked(items, question))
+    def _total(self, items: Sequence[ContextItem], question: str, wanted: Format) -> int:
+        return self._size_of_summary + sum(self._sizes) + self._tokens(asked(items, question, wanted))
 
     def _size(self, turn: Turn) -> int:
         return sum(self._tokens(message.content) for message in turn_messages(turn))

@@ -102,6 +102,7 @@ def _laid_out(candidate: Candidate, context: Context, window: int | None, reserv
         model=candidate.model,
         messages=messages,
         sampling=context.request.sampling,
+        format=context.request.format,
         prompt_tokens=tokens,
         window=window,
         room_tokens=max(1, window - tokens) if window else reserve_tokens,

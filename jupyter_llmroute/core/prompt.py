@@ -12,7 +12,7 @@ from typing import Literal
 
 from jupyter_llmroute.core.context import Context, fenced
 from jupyter_llmroute.core.item import ContextItem
-from jupyter_llmroute.core.request import Turn
+from jupyter_llmroute.core.request import Format, Turn
 from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 from jupyter_llmroute.core.values import Value
 
@@ -26,6 +26,13 @@ SUMMARY_HEADING = "Earlier in this notebook the person asked, and was answered (
 ITEMS_HEADING = "From the notebook:"
 QUESTION_HEADING = "The question:"
 
+WISHES = {
+    Format.CODE: "Answer with code alone, in one fenced block that names its language.",
+    # A server's own JSON mode wants it said too: models that are only held to the grammar write blanks without end.
+    Format.JSON: "Answer with one JSON object and nothing else: no prose, no Markdown.",
+    Format.TEXT: "Answer in plain text, without Markdown.",
+}
+"""What is said of a form that is not the usual one, before the question; the instructions stay the same bytes."""
 
 MOST_AROUND_MESSAGE = 32
 """Tokens that no chat template puts more of around one message."""
@@ -43,7 +50,8 @@ def lay_out(context: Context) -> tuple[Message, ...]:
     messages = [Message(role="system", content=instructions(context.summary))]
     for turn in context.request.turns:
         messages += turn_messages(turn)
-    return (*messages, Message(role="user", content=asked(context.items, context.request.question)))
+    request = context.request
+    return (*messages, Message(role="user", content=asked(context.items, request.question, request.format)))
 
 
 def instructions(summary: Sequence[str]) -> str:
@@ -53,15 +61,15 @@ def instructions(summary: Sequence[str]) -> str:
 
 def turn_messages(turn: Turn) -> tuple[Message, Message]:
     """Return an earlier question as it was asked, and its answer."""
-    question = Message(role="user", content=asked(turn.items, turn.question))
+    question = Message(role="user", content=asked(turn.items, turn.question, turn.format))
     return question, Message(role="assistant", content=turn.answer)
 
 
-def asked(items: Sequence[ContextItem], question: str) -> str:
+def asked(items: Sequence[ContextItem], question: str, wanted: Format = Format.MARKDOWN) -> str:
     """Return a question behind what goes along with it; it ends the text, character for character."""
-    if not items:
-        return question
-    return "\n\n".join((ITEMS_HEADING, *map(item_text, items), f"{QUESTION_HEADING}\n{question}"))
+    parts = [ITEMS_HEADING, *map(item_text, items)] if items else []
+    parts += [WISHES[wanted]] if wanted in WISHES else []
+    return "\n\n".join((*parts, f"{QUESTION_HEADING}\n{question}")) if parts else question
 
 
 def item_text(item: ContextItem) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -14,6 +15,18 @@ from jupyter_llmroute.core.values import Value
 
 MOST_SECONDS = 86_400
 """Nobody waits for an answer for more than a day."""
+
+
+class Format(StrEnum):
+    """The form that an answer is wanted in."""
+
+    MARKDOWN = "markdown"
+    CODE = "code"
+    """The code of its blocks alone."""
+    JSON = "json"
+    """One JSON object: servers that can are told to write nothing else."""
+    TEXT = "text"
+    """Plain text, shown as it stands."""
 
 
 class CellRef(Value):
@@ -40,6 +53,8 @@ class Turn(Value):
     answer: str
     items: tuple[ContextItem, ...] = ()
     """What went along with it, in the order of the prompt."""
+    format: Format = Format.MARKDOWN
+    """The form that was wanted of its answer."""
     summary: str = ""
     """The answer in a sentence, where a model was asked for one."""
     cell: str = ""
@@ -96,3 +111,5 @@ class Request(Value):
     sampling: Sampling = Sampling()
     timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
     """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
+    format: Format = Format.MARKDOWN
+    """The form that the answer is wanted in."""

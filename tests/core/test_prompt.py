@@ -11,12 +11,13 @@ from jupyter_llmroute.core.prompt import (
     ITEMS_HEADING,
     QUESTION_HEADING,
     SUMMARY_HEADING,
+    WISHES,
     Message,
     estimate_prompt,
     lay_out,
     least_tokens,
 )
-from jupyter_llmroute.core.request import Request, Turn
+from jupyter_llmroute.core.request import Format, Request, Turn
 from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE
 
 ITEMS = (
@@ -75,6 +76,19 @@ def test_a_prompt_grows_at_its_end(
     turn = Turn(number=2, question=question, answer=more, items=of(brought))
     after = lay_out(Context(request=Request(question="next", turns=(*turns, turn)), items=of([more])))
     assert after[: len(before)] == before
+
+
+@pytest.mark.parametrize("wanted", Format)
+@pytest.mark.parametrize("brought", [[], ["x = 1"]])
+def test_a_form_is_said_before_the_question_and_stays_with_its_turn(wanted: Format, brought: list[str]):
+    request = Request(question="why {x}?", format=wanted)
+    before = lay_out(Context(request=request, items=of(brought)))
+    assert before[-1].content.endswith("why {x}?")
+    assert [form for form, wish in WISHES.items() if wish in before[-1].content] == [wanted] * (wanted in WISHES)
+    turn = Turn(number=1, question="why {x}?", answer="so", items=of(brought), format=wanted)
+    after = lay_out(Context(request=Request(question="and?", turns=(turn,))))
+    assert after[: len(before)] == before
+    assert after[-1].content == "and?"
 
 
 def of(texts: list[str]) -> tuple[ContextItem, ...]:
