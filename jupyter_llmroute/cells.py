@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from jupyter_llmroute.core.request import CellRef
 
-OUR_MAGICS = ("%%route", "%route", "%llm_", "%%llm_")
-"""Cells of ours are turns, not context."""
+OUR_MAGICS = ("route", "ask")
+"""Cells that begin with them, or with a magic whose name begins with `llm_`, are turns, not context."""
 
 MOST_OUTPUT_CHARS = 100_000
 """A longer output is cut here already; what goes along is shorter still."""
@@ -49,6 +49,8 @@ class CellLog:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._ran: dict[int, Ran] = {}
+        self.ours: tuple[str, ...] = OUR_MAGICS
+        """Names of the magics that ask; a user may have one called `ask`, or another one of ours."""
         shell.events.register("post_run_cell", self._note)
 
     def close(self) -> None:
@@ -94,12 +96,13 @@ class CellLog:
         from jupyter_llmroute.core.request import CellRef
 
         history, deleted = self._shell.history_manager, self.deleted
+        is_ours = re.compile(rf"\s*%%?(?:llm_|(?:{'|'.join(map(re.escape, self.ours))})(?!\w))").match
         newest = {ran.cell: number for number, ran in self._ran.items() if ran.cell}
         found = []
         for number, source in enumerate(history.input_hist_raw[: self.running]):
             ran = self._ran.get(number, Ran())
             is_replaced = ran.cell and (newest[ran.cell] != number or ran.cell in deleted)
-            if source.strip() and not is_replaced and not source.lstrip().startswith(OUR_MAGICS):
+            if source.strip() and not is_replaced and not is_ours(source):
                 output = self._output(number)
                 if ran.error:
                     output = _PRINTED_TRACEBACK.split(output)[0].rstrip()

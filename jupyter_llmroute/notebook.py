@@ -18,6 +18,7 @@ from jupyter_llmroute.bridge import BackgroundLoop, Stopped
 
 if TYPE_CHECKING:
     from jupyter_llmroute.cells import CellLog
+    from jupyter_llmroute.config import SessionConfig
     from jupyter_llmroute.core.attachment import Attachment
     from jupyter_llmroute.core.endpoint import Endpoint
     from jupyter_llmroute.core.events import Event, Routed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.selector import Decision
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.response import Response
+    from jupyter_llmroute.table import Table
     from jupyter_llmroute.view import RunView
 
 MIN_TICK_S = 0.05
@@ -82,13 +84,16 @@ class NotebookSession:
         The running `InteractiveShell`.
     log
         Its cells.
+    config
+        Its settings.
     """
 
-    def __init__(self, shell: Any, log: CellLog) -> None:
+    def __init__(self, shell: Any, log: CellLog, config: SessionConfig) -> None:
         from jupyter_llmroute.conversation import Conversation
 
         self.shell = shell
         self.log = log
+        self.config = config
         self.conversation = Conversation()
         self.last: Request | None = None
         """The question that was asked last, for asking it again."""
@@ -115,12 +120,10 @@ class NotebookSession:
         """
         if self._router is None:
             from jupyter_llmroute.core.router import Router
-            from jupyter_llmroute.core.settings import Settings
             from jupyter_llmroute.core.state import StateFile
 
             with folded():
-                settings = Settings.load(project=Path.cwd(), own=own_folders())
-                self._router = Router(settings, state=StateFile.of_user())
+                self._router = Router(self.config.loaded.settings, state=StateFile.of_user())
         return self._router
 
     def request(
@@ -326,12 +329,36 @@ class NotebookSession:
         with folded():
             return self._loop.run(self.router.services(refresh=refresh))
 
+    def configure(self, words: Sequence[str], *, reset: bool = False) -> Table | None:
+        """Set, take back or show settings, as `%llm_config` says it; return what there is to show of them.
+
+        What was set holds from the next question on; the conversation is kept.
+
+        Raises
+        ------
+        SettingsError
+            There is no such setting, or it takes no such value; everything stays as it was.
+        """
+        before = self.config.loaded
+        table = self.config.take(words, reset=reset)
+        if self.config.loaded is not before:
+            self._close_router()
+        return table
+
+    def renew(self) -> None:
+        """Read all settings anew with the next question; the conversation is kept."""
+        self.config.forget()
+        self._close_router()
+
+    def _close_router(self) -> None:
+        router, self._router = self._router, None
+        if router:
+            self._loop.run(router.__aexit__(None, None, None))
+
     def close(self) -> None:
         """Close the router and stop its loop; the next question starts new ones."""
         atexit.unregister(self.close)
-        if self._router:
-            self._loop.run(self._router.__aexit__(None, None, None))
-            self._router = None
+        self._close_router()
         self._loop.close()
 
     async def _stream(self, request: Request, view: RunView) -> AsyncGenerator[Event, None]:

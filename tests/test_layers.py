@@ -16,6 +16,7 @@ CORE_LAYERS = (
     ("errors", "values", "task", "chance"),
     (
         "item",
+        "provenance",
         "attachment",
         "secrets",
         "settings",
@@ -54,7 +55,7 @@ OUTER_LAYERS = (
     ("view",),
     ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
-    ("bridge", "cells", "conversation", "notebook"),
+    ("bridge", "cells", "conversation", "lines", "traits", "config", "notebook"),
     ("widgets", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""

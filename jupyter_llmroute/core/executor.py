@@ -74,8 +74,9 @@ async def execute(
     client: httpx.AsyncClient,
     limits: Limits,
     rules: ContextSettings,
+    deadline: float | None = None,
 ) -> AsyncGenerator[Event, None]:
-    """Ask the candidates of a route until one answers.
+    """Ask the candidates of a route until one answers, until `deadline` of the monotonic clock.
 
     Yields
     ------
@@ -89,10 +90,11 @@ async def execute(
     UserError
         The prompt holds what cannot be sent as text.
     PeerError
-        The server failed after the first visible token, or refused an option that no other would take either.
+        The server failed after the first visible token, or refused an option that no other would take either; TimedOut
+        also where the time was over before anybody was asked.
     """
     _refuse_half_characters(lay_out(context))
-    deadline = time.monotonic() + limits.total_s
+    deadline = time.monotonic() + limits.total_s if deadline is None else deadline
     tried: list[Tried] = []
     while (step := next_step(route, tried, limits.attempts, has_context=bool(context.refs()))) is not None:
         if time.monotonic() + step.pause_s >= deadline:
@@ -116,6 +118,8 @@ async def execute(
             yield AttemptFailed(attempt=_failed(len(tried), tried[-1]))
             if visible or not failure.may_fall_back:
                 raise failure from (None if failure is error else error)
+    if not tried and time.monotonic() >= deadline:
+        raise TimedOut(f"The time for the question was over before anybody was asked ({_limit(context, limits)}).")
     attempts = tuple(_failed(number, past) for number, past in enumerate(tried, start=1))
     told = "; ".join(map(_told, attempts))
     raise RouteFailed(f"No model could answer; {len(attempts)} tried. {told}", attempts)
@@ -125,6 +129,12 @@ def _told(attempt: Attempt) -> str:
     """Return an attempt's error with who failed, where it does not begin with that itself."""
     who = f"{attempt.model} on {attempt.service}"
     return attempt.error if attempt.error.startswith(who) else f"{who}: {attempt.error}"
+
+
+def _limit(context: Context, limits: Limits) -> str:
+    """Return who says how long a question may take."""
+    seconds = context.request.timeout_s
+    return f"limits.total_s: {limits.total_s:g}" if seconds is None else f"--timeout {seconds:g}"
 
 
 def _ours(error: Exception, step: Step) -> PeerError | PolicyRefusal:
@@ -195,7 +205,7 @@ class _Attempt:
             context=fitted.context.refs(),
             left_out=fitted.context.left_out,
         )
-        answer = _Answer(self._step)
+        answer = _Answer(self._step, _limit(context, self._limits))
         while True:
             try:
                 async with contextlib.aclosing(self._deltas(fitted, answer)) as deltas:
@@ -220,7 +230,7 @@ class _Attempt:
         except TimeoutError as error:
             raise TimedOut(
                 f"{self._step.candidate.endpoint.name} took longer to count the prompt than a question may "
-                f"(limits.total_s: {self._limits.total_s:g})."
+                f"({_limit(context, self._limits)})."
             ) from error
 
     async def _deltas(self, fitted: Fitted, answer: _Answer) -> AsyncGenerator[Event, None]:
@@ -249,9 +259,7 @@ class _Attempt:
             if answer.is_finished:
                 return None  # it is complete, and only the connection was left open
             if self._deadline <= ends:
-                raise TimedOut(
-                    f"{answer.who} took longer than a question may (limits.total_s: {limits.total_s:g})."
-                ) from error
+                raise TimedOut(f"{answer.who} took longer than a question may ({answer.limit}).") from error
             if answer.began:
                 silent_s = answer.endpoint.stall_s
                 raise TimedOut(f"{answer.who} was silent for {silent_s:g} s in the middle of its answer.") from error
@@ -263,8 +271,10 @@ class _Attempt:
 class _Answer:
     """What has come of an answer, and when: enough to say how it ended and how fast it went."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, limit: str) -> None:
         candidate = step.candidate
+        self.limit = limit
+        """What ends it when it takes too long, in words."""
         self.endpoint = candidate.endpoint
         self.model = candidate.model.id
         self.who = f"{candidate.model.id} on {candidate.endpoint.name}"

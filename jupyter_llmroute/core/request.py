@@ -13,6 +13,9 @@ from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
+MOST_SECONDS = 86_400
+"""Nobody waits for an answer for more than a day."""
+
 
 class Format(StrEnum):
     """The form that an answer is wanted in."""
@@ -108,3 +111,5 @@ class Request(Value):
     sampling: Sampling = Sampling()
     format: Format = Format.MARKDOWN
     """The form that the answer is wanted in."""
+    timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
+    """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""

@@ -17,7 +17,7 @@ from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import Classification, classify
 from jupyter_llmroute.core.context import Context, ContextSource, gather
 from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
+from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
 from jupyter_llmroute.core.fitting import Fitted, expected
@@ -124,18 +124,23 @@ class Router:
         RouteFailed
             Nobody could answer.
         PeerError
-            The server failed after the first visible token.
+            The server failed after the first visible token; TimedOut also where the time was over before that.
         """
-        context, routed = await self._decide(request, may_ask=True)
+        deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
+        context, routed = await self._decide_until(deadline, request, may_ask=True)
         if request.task is not None:
             unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.lean)
             self._ledger.note_task(unnamed.scores, request.task)
         yield routed
         began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
         while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
+            if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
+                raise TimedOut(
+                    f"{_still_loading(routed.route)} when the time was over (--timeout {request.timeout_s:g})."
+                )
             yield Waiting(reason="loading", elapsed_s=waited_s)
             await asyncio.sleep(LOADING_POLL_S)
-            context, again = await self._decide(request, routed.classification)
+            context, again = await self._decide_until(deadline, request, routed.classification)
             if again.route != routed.route:
                 routed = again
                 yield routed
@@ -148,6 +153,7 @@ class Router:
             self._client,
             self.settings.limits,
             self.settings.context,
+            deadline,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
@@ -203,6 +209,26 @@ class Router:
                 self._lookout.note_loaded(event.service, event.model, window)
                 if window and turn.candidate and turn.candidate.model.context_window is None:
                     self._lookout.note_window(turn.candidate.endpoint.base_url, event.model, window)
+
+    async def _decide_until(
+        self,
+        deadline: float | None,
+        request: Request,
+        known: Classification | None = None,
+        *,
+        may_ask: bool = False,
+    ) -> tuple[Context, Routed]:
+        now = time.monotonic()
+        try:
+            async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
+                return await self._decide(request, known, may_ask=may_ask)
+        except TimeoutError as error:
+            if deadline is None or time.monotonic() < deadline:
+                raise
+            raise TimedOut(
+                f"Looking for servers took longer than a question may ({_timeout(request)}): "
+                "give it more, or ask again, when they are known."
+            ) from error
 
     async def _decide(
         self, request: Request, known: Classification | None = None, *, may_ask: bool = False
@@ -268,6 +294,15 @@ class Router:
 def _is_waited_for(route: Route) -> bool:
     """Whether nobody can answer yet, and somebody who is loading soon may."""
     return not route.candidates and any(r.reason is RejectionReason.LOADING for r in route.rejections)
+
+
+def _timeout(request: Request) -> str:
+    return f"--timeout {request.timeout_s:g}"
+
+
+def _still_loading(route: Route) -> str:
+    loading = [f"{r.model or r.service}" for r in route.rejections if r.reason is RejectionReason.LOADING]
+    return f"{', '.join(loading)} was still being loaded"
 
 
 def _nobody(request: Request, route: Route) -> Exception:
