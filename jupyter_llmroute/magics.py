@@ -175,7 +175,7 @@ class RouteMagics(LLMRoute, Magics):
         reset forgets the earlier questions and answers; save and load keep them in a file, which holds all that was
         sent with them.
         """
-        options, session = parse(self.llm_context, line), self.session
+        options, session = parse(self.llm_context.parser, line), self.session
         action, rest = (options.what or [""])[0], " ".join(options.what[1:])
         if action == "reset" and not rest:
             session.say(f"Forgotten: {session.conversation.reset()} earlier questions with their answers.")
@@ -311,8 +311,8 @@ class RouteMagics(LLMRoute, Magics):
             model=options.model,
             service=options.service,
             sampling=sampling,
-            timeout_s=options.timeout,
             format=Format(options.format),
+            timeout_s=options.timeout,
         )
 
     def _deliver(self, response: Response, to: str | None = None, asked: str = "") -> None:

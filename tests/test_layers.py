@@ -49,8 +49,8 @@ CORE_LAYERS = (
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "variables", "inert", "response", "wording"),
-    ("facts", "table"),
+    ("", "__version__", "variables", "code_blocks", "inert", "forms", "response", "wording"),
+    ("facts", "table", "next_cell", "delivery"),
     ("card",),
     ("view",),
     ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),

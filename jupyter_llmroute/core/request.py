@@ -109,7 +109,7 @@ class Request(Value):
     service: str | None = None
     """Only this server, by its name; `None` allows all."""
     sampling: Sampling = Sampling()
-    timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
-    """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
     format: Format = Format.MARKDOWN
     """The form that the answer is wanted in."""
+    timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
+    """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
