@@ -43,6 +43,8 @@ class Cues(NamedTuple):
     modals: frozenset[str]
     after_question: frozenset[str]
     verb_last: frozenset[str]
+    contracted: frozenset[str]
+    """Words that end in "'s" without owning anything."""
     continuing: frozenset[str]
     """Words that a question begins with where it goes on from the one before."""
     continuing_script: tuple[str, ...]
