@@ -52,6 +52,7 @@ _PURPOSELESS = frozenset(("want", "light", *_ASIDES))
 
 
 def _heads(sentence: Words) -> Iterator[Head]:
+    known = cues()
     index, first, asked, found = 0, True, False, False
     while index < len(sentence):
         word, length, strong, is_question = sentence[index], 1, True, False
@@ -60,6 +61,8 @@ def _heads(sentence: Words) -> Iterator[Head]:
             name, length = _phrase(sentence, index, first)
         if name in _ASIDES:
             strong = first = False
+        elif name in known.acts:
+            first = False
         elif name:
             is_question, asked, first = True, asked or name not in _TELLING, name == "want"
         elif word.asks:

@@ -90,6 +90,9 @@ def features(reading: Reading, text: str) -> Features:
 
 # -- the scene: what goes along with what is asked ---------------------------------------------------------------------
 
+_LONG = 400
+"""Characters, above which the first sentence may be a headline."""
+
 _PASTED = ("traceback", "log", "diff", "code")
 
 
@@ -128,6 +131,9 @@ class _Scene:
         yield f"length {min(10, len(text).bit_length())}"
         yield f"words {min(7, len(self._words).bit_length())}"
         yield f"sentences {min(5, len(self._found))}"
+        if self._found and len(text) > _LONG:
+            opening = [head.name for head in self._found[0].heads] or ["nothing asked"]
+            yield from (f"opens with {name}" for name in opening[:2])
         yield "ends with ?" if text.rstrip()[-1:] in ("?", "？") else "ends without ?"
         yield from (f"{kind} in lines {min(4, lines.bit_length())}" for kind, lines in self._reading.pasted.items())
         if self._found and len(self._reading.prose) > 3 and self._reading.prose[0].lstrip().startswith("#"):
