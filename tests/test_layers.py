@@ -13,8 +13,10 @@ OURS = "jupyter_llmroute"
 CORE = f"{OURS}.core"
 
 CORE_LAYERS = (
-    ("errors", "values", "task"),
+    ("errors", "values", "task", "chance"),
     (
+        "attachment",
+        "secrets",
         "settings",
         "settings_file",
         "request",
@@ -29,6 +31,7 @@ CORE_LAYERS = (
         "lean",
     ),
     ("endpoint", "context", "cues", "words", "asking"),
+    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance"),
     ("naming", "history", "catalog_tables"),
     ("policy", "prompt", "reading", "features", "weights", "evidence", "surroundings", "classifier", "catalog"),
     ("likeness", "route"),
@@ -37,14 +40,14 @@ CORE_LAYERS = (
     ("events", "probe"),
     ("providers", "embedded"),
     ("fitting", "state"),
-    ("discovery", "executor", "ledger"),
+    ("discovery", "executor", "ledger", "arbiter"),
     ("lookout",),
     ("router",),
 )
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "inert", "response", "wording"),
+    ("", "__version__", "variables", "inert", "response", "wording"),
     ("facts", "table"),
     ("card",),
     ("view",),

@@ -11,8 +11,9 @@ from typing import Self
 
 import httpx
 
+from jupyter_llmroute.core.arbiter import arbitrate
 from jupyter_llmroute.core.catalog import Catalog
-from jupyter_llmroute.core.classifier import classify
+from jupyter_llmroute.core.classifier import Classification, classify
 from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, gather
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
@@ -113,7 +114,7 @@ class Router:
         PeerError
             The server failed after the first visible token.
         """
-        context, routed = await self._decide(request)
+        context, routed = await self._decide(request, may_ask=True)
         if request.task is not None:
             unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.lean)
             self._ledger.note_task(unnamed.scores, request.task)
@@ -122,7 +123,7 @@ class Router:
         while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
             yield Waiting(reason="loading", elapsed_s=waited_s)
             await asyncio.sleep(LOADING_POLL_S)
-            context, again = await self._decide(request)
+            context, again = await self._decide(request, routed.classification)
             if again.route != routed.route:
                 routed = again
                 yield routed
@@ -143,7 +144,7 @@ class Router:
                     yield event
 
     async def decide(self, request: Request) -> Routed:
-        """Return the decision that `stream` would take, and ask nobody."""
+        """Return the decision that `stream` would take, and ask nobody; not the arbiter either."""
         return (await self._decide(request))[1]
 
     async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
@@ -174,11 +175,24 @@ class Router:
                 if window and turn.candidate and turn.candidate.model.context_window is None:
                     self._lookout.note_window(turn.candidate.endpoint.base_url, event.model, window)
 
-    async def _decide(self, request: Request) -> tuple[Context, Routed]:
+    async def _decide(
+        self, request: Request, known: Classification | None = None, *, may_ask: bool = False
+    ) -> tuple[Context, Routed]:
         began = time.time()
         context = await gather(request, self.sources)
-        what = classify(request, context, self._ledger.lean)
+        what = known or classify(request, context, self._ledger.lean)
         snapshot, history = await self._seen(), await self._ledger.recall()
+        if may_ask and self.settings.classifier.arbiter:
+            what = await arbitrate(
+                request,
+                what,
+                snapshot,
+                self.policy,
+                history,
+                settings=self.settings.classifier,
+                providers=self.providers,
+                client=self._client,
+            )
         route = select(what, context, snapshot, self.policy, history)
         if not route.candidates:
             # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if

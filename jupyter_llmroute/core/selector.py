@@ -106,6 +106,21 @@ def choose(what: Classification, wish: Wish, snapshot: Snapshot, policy: Policy,
     )
 
 
+def in_memory(
+    what: Classification, wish: Wish, snapshot: Snapshot, policy: Policy, history: History
+) -> Iterator[Candidate]:
+    """Yield who can answer a wish at once, who needs least memory first: in memory, not busy, and not elsewhere.
+
+    Nobody of those whom `choose` would refuse, and of the others only whose server says that it is loaded.
+    """
+    rows, _ = _asked_for(snapshot.roster(policy), wish, snapshot)
+    judge = _Judge(what, wish, snapshot, history)
+    for row in rows:
+        is_free = row.model.loaded and not row.model.remote and not history.busy.get(row.place)
+        if is_free and not judge.obstacle(row):
+            yield judge.candidate(judge.scored(row))
+
+
 class _Scored(NamedTuple):
     """A row with its score for one question; the greater, the better."""
 
@@ -138,19 +153,21 @@ class _Judge:
 
     def score(self, row: Row) -> _Scored | None:
         """Return the row with its score, or `None` where it cannot answer."""
-        if reason := self._obstacle(row):
+        if reason := self.obstacle(row):
             self.refused.append((row, reason))
             return None
-        return self._scored(row)
+        return self.scored(row)
 
-    def _obstacle(self, row: Row) -> RejectionReason | None:
+    def obstacle(self, row: Row) -> RejectionReason | None:
+        """Return why a row cannot answer; `None` where it can."""
         if self._left_alone and row.place in self._left_alone:
             return RejectionReason.BREAKER_OPEN
         if row.room is not None and self._needed_tokens > row.room:
             return RejectionReason.WINDOW_TOO_SMALL
         return None
 
-    def _scored(self, row: Row) -> _Scored:
+    def scored(self, row: Row) -> _Scored:
+        """Return the score of a row that can answer."""
         # The mixture, not the winner alone: where two tasks are close, a model that is good at both is the better bet.
         a, b, c, d = row.scores
         p, q, r, s = self._shares
@@ -236,10 +253,10 @@ class _Judge:
 
     def smallest(self, rows: Iterable[Row], roster: Roster) -> Candidate | None:
         """Return the first of the rows, smallest first, that can answer, if there is one."""
-        found = next((row for row in rows if not self._obstacle(row)), None)
+        found = next((row for row in rows if not self.obstacle(row)), None)
         if found is None:
             return None
-        return self.candidate(self._scored(roster.learnt(found, self._history.speeds.get(found.key))))
+        return self.candidate(self.scored(roster.learnt(found, self._history.speeds.get(found.key))))
 
 
 def _best(judge: _Judge, roster: Roster, history: History) -> list[_Scored]:

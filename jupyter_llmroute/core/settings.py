@@ -136,6 +136,22 @@ def _default_task_routing() -> dict[Task, TaskRouting]:
     }
 
 
+class ClassifierSettings(Value):
+    """How the task of a question is told."""
+
+    arbiter: bool = Field(
+        False, description="where two tasks are nearly as likely, ask the smallest model in memory which of them it is"
+    )
+    arbiter_limit_s: float = Field(0.3, gt=0, le=10, description="seconds that it may take, connecting included")
+    arbiter_worth: float | None = Field(
+        None,
+        ge=0.5,
+        lt=1,
+        description="how often it is right, as `tests/bench/arbiter.py` measures it; unset: 0.6, and models of less "
+        "than a billion parameters are not asked",
+    )
+
+
 class EmbeddedSettings(Value):
     """The built-in llama.cpp server."""
 
@@ -256,6 +272,7 @@ class Settings(BaseSettings):
     environment: str | None = Field(None, description="`air-gapped` refuses to combine with `security.allow_external`")
     services: Services = Services()
     task_routing: dict[Task, TaskRouting] = Field(default_factory=_default_task_routing)
+    classifier: ClassifierSettings = ClassifierSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     context: ContextSettings = ContextSettings()
     limits: Limits = Limits()

@@ -7,7 +7,7 @@ one by naming a class there. One that does not load is named in a warning and do
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -35,6 +35,8 @@ class Chat(Value):
     """Tokens of the window to be served, for a server that can be told; `None` leaves it to the server."""
     room_tokens: int = 1024
     """Tokens of the window that the prompt leaves for the answer."""
+    options: tuple[str, ...] = ()
+    """The answer is to be one of these words, and nobody waits for a model to be loaded; empty: it is free."""
 
     @property
     def window_is_known(self) -> bool:
@@ -58,6 +60,8 @@ class Chunk(Value):
     finish_reason: str | None = None
     answered_by: str | None = None
     usage: Usage | None = None
+    likely: Mapping[str, float] | None = None
+    """The likeliest tokens of one place with their log-probabilities, where a chat with options asked for them."""
 
 
 @runtime_checkable

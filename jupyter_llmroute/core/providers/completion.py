@@ -14,6 +14,7 @@ from typing import Any
 from jupyter_llmroute.core.errors import BrokenStream, ServerFailure
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.providers import Chunk
+from jupyter_llmroute.core.providers.choosing import likely
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.sse import ServerSentEvent
 from jupyter_llmroute.core.thinking import Split, ThinkSplitter
@@ -43,6 +44,7 @@ class _Choice(Answered):
     delta: _Said | None = None
     message: _Said | None = None
     finish_reason: Any = None
+    logprobs: Any = None
 
 
 class _PromptDetails(Answered):
@@ -144,6 +146,7 @@ class CompletionReader:
             finish_reason=_reason(choice.finish_reason),
             answered_by=item.model,
             usage=self._usage(item),
+            likely=_likely(choice.logprobs) if choice.logprobs else None,
         )
 
     def _split(self, said: _Said) -> Split:
@@ -202,6 +205,10 @@ def _text(told: Any) -> str:
 def _whole(text: str) -> str:
     """Return `text` without halves of characters: JSON can spell them, no output can show them."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _likely(told: Any) -> dict[str, float] | None:
+    return likely(told.get("content")) if isinstance(told, dict) else None
 
 
 def _count(told: Any) -> int | None:

@@ -81,7 +81,14 @@ class Embedded:
         return None
 
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
-        """Start the model's server if need be, and ask it."""
+        """Start the model's server if need be, and ask it; for a question with options none is started."""
+        async with contextlib.aclosing(
+            self._dialect.chat(client, _at(endpoint, await self._server(chat)), chat)
+        ) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _server(self, chat: Chat) -> Running:
         try:
             headers = await asyncio.to_thread(find_models, self._settings)
         except UserError as error:  # the settings are as they were when its models were listed: the files changed
@@ -89,13 +96,15 @@ class Embedded:
         header = next((header for header in headers if header.name == chat.model.id), None)
         if header is None:
             raise ModelNotFound(f"The file of {chat.model.id!r} is gone: see jupyter-llmroute embedded status.")
+        if chat.options:
+            servers = await asyncio.to_thread(self._backend.running)
+            if running := next((server for server in servers if server.path == header.path), None):
+                return running
+            raise ModelNotFound(f"The embedded server of {chat.model.id!r} does not run any more: ask it a question.")
         try:
-            running = await self._backend.ensure(header)
+            return await self._backend.ensure(header)
         except (UserError, OSError) as error:  # the user's to mend, and no reason to ask nobody else
             raise ServerFailure(f"The embedded server cannot be had for {chat.model.id!r}: {error}") from error
-        async with contextlib.aclosing(self._dialect.chat(client, _at(endpoint, running), chat)) as chunks:
-            async for chunk in chunks:
-                yield chunk
 
     def close(self) -> None:
         """Let go of the servers; those that nobody else holds end soon."""

@@ -15,6 +15,7 @@ from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.prompt import least_tokens
 from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.choosing import grammar
 from jupyter_llmroute.core.providers.counting import answer_limit, ask, joined, text_alone, whole
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import owners, told
@@ -66,6 +67,10 @@ class KoboldCpp(OpenAICompatible):
     def body(self, chat: Chat) -> dict[str, Any]:
         """Return the JSON to send; the server cuts the prompt to make room for the answer, so that has its limit."""
         return {**super().body(chat), "max_tokens": answer_limit(chat)}
+
+    def narrowed(self, chat: Chat) -> dict[str, Any]:
+        """Return the keys of the dialect, and a grammar of the options."""
+        return {**super().narrowed(chat), "grammar": grammar(chat.options)}
 
     def believed(self, usage: Usage) -> Usage:
         """Return what is true of the server's counts: older builds invent them."""

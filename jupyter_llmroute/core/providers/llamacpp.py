@@ -15,6 +15,7 @@ from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.errors import ModelLoading
 from jupyter_llmroute.core.probe import Answer, Probe
 from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.choosing import grammar
 from jupyter_llmroute.core.providers.counting import ask, whole
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import owners
@@ -130,6 +131,12 @@ class LlamaCpp(OpenAICompatible):
             capabilities=frozenset({"vision"} if "image" in takes else ()),
             loaded=known.status is None or known.status.value in IN_MEMORY,
         )
+
+    def narrowed(self, chat: Chat) -> dict[str, Any]:
+        """Return the keys of the dialect, a grammar of the options, and the wish for an answer without thoughts."""
+        thoughtless = {"chat_template_kwargs": {"enable_thinking": False}}
+        can_think = "thinking" in chat.model.capabilities
+        return {**super().narrowed(chat), "grammar": grammar(chat.options), **(thoughtless if can_think else {})}
 
     async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
         """Return the tokens of the prompt as its answer would report them; `None` where the server does not count.

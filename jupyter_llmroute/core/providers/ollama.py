@@ -19,6 +19,7 @@ from jupyter_llmroute.core.errors import BrokenStream, LLMRouteError
 from jupyter_llmroute.core.ndjson import LineDecoder, LineTooLong
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat, Chunk
+from jupyter_llmroute.core.providers.choosing import LIKELIEST
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.ollama_lines import LineReader
 from jupyter_llmroute.core.providers.ollama_listing import (
@@ -38,6 +39,9 @@ DEFAULT_PORT = 11434
 
 MAX_SHOWN = 20
 """How many models are asked about one by one, in one look; of the others, the next look asks."""
+
+QUOTES = 2
+"""Tokens that an answer by a schema has besides its word."""
 
 
 class Ollama:
@@ -113,7 +117,8 @@ class Ollama:
             "temperature": sampling.temperature,
             "seed": sampling.seed,
             "num_ctx": chat.window or chat.model.context_window,
-            "num_predict": min(sampling.max_tokens or chat.room_tokens, chat.room_tokens),
+            "num_predict": min(sampling.max_tokens or chat.room_tokens, chat.room_tokens)
+            + (QUOTES if chat.options else 0),
         }
         return {
             "model": chat.model.id,
@@ -122,6 +127,7 @@ class Ollama:
             "truncate": False,
             "shift": False,
             "options": {key: value for key, value in options.items() if value is not None},
+            **(_narrowed(chat) if chat.options else {}),
         }
 
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
@@ -160,6 +166,13 @@ class Ollama:
         """Whether the count of a prompt holds what was cached of it: older builds leave that out."""
         is_newer = endpoint.base_url in self._newer or bool(model.capabilities)
         return is_newer or model.loaded is False  # nothing is cached of a model that is not in memory
+
+
+def _narrowed(chat: Chat) -> dict[str, Any]:
+    """Return the keys that narrow an answer to the options; older builds know `format` alone, and no thoughts."""
+    schema = {"type": "string", "enum": list(chat.options)}
+    thoughtless = {"think": False} if "thinking" in chat.model.capabilities else {}
+    return {"format": schema, "logprobs": True, "top_logprobs": LIKELIEST, **thoughtless}
 
 
 async def _describe(probe: Probe, item: Listed) -> Shown | None:

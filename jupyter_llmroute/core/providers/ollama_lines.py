@@ -5,11 +5,14 @@ Facts: server/routes.go and api/types.go of ollama/ollama.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ValidationError
 
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.providers import Chunk
+from jupyter_llmroute.core.providers.choosing import likely
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.thinking import ThinkSplitter
 from jupyter_llmroute.core.values import Answered
@@ -31,6 +34,8 @@ class _Line(Answered):
     prompt_eval_count: int | None = None
     eval_count: int | None = None
     error: str | None = None
+    logprobs: Any = None
+    """A list with an entry for each token, where they were asked for."""
     remote_host: str | None = None
     remote_model: str | None = None
 
@@ -91,6 +96,7 @@ class LineReader:
             finish_reason=_reason(line),
             answered_by=line.model,
             usage=self._usage(line) if line.done else None,
+            likely=likely(line.logprobs) if line.logprobs else None,
         )
 
     def close(self) -> Chunk | None:

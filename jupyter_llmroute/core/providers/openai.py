@@ -16,6 +16,7 @@ from jupyter_llmroute.core.errors import BadRequest, BrokenStream, RefusedOption
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.probe import Probe, key_headers
 from jupyter_llmroute.core.providers import Chat, Chunk
+from jupyter_llmroute.core.providers.choosing import LIKELIEST
 from jupyter_llmroute.core.providers.completion import CompletionReader
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.signs import cloud_sign, is_doubt, model_list, owner_sign
@@ -34,7 +35,12 @@ MAX_ERROR_BYTES = 64 << 10
 LINGER_S = 0.2
 """Seconds for the end of the body after that of the answer: both are in one packet, or nearly."""
 
-OPTIONAL = {"stream_options": re.compile(r"stream_options|include_usage")}
+OPTIONAL = {
+    "stream_options": re.compile(r"stream_options|include_usage"),
+    "logprobs": re.compile(r"logprobs"),
+    "top_logprobs": re.compile(r"logprobs"),
+    "grammar": re.compile(r"grammar"),
+}
 """Keys of the body that a server may do without, and the words by which a strict or older one names each."""
 
 
@@ -100,7 +106,12 @@ class OpenAICompatible:
             "stream": True,
             "stream_options": {"include_usage": True},
             **sampling,
+            **(self.narrowed(chat) if chat.options else {}),
         }
+
+    def narrowed(self, chat: Chat) -> dict[str, Any]:
+        """Return the keys that narrow an answer to the options, or tell how likely each is; a dialect may have more."""
+        return {"logprobs": True, "top_logprobs": LIKELIEST}
 
     def window_for(self, model: ServedModel, needed_tokens: int) -> int | None:
         """Return the window in tokens to ask for, so that it holds so many; `None` where the server's is fixed."""

@@ -12,6 +12,7 @@ import httpx
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat, Counted
+from jupyter_llmroute.core.providers.choosing import grammar
 from jupyter_llmroute.core.providers.counting import answer_limit, ask, whole
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
@@ -53,6 +54,10 @@ class TextGeneration(OpenAICompatible):
             "max_tokens": answer_limit(chat),
             **({"truncation_length": window} if window else {}),
         }
+
+    def narrowed(self, chat: Chat) -> dict[str, Any]:
+        """Return the keys of the dialect, and a grammar of the options."""
+        return {**super().narrowed(chat), "grammar_string": grammar(chat.options)}
 
     async def count(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> Counted | None:
         """Return the tokens of the prompt, template included, as the server renders and counts it.
