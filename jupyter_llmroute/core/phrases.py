@@ -12,7 +12,7 @@ from itertools import pairwise
 HEAD, TAIL = 100, 60
 """Words that are read at each end of a longer text."""
 
-_START, _END = 2400, 1200
+_START, _END = 1000, 600
 """Characters that are read at each end."""
 
 _TOKEN = re.compile(r"\w+|[?]")

@@ -18,7 +18,7 @@ from .sparse_logistic import Matrix, fit
 FOLDS = 8
 STRENGTH = 0.1
 """The smaller, the nearer to zero the linear weights are held."""
-HIDDEN, ROUNDS = 32, 8
+HIDDEN, ROUNDS = 16, 8
 """Units of the net, and how often it sees each text."""
 VOICE = 1.0
 """Scale of the words: the greater, the more they may say."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from .sparse_logistic import Array, Matrix, softmax
 
-DROPPED, HIDDEN_DROPPED = 0.6, 0.3
+DROPPED, HIDDEN_DROPPED = 0.6, 0.1
 """Share of a text's features, and of the hidden units, that are left out at each step."""
 BATCH = 128
 RATE = 0.003
