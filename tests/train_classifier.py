@@ -13,7 +13,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ EACH = 8
 UNLABELLED = ("written_words", "written_symbols")
 ALONE = ("oasst", "stackoverflow", "clinicalml/realhumaneval", "InfiAgent/InfiAgent", "lm-sys/FastChat")
 """Sources whose requests stand alone: none of them needs a project."""
-TEMPERATURE = 1.26
+TEMPERATURE = 2.0
 """Where it is not measured."""
 MUTE = 2
 """A feature whose numbers are all this small says nothing."""
@@ -95,15 +95,17 @@ def report_needs(needs: Needs) -> None:
             print(f"  {value:+.2f} {record['needs_symbols']!s:5} {record['text'][:100]!r}")
 
 
-def write(folder: Path, data: Data, temperature: float, needs: Needs) -> None:
-    """Learn from everything and put the weights into two files, as `core/weights.py` reads them."""
-    learnt = data.learn(np.arange(len(data.labels)))
-    names = sorted({*data.matrix.names, *needs.matrix.names})
-    places = {name: row for row, name in enumerate(names)}
-    table = np.zeros((len(names), OUTRIGHT + HIDDEN))
-    rows = [places[name] for name in data.matrix.names]
-    table[rows, :TASKS], table[rows, OUTRIGHT:] = learnt.weights, learnt.net.into
-    table[[places[name] for name in needs.matrix.names], TASKS] = needs.weights
+class Packed(NamedTuple):
+    """A table of weights, in bytes."""
+
+    count: int
+    steps: list[float]
+    """What one unit weighs, by lane."""
+    packed: bytes
+
+
+def pack(names: Sequence[str], table: np.ndarray) -> Packed:
+    """Put a row for each name into bytes: checksums first, then rows; names that say nothing are left out."""
     # the few greatest are cut, so that the many small ones are told apart
     steps = np.quantile(np.abs(table), 0.9998, axis=0) / 127
     numbers = np.clip(np.rint(table / steps), -127, 127).astype(int)
@@ -112,20 +114,35 @@ def write(folder: Path, data: Data, temperature: float, needs: Needs) -> None:
         if np.abs(row).max() > MUTE:
             kept.setdefault(zlib.crc32(name.encode("utf-8", "surrogatepass")), row)
     checksums = np.array(sorted(kept), dtype="<u4")
-    packed = (np.array([kept[int(checksum)] for checksum in checksums]) + 128).astype(np.uint8)
+    rows = (np.array([kept[int(checksum)] for checksum in checksums]) + 128).astype(np.uint8)
+    return Packed(len(kept), [float(f"{step:.6g}") for step in steps], checksums.tobytes() + rows.tobytes())
+
+
+def write(folder: Path, data: Data, temperature: float, needs: Needs) -> None:
+    """Learn from everything and put the weights into two files, as `core/weights.py` reads them."""
+    learnt = data.learn(np.arange(len(data.labels)))
+    names = sorted({*data.matrix.names, *needs.matrix.names})
+    places = {name: row for row, name in enumerate(names)}
+    table = np.zeros((len(names), OUTRIGHT + HIDDEN))
+    rows = [places[name] for name in data.matrix.names]
+    table[rows, :TASKS], table[rows, OUTRIGHT:] = data.evidence(), learnt.net.into
+    table[[places[name] for name in needs.matrix.names], TASKS] = needs.weights
+    features, phrases = pack(names, table), pack(data.phrases.matrix.names, data.phrases.rarity[:, None] * learnt.said)
     about: dict[str, Any] = {
-        "features": len(kept),
+        "features": features.count,
         "temperature": round(temperature, 3),
         "voice": VOICE,
-        "steps": [float(f"{step:.6g}") for step in steps],
-        "bias": _rounded([*learnt.bias, needs.bias, *learnt.net.bias]),
+        "steps": features.steps,
+        "bias": _rounded([*[0.0] * TASKS, needs.bias, *learnt.net.bias]),
         "out": [_rounded(row) for row in learnt.net.out],
         "out_bias": _rounded(learnt.net.out_bias),
+        "phrase_steps": phrases.steps,
+        "phrase_bias": _rounded(learnt.said_bias),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "classifier.bin").write_bytes(checksums.tobytes() + packed.tobytes())
+    (folder / "classifier.bin").write_bytes(features.packed + phrases.packed)
     (folder / "classifier.json").write_text(json.dumps(about) + "\n", "utf-8")
-    print(f"{len(kept)} features, {(folder / 'classifier.bin').stat().st_size:,} bytes")
+    print(f"{features.count} features, {phrases.count} phrases, {(folder / 'classifier.bin').stat().st_size:,} bytes")
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
