@@ -33,7 +33,7 @@ CORE_LAYERS = (
     ("endpoint", "context", "cues", "words", "asking"),
     ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance"),
     ("naming", "history", "catalog_tables"),
-    ("policy", "prompt", "reading", "features", "weights", "evidence", "surroundings", "classifier", "catalog"),
+    ("policy", "prompt", "reading", "features", "phrases", "weights", "evidence", "surroundings", "classifier", "catalog"),
     ("likeness", "route"),
     ("transport", "compaction", "snapshot"),
     ("selector", "fallback"),

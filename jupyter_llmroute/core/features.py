@@ -7,7 +7,6 @@ there are many, share one voice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from itertools import pairwise
 from typing import NamedTuple
 
 from jupyter_llmroute.core.asking import Head, Object, heads, object_of
@@ -207,15 +206,11 @@ def _openings(names: set[str], asked: list[Asked], role: str) -> None:
 
 
 def _spoken(names: set[str], found: list[Asked], role: str, at_head: int, at_tail: int) -> None:
-    """Name words, and in what is asked their pairs; in scripts without spaces runs of letters."""
-    plain = [word.plain for asked in found for word in asked.sentence.words if not word.is_script]
-    if len(plain) > at_head + at_tail:
-        plain = plain[:at_head] + (plain[-at_tail:] if at_tail else [])
-    if role:
-        names.update([f"{role}w {word}" for word in plain])
-        names.update([f"b {one} {other}" for one, other in pairwise(plain)])
-    else:
-        names.update([f"w {word}" for word in plain])
+    """Name how words begin, of all sentences alone; in scripts without spaces runs of letters."""
+    if not role:
+        plain = [word.plain for asked in found for word in asked.sentence.words if not word.is_script]
+        if len(plain) > at_head + at_tail:
+            plain = plain[:at_head] + plain[-at_tail:]
         names.update([f"p {word[:5]}" for word in plain if len(word) > 5])
     letters = "|".join([run for asked in found for run in asked.sentence.runs])
     if not letters:
