@@ -4,8 +4,8 @@
 
 Run from the repository's root. Reads the labelled requests of `tests/data/requests`, and with `--data` those of another
 folder too: records that may be learnt from but not redistributed. Prints the figures of leave-sources-out
-cross-validation; `--write` puts `classifier.bin` and `classifier.json` into a folder. The same data gives the same
-bytes.
+cross-validation; `--write` puts `classifier.bin` and `classifier.json` into a folder, and the figures into the model
+card `classifier.md` that lies there. The same data gives the same bytes.
 """
 
 import argparse
@@ -45,11 +45,14 @@ def main() -> None:
     options = parser.parse_args()
     records = load([FOLDER, *options.data])
     data = gathered(records)
-    temperature = TEMPERATURE if options.no_measure else measure(data)
+    measured = None if options.no_measure else measure(data)
     needs = learn_needs(symbol_texts(records))
     report_needs(needs)
     if options.write:
-        write(options.write, data, temperature, needs)
+        write(options.write, data, measured[0] if measured else TEMPERATURE, needs)
+        card = options.write / "classifier.md"
+        if measured and card.exists():
+            measured[1].put_into(card)
 
 
 def gathered(records: Sequence[Record], each: int = EACH) -> Data:
@@ -64,13 +67,14 @@ def gathered(records: Sequence[Record], each: int = EACH) -> Data:
     return Data(records, written, by_category)
 
 
-def measure(data: Data) -> float:
-    """Print how good the answers are where their sources were not learnt from; return the temperature."""
+def measure(data: Data) -> tuple[float, Figures]:
+    """Print how good the answers are where their sources were not learnt from; return the temperature and them."""
     sums = data.held_out_sums()
     temperature = best_temperature(sums, data.labels[: len(data.records)])
-    Figures(data.records, data.folds.tolist(), softmax(sums / temperature)).report()
+    found = Figures(data.records, data.folds[: len(data.records)].tolist(), softmax(sums / temperature))
+    found.report()
     print(f"temperature {temperature:.2f}")
-    return temperature
+    return temperature, found
 
 
 def symbol_texts(records: Sequence[Record]) -> list[tuple[str, bool, float]]:
