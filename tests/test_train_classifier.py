@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jupyter_llmroute.core.features import features
+from jupyter_llmroute.core.phrases import phrases
 from jupyter_llmroute.core.reading import read
 from jupyter_llmroute.core.weights import unpack
 
@@ -45,10 +46,11 @@ def test_what_is_written_says_what_was_learnt(data: Data, tmp_path: Path):
     about = json.loads((tmp_path / "classifier.json").read_text("utf-8"))
     written = unpack((tmp_path / "classifier.bin").read_bytes(), about)
     learnt: Learnt = data.learn(np.arange(len(data.labels)))
-    sums = learnt.sums(data.matrix.like([describe(record["text"]) for record in data.records]))
-    for record, expected in zip(data.records, sums, strict=True):
-        found = features(read(record["text"]), record["text"])
-        assert written.answer(found.structure, found.words).tasks == pytest.approx(expected, abs=0.35)
+    texts = [record["text"] for record in data.records]
+    sums = learnt.sums(data.matrix.like([describe(text) for text in texts]), data.phrases.like(texts))
+    for text, expected in zip(texts, sums, strict=True):
+        found = features(read(text), text)
+        assert written.answer(found.structure, found.words, phrases(text)).tasks == pytest.approx(expected, abs=0.35)
 
 
 def test_a_source_lies_in_one_fold(records):

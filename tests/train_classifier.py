@@ -4,8 +4,8 @@
 
 Run from the repository's root. Reads the labelled requests of `tests/data/requests`, and with `--data` those of another
 folder too: records that may be learnt from but not redistributed. Prints the figures of leave-sources-out
-cross-validation; `--write` puts `classifier.bin` and `classifier.json` into a folder. The same data gives the same
-bytes.
+cross-validation; `--write` puts `classifier.bin` and `classifier.json` into a folder, and the figures into the model
+card `classifier.md` that lies there. The same data gives the same bytes.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ EACH = 8
 UNLABELLED = ("written_words", "written_symbols")
 ALONE = ("oasst", "stackoverflow", "clinicalml/realhumaneval", "InfiAgent/InfiAgent", "lm-sys/FastChat")
 """Sources whose requests stand alone: none of them needs a project."""
-TEMPERATURE = 1.26
+TEMPERATURE = 2.0
 """Where it is not measured."""
 MUTE = 2
 """A feature whose numbers are all this small says nothing."""
@@ -45,11 +45,14 @@ def main() -> None:
     options = parser.parse_args()
     records = load([FOLDER, *options.data])
     data = gathered(records)
-    temperature = TEMPERATURE if options.no_measure else measure(data)
+    measured = None if options.no_measure else measure(data)
     needs = learn_needs(symbol_texts(records))
     report_needs(needs)
     if options.write:
-        write(options.write, data, temperature, needs)
+        write(options.write, data, measured[0] if measured else TEMPERATURE, needs)
+        card = options.write / "classifier.md"
+        if measured and card.exists():
+            measured[1].put_into(card)
 
 
 def gathered(records: Sequence[Record], each: int = EACH) -> Data:
@@ -64,13 +67,14 @@ def gathered(records: Sequence[Record], each: int = EACH) -> Data:
     return Data(records, written, by_category)
 
 
-def measure(data: Data) -> float:
-    """Print how good the answers are where their sources were not learnt from; return the temperature."""
+def measure(data: Data) -> tuple[float, Figures]:
+    """Print how good the answers are where their sources were not learnt from; return the temperature and them."""
     sums = data.held_out_sums()
     temperature = best_temperature(sums, data.labels[: len(data.records)])
-    Figures(data.records, data.folds.tolist(), softmax(sums / temperature)).report()
+    found = Figures(data.records, data.folds[: len(data.records)].tolist(), softmax(sums / temperature))
+    found.report()
     print(f"temperature {temperature:.2f}")
-    return temperature
+    return temperature, found
 
 
 def symbol_texts(records: Sequence[Record]) -> list[tuple[str, bool, float]]:
@@ -95,15 +99,17 @@ def report_needs(needs: Needs) -> None:
             print(f"  {value:+.2f} {record['needs_symbols']!s:5} {record['text'][:100]!r}")
 
 
-def write(folder: Path, data: Data, temperature: float, needs: Needs) -> None:
-    """Learn from everything and put the weights into two files, as `core/weights.py` reads them."""
-    learnt = data.learn(np.arange(len(data.labels)))
-    names = sorted({*data.matrix.names, *needs.matrix.names})
-    places = {name: row for row, name in enumerate(names)}
-    table = np.zeros((len(names), OUTRIGHT + HIDDEN))
-    rows = [places[name] for name in data.matrix.names]
-    table[rows, :TASKS], table[rows, OUTRIGHT:] = learnt.weights, learnt.net.into
-    table[[places[name] for name in needs.matrix.names], TASKS] = needs.weights
+class Packed(NamedTuple):
+    """A table of weights, in bytes."""
+
+    count: int
+    steps: list[float]
+    """What one unit weighs, by lane."""
+    packed: bytes
+
+
+def pack(names: Sequence[str], table: np.ndarray) -> Packed:
+    """Put a row for each name into bytes: checksums first, then rows; names that say nothing are left out."""
     # the few greatest are cut, so that the many small ones are told apart
     steps = np.quantile(np.abs(table), 0.9998, axis=0) / 127
     numbers = np.clip(np.rint(table / steps), -127, 127).astype(int)
@@ -112,20 +118,35 @@ def write(folder: Path, data: Data, temperature: float, needs: Needs) -> None:
         if np.abs(row).max() > MUTE:
             kept.setdefault(zlib.crc32(name.encode("utf-8", "surrogatepass")), row)
     checksums = np.array(sorted(kept), dtype="<u4")
-    packed = (np.array([kept[int(checksum)] for checksum in checksums]) + 128).astype(np.uint8)
+    rows = (np.array([kept[int(checksum)] for checksum in checksums]) + 128).astype(np.uint8)
+    return Packed(len(kept), [float(f"{step:.6g}") for step in steps], checksums.tobytes() + rows.tobytes())
+
+
+def write(folder: Path, data: Data, temperature: float, needs: Needs) -> None:
+    """Learn from everything and put the weights into two files, as `core/weights.py` reads them."""
+    learnt = data.learn(np.arange(len(data.labels)))
+    names = sorted({*data.matrix.names, *needs.matrix.names})
+    places = {name: row for row, name in enumerate(names)}
+    table = np.zeros((len(names), OUTRIGHT + HIDDEN))
+    rows = [places[name] for name in data.matrix.names]
+    table[rows, :TASKS], table[rows, OUTRIGHT:] = data.evidence(), learnt.net.into
+    table[[places[name] for name in needs.matrix.names], TASKS] = needs.weights
+    features, phrases = pack(names, table), pack(data.phrases.matrix.names, data.phrases.rarity[:, None] * learnt.said)
     about: dict[str, Any] = {
-        "features": len(kept),
+        "features": features.count,
         "temperature": round(temperature, 3),
         "voice": VOICE,
-        "steps": [float(f"{step:.6g}") for step in steps],
-        "bias": _rounded([*learnt.bias, needs.bias, *learnt.net.bias]),
+        "steps": features.steps,
+        "bias": _rounded([*[0.0] * TASKS, needs.bias, *learnt.net.bias]),
         "out": [_rounded(row) for row in learnt.net.out],
         "out_bias": _rounded(learnt.net.out_bias),
+        "phrase_steps": phrases.steps,
+        "phrase_bias": _rounded(learnt.said_bias),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "classifier.bin").write_bytes(checksums.tobytes() + packed.tobytes())
+    (folder / "classifier.bin").write_bytes(features.packed + phrases.packed)
     (folder / "classifier.json").write_text(json.dumps(about) + "\n", "utf-8")
-    print(f"{len(kept)} features, {(folder / 'classifier.bin').stat().st_size:,} bytes")
+    print(f"{features.count} features, {phrases.count} phrases, {(folder / 'classifier.bin').stat().st_size:,} bytes")
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

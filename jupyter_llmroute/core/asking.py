@@ -41,15 +41,30 @@ def heads(sentence: Sentence) -> list[Head]:
     return found
 
 
+_ASIDES = frozenset(("role", "hold"))
+"""Phrases that say how to answer, and ask nothing themselves: "act as an editor", "don't edit anything yet"."""
+
+_TELLING = frozenset(("want", "getting", "symptom", "puzzled"))
+"""Phrases that tell, so that a verb after them may still order."""
+
+_PURPOSELESS = frozenset(("want", "light", *_ASIDES))
+"""What asks for nothing that a purpose could be told of."""
+
+
 def _heads(sentence: Words) -> Iterator[Head]:
+    known = cues()
     index, first, asked, found = 0, True, False, False
     while index < len(sentence):
         word, length, strong, is_question = sentence[index], 1, True, False
         name = ""
         if word.phrase:
             name, length = _phrase(sentence, index, first)
-        if name:
-            is_question, asked, first = True, asked or name not in ("want", "getting"), name == "want"
+        if name in _ASIDES:
+            strong = first = False
+        elif name in known.acts:
+            first = False
+        elif name:
+            is_question, asked, first = True, asked or name not in _TELLING, name == "want"
         elif word.asks:
             name, is_question, asked, first = word.asks[0], True, True, False
         elif word.acts and _orders(sentence, index, first, asked):
@@ -60,7 +75,7 @@ def _heads(sentence: Words) -> Iterator[Head]:
         if name:
             words = " ".join([w.text for w in sentence[index : index + length]])
             yield Head(index, index + length, name, words, is_question, strong)
-            found = found or name not in ("want", "light")
+            found = found or name not in _PURPOSELESS
         index += length
 
 

@@ -1,7 +1,8 @@
 """What kind of work a question asks for, read from its words and its shape.
 
 The prose is parted from what was pasted (`reading`); its sentences are read by a lexicon (`words`, `asking`); what is
-seen gets names (`features`), and a linear model has learnt what each name speaks for (`weights`, `data/classifier.md`).
+seen gets names (`features`). What these names speak for, and the plain words (`phrases`), is learnt (`weights`,
+`data/classifier.md`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic import Field
 from jupyter_llmroute.core.evidence import OWN_CORRECTIONS, evidence
 from jupyter_llmroute.core.features import features
 from jupyter_llmroute.core.lean import Lean
+from jupyter_llmroute.core.phrases import phrases
 from jupyter_llmroute.core.reading import read
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.surroundings import continued, with_cell
@@ -30,7 +32,7 @@ TASKS = (Task.CODING, Task.REASONING, Task.ANALYSIS, Task.DOCUMENTATION)
 INHERITED = 0.75
 """Share of the question before in the scores of one that goes on from it."""
 
-SURE = 0.75
+SURE = 0.85
 """Confidence above which a question decides for itself, though it goes on from another."""
 
 NAMED_BY_USER = ("named by the user",)
@@ -120,7 +122,7 @@ def classify_text(text: str, lean: Lean = NO_LEAN) -> Classification:
     """
     found = features(read(text), text)
     learnt = weights()
-    answer = learnt.answer(found.structure, found.words)
+    answer = learnt.answer(found.structure, found.words, phrases(text))
     sums = [
         value / learnt.temperature + lean.towards.get(task, 0.0)
         for task, value in zip(TASKS, answer.tasks, strict=True)

@@ -32,6 +32,8 @@ class Cues(NamedTuple):
     beginnings: Mapping[str, Meaning]
     phrases: Mapping[str, str]
     """What a run of words asks."""
+    acts: frozenset[str]
+    """The names of what verbs do: a phrase may do the same."""
     phrase_starts: Mapping[str, int]
     """Words of the longest phrase that begins with a word."""
     script: Mapping[str, Cue]
@@ -43,6 +45,8 @@ class Cues(NamedTuple):
     modals: frozenset[str]
     after_question: frozenset[str]
     verb_last: frozenset[str]
+    contracted: frozenset[str]
+    """Words that end in "'s" without owning anything."""
     continuing: frozenset[str]
     """Words that a question begins with where it goes on from the one before."""
     continuing_script: tuple[str, ...]
@@ -63,6 +67,7 @@ def cues() -> Cues:
         whole=whole,
         beginnings=beginnings,
         phrases=phrases,
+        acts=frozenset(tables["acts"]),
         phrase_starts=_longest(phrases),
         script=script,
         script_pattern=re.compile("|".join(map(re.escape, sorted(script, key=len, reverse=True)))),

@@ -7,7 +7,6 @@ there are many, share one voice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from itertools import pairwise
 from typing import NamedTuple
 
 from jupyter_llmroute.core.asking import Head, Object, heads, object_of
@@ -75,6 +74,8 @@ def features(reading: Reading, text: str) -> Features:
         scene.around(structure, asked, "first")
     for asked in last:
         scene.around(structure, asked, "last")
+    if last and first[0].heads and last[0].heads:
+        structure.add(f"{first[0].heads[0].name}, then {last[0].heads[0].name}")
     if not asking:
         structure.add("no question, no order")
     words: set[str] = set()
@@ -87,6 +88,9 @@ def features(reading: Reading, text: str) -> Features:
 
 
 # -- the scene: what goes along with what is asked ---------------------------------------------------------------------
+
+_LONG = 400
+"""Characters, above which the first sentence may be a headline."""
 
 _PASTED = ("traceback", "log", "diff", "code")
 
@@ -126,10 +130,15 @@ class _Scene:
         yield f"length {min(10, len(text).bit_length())}"
         yield f"words {min(7, len(self._words).bit_length())}"
         yield f"sentences {min(5, len(self._found))}"
+        if self._found and len(text) > _LONG:
+            opening = [head.name for head in self._found[0].heads] or ["nothing asked"]
+            yield from (f"opens with {name}" for name in opening[:2])
         yield "ends with ?" if text.rstrip()[-1:] in ("?", "？") else "ends without ?"
         yield from (f"{kind} in lines {min(4, lines.bit_length())}" for kind, lines in self._reading.pasted.items())
-        if len(self._reading.prose) > 3 and self._reading.prose[0].lstrip().startswith("#"):
+        if self._found and len(self._reading.prose) > 3 and self._reading.prose[0].lstrip().startswith("#"):
             yield "titled"
+            for word in self._found[0].sentence.words:
+                yield from (f"title {name}" for name in (*word.acts, *word.meant))
 
     def asked(self, asked: Asked, role: str) -> Iterator[Finding]:
         """Tell what a sentence asks."""
@@ -179,7 +188,7 @@ def _sequence(asked: Asked) -> list[Names]:
         elif head.is_question:
             names, index = (head.name,), head.stop
         else:
-            names = (head.name, *word.meant)
+            names, index = (head.name, *word.meant), head.stop
         if names:
             sequence.append(names)
     return sequence
@@ -197,15 +206,11 @@ def _openings(names: set[str], asked: list[Asked], role: str) -> None:
 
 
 def _spoken(names: set[str], found: list[Asked], role: str, at_head: int, at_tail: int) -> None:
-    """Name words, and in what is asked their pairs; in scripts without spaces runs of letters."""
-    plain = [word.plain for asked in found for word in asked.sentence.words if not word.is_script]
-    if len(plain) > at_head + at_tail:
-        plain = plain[:at_head] + (plain[-at_tail:] if at_tail else [])
-    if role:
-        names.update([f"{role}w {word}" for word in plain])
-        names.update([f"b {one} {other}" for one, other in pairwise(plain)])
-    else:
-        names.update([f"w {word}" for word in plain])
+    """Name how words begin, of all sentences alone; in scripts without spaces runs of letters."""
+    if not role:
+        plain = [word.plain for asked in found for word in asked.sentence.words if not word.is_script]
+        if len(plain) > at_head + at_tail:
+            plain = plain[:at_head] + plain[-at_tail:]
         names.update([f"p {word[:5]}" for word in plain if len(word) > 5])
     letters = "|".join([run for asked in found for run in asked.sentence.runs])
     if not letters:

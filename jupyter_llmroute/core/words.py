@@ -94,6 +94,9 @@ def _words(token: str) -> tuple[Word, ...]:
         return tuple(_word(cue, cue, *known.script[cue], "") for cue in known.script_pattern.findall(token))
     plain = token.lower().translate(_ACCENTS)
     acts, things, marks = _meaning(plain)
+    if plain.endswith("'s") and plain not in known.contracted:
+        acts, things, marks = _meaning(plain[:-2])
+        marks = (*marks, "owner")
     points = _points(token, plain)
     is_word = not points and token.replace("-", "").replace("'", "").isalpha()
     return (_word(token, plain, acts if is_word else (), things, marks, (), points),)
@@ -135,14 +138,25 @@ def _points(token: str, plain: str) -> str:
 _LONGEST = 16
 _DOCS = (".md", ".mdx", ".mdc", ".rst")
 _TOLD = ("s", "ed", "ing")
+_ELIDED = re.compile(r"^(?:l|d|qu|un|all|dell|nell|sull)'(?=\w)")
 
 
 def _meaning(word: str) -> Meaning:
     """Look up what a word may be: as an act, a thing and a mark, each by the longest entry that fits."""
     if word[0] in "@#`/" or "/" in word:
         word = word.strip("@#`/").rpartition("/")[2].rpartition(":")[2]
-    if word.endswith(_DOCS):
+    known = cues()
+    if word.endswith(_DOCS) and word not in known.whole:
         word = ".md"
+    word = _ELIDED.sub("", word)
+    found = _entries(word)
+    if found == NOTHING and "-" in word and not word.endswith("-"):
+        # "SQL-Abfrage", "cold-start problem": of a compound the last part says what it is
+        return ((), *_entries(word.rpartition("-")[2])[1:])
+    return found
+
+
+def _entries(word: str) -> Meaning:
     known = cues()
     acts, things, marks = known.whole.get(word, NOTHING)
     thing_length = len(word) if things else 0

@@ -1,68 +1,82 @@
-"""How good held-out answers are, in lines of text."""
+"""How good held-out answers are: lines of text, and the table of the model card."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from .records import LABELS, Record, source
+from jupyter_llmroute.core.classifier import TASKS, Classification
+from jupyter_llmroute.evaluation import Judged, Labelled, figures
+
+from .records import Record, source
 
 BOUNDS = (40, 150, 800)
-LENGTHS = ("under 40", "40 to 149", "150 to 799", "800 and more")
+LENGTHS = ("under 40 characters", "40 to 149", "150 to 799", "800 and more")
+LEAST = 20
+"""Records that a group of the card has at least."""
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+Group = tuple[str, str, list[Judged]]
+"""A kind of group, the group's name, what was judged in it."""
 
 
 class Figures:
     """Probabilities of held-out records beside what is right."""
 
     def __init__(self, records: Sequence[Record], folds: Sequence[int], scores: np.ndarray) -> None:
-        self.records, self.scores = records, scores
-        self.labels = np.array([LABELS.index(record["label"]) for record in records])
-        self.seconds = np.array([LABELS.index(r["alt"]) if r.get("alt") else -1 for r in records])
-        self._keys: dict[str, Callable[[int], str]] = {
-            "fold": lambda i: str(folds[i]),
-            "language": lambda i: str(records[i]["lang"]),
-            "length": lambda i: LENGTHS[int(np.searchsorted(BOUNDS, len(records[i]["text"]), "right"))],
-            "source": lambda i: source(records[i]),
-        }
+        self.judged = [Judged(Labelled(**record), _answer(row)) for record, row in zip(records, scores, strict=True)]
+        self._names = [
+            {
+                "fold": f"fold {fold}",
+                "language": str(record["lang"]),
+                "length": LENGTHS[int(np.searchsorted(BOUNDS, len(record["text"]), "right"))],
+                "source": source(record),
+            }
+            for record, fold in zip(records, folds, strict=True)
+        ]
 
     def report(self) -> None:
         """Print the figures by fold, language, length and source, what was taken for what, and all."""
-        for title, key in self._keys.items():
+        for kind, name, members in self._groups():
+            print(f"{kind:9} {name:40} {figures(members)}")
+        print("\nrows: truth; columns: " + " ".join(TASKS))
+        for task in TASKS:
+            answers = [each.found.task for each in self.judged if each.record.label is task]
+            print(f"  {task:14}", *(f"{answers.count(other):5}" for other in TASKS))
+        print(f"\nall {figures(self.judged)}")
+
+    def _groups(self) -> Iterator[Group]:
+        for kind in ("fold", "language", "length", "source"):
             groups = defaultdict(list)
-            for index in range(len(self.records)):
-                groups[key(index)].append(index)
-            print(f"\nby {title}")
-            by_size = sorted(groups.items(), key=lambda pair: pair[0] if title == "fold" else -len(pair[1]))
-            for name, members in by_size:
-                print(f"  {name:40} {self.line(members)}")
-        print("\nrows: truth; columns: " + " ".join(LABELS))
-        taken = self.scores.argmax(axis=1)
-        for label, name in enumerate(LABELS):
-            counts = np.bincount(taken[self.labels == label], minlength=len(LABELS))
-            print(f"  {name:14}", *(f"{count:5}" for count in counts))
-        print(f"\nall {self.line(range(len(self.records)))}")
+            for each, names in zip(self.judged, self._names, strict=True):
+                groups[names[kind]].append(each)
+            by_size = sorted(groups.items(), key=lambda pair: (kind != "fold" and -len(pair[1]), pair[0]))
+            yield from ((kind, name, members) for name, members in by_size)
 
-    def line(self, members: Iterable[int]) -> str:
-        """Return accuracy, strict and lenient, macro-F1 and calibration error of some records."""
-        rows = np.array(list(members))
-        taken, labels = self.scores[rows].argmax(axis=1), self.labels[rows]
-        right = taken == labels
-        lenient = right | (taken == self.seconds[rows])
-        harmonic = [
-            2 * (right & (labels == label)).sum() / max(1, (labels == label).sum() + (taken == label).sum())
-            for label in range(len(LABELS))
-        ]
-        return (
-            f"n={len(rows):5} strict {right.mean():.3f} lenient {lenient.mean():.3f} macro-F1 {np.mean(harmonic):.3f} "
-            f"calibration error {calibration_error(self.scores[rows].max(axis=1), right):.3f}"
-        )
+    def put_into(self, card: Path) -> None:
+        """Write the table of the figures between the marks of a model card."""
+        text = card.read_text("utf-8")
+        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+        card.write_text(f"{before}{BEGIN}\n{self._table()}\n{END}{after}", "utf-8")
+
+    def _table(self) -> str:
+        lines = ["| | n | strict | lenient | macro-F1 | calibration error |", "| --- | --- | --- | --- | --- | --- |"]
+        lines.append(_row("**all**", self.judged))
+        lines += [_row(name, members) for _, name, members in self._groups() if len(members) >= LEAST]
+        return "\n".join(lines)
 
 
-def calibration_error(confidences: np.ndarray, right: np.ndarray) -> float:
-    """Return by how much confidence and accuracy differ, on average over ten bins of confidence."""
-    bins = np.minimum((confidences * 10).astype(int), 9)
-    present = [bins == each for each in np.unique(bins)]
-    return float(sum(abs(confidences[each].mean() - right[each].mean()) * each.mean() for each in present))
+def _row(name: str, members: Sequence[Judged]) -> str:
+    count, *shares = figures(members)
+    return " | ".join((f"| {name}", str(count), *(f"{share:.3f}" for share in shares))) + " |"
+
+
+def _answer(row: Iterable[float]) -> Classification:
+    scores = dict(zip(TASKS, map(float, row), strict=True))
+    task = max(TASKS, key=scores.__getitem__)
+    confidence = min(1.0, scores[task])
+    return Classification(task=task, confidence=confidence, scores=scores, evidence=("held out",), needs_symbols=False)
 
 
 def best_temperature(sums: np.ndarray, labels: np.ndarray) -> float:

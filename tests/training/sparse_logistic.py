@@ -7,7 +7,7 @@ import numpy as np
 
 Array = np.ndarray
 
-LEAST = 2
+LEAST = 3
 """Texts that a feature must be seen in."""
 
 
