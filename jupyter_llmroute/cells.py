@@ -22,7 +22,12 @@ MOST_OUTPUT_CHARS = 100_000
 """A longer output is cut here already; what goes along is shorter still."""
 
 MOST_FRAMES = 8
-"""Of a traceback the innermost are kept."""
+"""Of a traceback those in the user's cells are kept, and the innermost of others."""
+
+INNERMOST = 3
+
+READ_FRAMES = 200
+"""Of an endless recursion these are looked at."""
 
 MOST_NOTEBOOK_BYTES = 8 << 20
 """A larger notebook file is not read for the order of its cells."""
@@ -134,6 +139,9 @@ def _texts(bundle: Any) -> Iterator[str]:
 _PRINTED_TRACEBACK = re.compile(r"^-{40,}$", re.MULTILINE)
 """How a traceback begins that a shell of a terminal prints; a kernel prints none."""
 
+_CELL = re.compile(r"ipykernel_\d+[\\/]|^<ipython-input-")
+"""The file of a frame that lies in a cell."""
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 
@@ -145,8 +153,12 @@ def _traceback(error: BaseException) -> str:
     """Return a traceback as text, without IPython's own frames."""
     from traceback import TracebackException
 
-    told = TracebackException(type(error), error, error.__traceback__, limit=-MOST_FRAMES, compact=True)
-    told.stack[:] = [frame for frame in told.stack if f"{os.sep}IPython{os.sep}" not in frame.filename]
+    told = TracebackException(type(error), error, error.__traceback__, limit=-READ_FRAMES, compact=True)
+    frames = [frame for frame in told.stack if f"{os.sep}IPython{os.sep}" not in frame.filename]
+    kept = [f for at, f in enumerate(frames) if at >= len(frames) - INNERMOST or _CELL.search(f.filename)]
+    if len(kept) > MOST_FRAMES:
+        kept = kept[: MOST_FRAMES // 2] + kept[-MOST_FRAMES // 2 :]
+    told.stack[:] = kept
     return _plain("".join(told.format(chain=False)).rstrip())
 
 

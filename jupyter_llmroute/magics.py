@@ -356,7 +356,7 @@ def load(shell: Any) -> None:
     shell.register_magics(RouteMagics)
     manager = shell.magics_manager
     names = manager.registry[RouteMagics.__name__].take_names(manager)
-    shell.input_transformer_manager.token_transformers.append(QuestionLines(names))
+    shell.input_transformer_manager.token_transformers.append(QuestionLines((*names, "llm_context")))
     if without_body not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(without_body)
 

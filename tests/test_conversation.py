@@ -221,3 +221,31 @@ def test_what_a_cell_prints_goes_along(terminal: Terminal, server: Scripted):
     terminal.run("print('rows:', 1204)")
     terminal.run("%%route\nwhat did the last cell print?")
     assert "rows: 1204" in sent(server)
+
+
+def test_a_question_mark_at_the_end_is_no_call_for_help(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    terminal.run("rate = 3")
+    assert "defines `rate`" in terminal.run("%llm_context what is rate?")[1]
+
+
+def test_a_traceback_keeps_the_frames_of_the_users_cells(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    terminal.run("import json, traceback\ndef read(text):\n    return json.loads(text)")
+    terminal.run("def all_of(texts):\n    return [read(text) for text in texts]")
+    terminal.run("all_of(['1', '{'])")
+    terminal.run("%%route --fix")
+    question = sent(server)
+    for line in ("all_of(['1', '{'])", "return [read(text) for text in texts]", "return json.loads(text)"):
+        assert question.count(line) >= 1
+    assert "JSONDecodeError" in question
+    assert "IPython" not in question
+
+
+def test_an_endless_recursion_is_told_shortly(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    terminal.run("def down(n):\n    return down(n + 1)")
+    terminal.run("down(0)")
+    terminal.run("%%route --fix")
+    assert "RecursionError" in sent(server)
+    assert len(sent(server)) < 4000

@@ -28,11 +28,6 @@ MAX_FILE_BYTES = 1 << 20
 
 NOT_YET_IN_EFFECT: tuple[Key, ...] = (
     ("serena",),
-    ("context", "compaction_threshold"),
-    ("context", "compaction_target"),
-    ("context", "preserve_recent_messages"),
-    ("context", "preserve_recent_tool_calls"),
-    ("context", "max_tool_output_tokens"),
     ("security", "audit_enabled"),
     ("security", "audit_log_path"),
     ("security", "log_queries"),
