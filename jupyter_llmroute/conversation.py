@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +56,13 @@ class Conversation:
         earlier = [turn.cell != old.cell or turn.number == old.number or not turn.cell for old in self._turns]
         self._turns = [old for old, stays in zip(self._turns, earlier, strict=True) if stays]
         self._turns.append(turn)
+
+    def learn(self, turns: Iterable[Turn]) -> None:
+        """Keep the summaries that turns of this conversation have got."""
+        summaries = {(turn.number, turn.question): turn.summary for turn in turns if turn.summary}
+        for place, turn in enumerate(self._turns):
+            if summary := summaries.get((turn.number, turn.question)):
+                self._turns[place] = turn.model_copy(update={"summary": summary})
 
     def reset(self) -> int:
         """Begin anew; return how many turns are forgotten."""

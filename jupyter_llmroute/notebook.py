@@ -362,6 +362,11 @@ class NotebookSession:
         self._loop.close()
 
     async def _stream(self, request: Request, view: RunView) -> AsyncGenerator[Event, None]:
+        if self.router.settings.context.summaries == "model" and request.turns:
+            from jupyter_llmroute.core.summaries import summarised
+
+            request = request.model_copy(update={"turns": await summarised(request, self.router)})
+            self.conversation.learn(request.turns)
         async with contextlib.aclosing(self.router.stream(request)) as events:
             async for event in events:
                 if event.kind == "routed":

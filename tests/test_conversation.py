@@ -249,3 +249,32 @@ def test_an_endless_recursion_is_told_shortly(terminal: Terminal, server: Script
     terminal.run("%%route --fix")
     assert "RecursionError" in sent(server)
     assert len(sent(server)) < 4000
+
+
+LONG_ANSWER = "The rate is what it is. " * 120
+
+
+def test_what_no_longer_fits_is_summarised_by_a_model_where_the_user_wants_that(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LLMROUTE_CONTEXT__SUMMARIES", "model")
+    replies = [says(LONG_ANSWER, prompt_tokens=9000)] * 2 + [says("In short: three.", prompt_tokens=9000)] * 9
+    with llamacpp(replies, window=3072) as server:
+        terminal.uses(server)
+        for question in ("first?", "second?", "third?"):
+            error, _ = terminal.run(f"%route {question}")
+            assert error is None
+        asked = [chat.json["messages"][-1]["content"] for chat in server.chats]
+        assert asked[-1] == "third?"
+        assert any(text.startswith("Say in one sentence") for text in asked)
+        system = server.chats[-1].json["messages"][0]["content"]
+        assert '"first?" - "In short: three."' in system
+
+
+def test_by_default_no_model_is_asked_for_summaries(terminal: Terminal):
+    with llamacpp(says(LONG_ANSWER, prompt_tokens=9000), window=3072) as server:
+        terminal.uses(server)
+        for question in ("first?", "second?", "third?", "fourth?"):
+            terminal.run(f"%route {question}")
+        assert len(server.chats) == 4
+        assert '"first?" - "The rate is' in server.chats[-1].json["messages"][0]["content"]

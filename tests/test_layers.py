@@ -56,6 +56,7 @@ CORE_LAYERS = (
     ("discovery", "executor", "ledger", "arbiter"),
     ("lookout",),
     ("router",),
+    ("summaries",),
 )
 """From the ground up: a module imports from its own layer and from those before it."""
 

@@ -108,8 +108,15 @@ class Router:
         finally:
             await self._client.aclose()
 
-    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: Request, *, learns: bool = True) -> AsyncGenerator[Event, None]:
         """Answer a request; closing the iterator stops the server's work.
+
+        Parameters
+        ----------
+        request
+            What to ask.
+        learns
+            Whether a task that the request names is the user's word, which later questions learn from.
 
         Yields
         ------
@@ -128,7 +135,7 @@ class Router:
         """
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
         context, routed = await self._decide_until(deadline, request, may_ask=True)
-        if request.task is not None:
+        if request.task is not None and learns:
             unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.lean)
             self._ledger.note_task(unnamed.scores, request.task)
         yield routed

@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -196,6 +196,11 @@ class ContextSettings(Value):
         10, ge=0, description="newest questions and answers that are kept whole as long as that suffices"
     )
     preserve_recent_tool_calls: int = Field(5, ge=0, description="newest outputs of cells that are kept whole likewise")
+    summaries: Literal["extract", "model"] = Field(
+        "extract",
+        description="what is kept of an earlier answer that no longer fits: its ends, or a sentence that a model is "
+        "asked for",
+    )
     max_tool_output_tokens: int = Field(
         500, gt=0, description="of a longer output, when the conversation is shortened, head and tail are kept"
     )
