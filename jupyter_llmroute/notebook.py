@@ -226,7 +226,9 @@ class NotebookSession:
         if response.text:
             # Asked again, as %llm_retry does, a question has its new answer and stays in its place.
             key = (self._asked_in, response.question)
-            self._turns[key] = Turn(number=self._asked_in, question=response.question, answer=response.text)
+            self._turns[key] = Turn(
+                number=self._asked_in, question=response.question, answer=response.text, task=response.task
+            )
 
     @property
     def _running_cell(self) -> int:

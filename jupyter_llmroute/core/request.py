@@ -28,6 +28,8 @@ class Turn(Value):
     """Execution count of the cell that asked."""
     question: str
     answer: str
+    task: Task | None = None
+    """What it was taken for."""
 
 
 class Sampling(Value):
