@@ -101,17 +101,18 @@ def build_parser() -> argparse.ArgumentParser:
         description="Read JSONL {id, text} on standard input, write JSONL {id, label, confidence, needs_symbols}; "
         "or, of a file of labelled requests, tell how many are told rightly.",
     )
-    classify.add_argument(
+    instead = classify.add_mutually_exclusive_group()
+    instead.add_argument(
         "--evaluate",
         metavar="FILE",
         type=Path,
         help="compare with the labels of FILE: JSONL {text, label, [alt], [needs_symbols], [source], [lang]}",
     )
-    classify.add_argument("--corrections", action="store_true", help="show what the tasks that you named have taught")
-    classify.add_argument("--forget-corrections", action="store_true", help="forget it")
+    instead.add_argument("--corrections", action="store_true", help="show what the tasks that you named have taught")
+    instead.add_argument("--forget-corrections", action="store_true", help="forget it")
     classify.add_argument("--by", choices=["source", "lang"], help="with --evaluate: each group's figures too")
     classify.add_argument(
-        "--errors", type=int, default=0, metavar="N", help="with --evaluate: show N wrong answers, the surest first"
+        "--errors", type=_count, default=0, metavar="N", help="with --evaluate: show N wrong answers, the surest first"
     )
     classify.set_defaults(run=_classify)
 
@@ -137,6 +138,12 @@ def build_parser() -> argparse.ArgumentParser:
     start.set_defaults(run=_embedded_start)
     embedded.add_parser("stop", help="stop the servers that run").set_defaults(run=_embedded_stop)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"wants a number from 0 on, not {text!r}")
+    return int(text)
 
 
 def _settings() -> Settings:
@@ -251,12 +258,14 @@ def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
     from jupyter_llmroute.core.classifier import classify_text
     from jupyter_llmroute.core.errors import UserError
 
+    if (options.by or options.errors) and not options.evaluate:
+        raise UserError("--by and --errors belong to --evaluate: name the file of labelled requests with it.")
     if options.evaluate:
         return _evaluate(options)
     if options.corrections or options.forget_corrections:
         return _corrections(options)
     # JSONL is UTF-8 whatever the terminal's encoding; a lone surrogate within a text must not stop the others.
-    lines = source or open(sys.stdin.fileno(), encoding="utf-8", errors="surrogateescape", closefd=False)
+    lines = source or open(sys.stdin.fileno(), encoding="utf-8-sig", errors="surrogateescape", closefd=False)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -278,13 +287,21 @@ def _classify(options: argparse.Namespace, source: TextIO | None = None) -> int:
 
 
 def _corrections(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.errors import UserError
     from jupyter_llmroute.core.lean import Lean
     from jupyter_llmroute.core.state import StateFile
-    from jupyter_llmroute.wording import lean
+    from jupyter_llmroute.wording import lean, plural
 
     file = StateFile.of_user()
     if options.forget_corrections:
+        had = file.read().lean.corrections
         file.update(lambda state: state.model_copy(update={"lean": Lean()}))
+        if file.read().lean != Lean():
+            raise UserError(
+                f"{str(file.path)!r} could not be written, so nothing is forgotten: see who may write there."
+            )
+        print(f"Forgotten: {plural(had, 'correction')}.")
+        return 0
     print(lean(file.read().lean))
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import time
@@ -26,14 +27,14 @@ TASKS = tuple(Task)
 class Labelled(Answered):
     """A request and what a person said of it; a line of a JSONL file."""
 
-    id: str | int = ""
+    id: str | int | float | None = None
     text: str
     label: Task | None = None
     alt: Task | None = None
     """A second label that can be defended."""
     needs_symbols: bool | None = None
-    source: str = "unknown"
-    lang: str = "unknown"
+    source: str | None = None
+    lang: str | None = None
 
 
 class Judged(NamedTuple):
@@ -89,26 +90,34 @@ def read(path: Path) -> list[Labelled]:
     UserError
         The file, or a line of it, does not read; the message names it.
     """
-    try:
-        lines = path.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{str(path)!r} does not read: {error}. Name a file of JSON lines in UTF-8.") from None
     found = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                found.append(Labelled.model_validate_json(line))
-            except ValidationError as error:
-                problem = error.errors()[0]
-                where = ".".join(map(str, problem["loc"])) or line[:40]
-                raise UserError(
-                    f"Line {number} of {str(path)!r} does not read: {where!r}: {problem['msg']}. A line is "
-                    f'{{"text": …, "label": {" | ".join(TASKS)}}}, with "alt", "needs_symbols", "lang", "source" '
-                    "where known."
-                ) from None
+    try:
+        # A lone surrogate within a text, or a file that Windows has marked, must not stop the others.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    found.append(_labelled(line, f"Line {number} of {str(path)!r}"))
+    except OSError as error:
+        raise UserError(f"{str(path)!r} does not read: {error}. Name a file of JSON lines in UTF-8.") from None
     if not any(record.label or record.needs_symbols is not None for record in found):
         raise UserError(f"{str(path)!r} has no line with a 'label' or 'needs_symbols', so there is nothing to compare.")
     return found
+
+
+def _labelled(line: str, where: str) -> Labelled:
+    try:
+        return Labelled.model_validate(json.loads(line))
+    except (ValidationError, ValueError, RecursionError) as error:
+        problem = _problem(error) if isinstance(error, ValidationError) else f"{line[:40]!r}: {error}"
+        raise UserError(
+            f'{where} does not read: {problem}. A line is {{"text": …, "label": {" | ".join(TASKS)}}}, with "alt", '
+            '"needs_symbols", "lang", "source" where known.'
+        ) from None
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))!r}: {first['msg']}"
 
 
 def judge(records: Iterable[Labelled]) -> list[Judged]:

@@ -344,11 +344,12 @@ class RouteMagics(LLMRoute, Magics):
 
 
 def _again(last: Request, options: Namespace) -> Request:
-    """Return a question as it is asked again; a model that was chosen for another task is chosen anew."""
+    """Return a question as it is asked again."""
     from jupyter_llmroute.core.task import Task
 
     task = Task(options.task) if options.task else last.task
-    return last.model_copy(update={"model": options.model, "service": None, "task": task})
+    pins = {"model": options.model, "service": None} if options.model else {}
+    return last.model_copy(update={**pins, "task": task})
 
 
 def load(shell: Any) -> None:

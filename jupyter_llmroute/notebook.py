@@ -398,6 +398,7 @@ class NotebookSession:
                     cell=cell,
                     question=response.question,
                     answer=response.text,
+                    task=response.task,
                     items=self._items,
                     format=response.format,
                 )

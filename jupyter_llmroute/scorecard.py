@@ -92,7 +92,7 @@ def _latency(judged: Sequence[Judged]) -> str:
 def _groups(judged: Sequence[Judged], by: str) -> str:
     groups: dict[str, list[Judged]] = defaultdict(list)
     for each in judged:
-        groups[_printable(getattr(each.record, by))].append(each)
+        groups[_printable(getattr(each.record, by) or "unknown")].append(each)
     ordered = sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[0]))
     return "\n".join((f"by {by}", *(f"  {name[:50]:50} {figures(members)}" for name, members in ordered)))
 
@@ -106,7 +106,7 @@ def _told(wrong: Iterable[Judged]) -> Iterator[str]:
     for each in wrong:
         alt = f" (or {each.record.alt})" if each.record.alt else ""
         yield (
-            f"  {_printable(str(each.record.id))}: {each.record.label}{alt}, not {each.found.task} "
+            f"  {_printable(str(each.record.id or '?'))}: {each.record.label}{alt}, not {each.found.task} "
             f"({each.found.confidence:.0%}: {_printable('; '.join(each.found.evidence))}): "
             f"{_printable(each.record.text[:200])}"
         )

@@ -23,6 +23,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
     import ipywidgets
     from IPython.display import display
 
+    from jupyter_llmroute.core.errors import LLMRouteError
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.inert import plain_line
     from jupyter_llmroute.notebook import OutputScreen
@@ -52,8 +53,12 @@ def show_retry(session: NotebookSession, request: Request) -> None:
         return free if task.value == told.value else free.model_copy(update={"task": Task(task.value)})
 
     def rank(_: Any) -> None:
-        candidates[:] = session.decide(wish()).route.candidates
+        try:
+            candidates[:] = session.decide(wish()).route.candidates
+        except LLMRouteError:
+            candidates.clear()  # asked, it will say why
         picker.options = names()
+        button.disabled = not candidates
 
     def ask(_: Any) -> None:
         chosen = candidates[picker.value]

@@ -188,5 +188,6 @@ def test_corrections_are_shown_and_forgotten(tmp_path: Path, monkeypatch: pytest
     file.update(lambda state: state.with_named_task({Task.CODING: 0.8, Task.REASONING: 0.2}, Task.REASONING))
     shown = run("classify", "--corrections").stdout
     assert shown.startswith("1 correction; added to each task, in log-odds: coding -0.12, reasoning +0.12.")
-    assert "You named no task yet" in run("classify", "--forget-corrections").stdout
+    assert run("classify", "--forget-corrections").stdout == "Forgotten: 1 correction.\n"
     assert not file.read().lean.towards
+    assert "You named no task yet" in run("classify", "--corrections").stdout

@@ -21,7 +21,7 @@ from jupyter_llmroute.core.weights import OUTRIGHT, TASKS
 
 from .training.figures import Figures, best_temperature
 from .training.model import HIDDEN, VOICE, Data, Needs, learn_needs
-from .training.records import FOLDER, Record, load, source
+from .training.records import FOLDER, Record, bare, load, source
 from .training.sparse_logistic import softmax
 from .training.written import draw
 
@@ -58,7 +58,9 @@ def main() -> None:
 def gathered(records: Sequence[Record], each: int = EACH) -> Data:
     """Return the records with all else that is learnt from."""
     paths = (path for path in sorted(FOLDER.glob("written_*.txt")) if path.stem not in UNLABELLED)
-    written = [text._asdict() for path in paths for text in draw(path, each)]
+    apart = {bare(record["text"]) for record in (*records, *_lines(FOLDER / "symbols-dev.jsonl"))}
+    drawn = (text for path in paths for text in draw(path, each))
+    written = [text._asdict() for text in drawn if bare(text.text) not in apart]
     by_category = _lines(FOLDER / "uncommonroute.jsonl")
     print(
         f"{len(records)} records of {len(set(map(source, records)))} sources, {len(written)} written, "
@@ -80,7 +82,9 @@ def measure(data: Data) -> tuple[float, Figures]:
 def symbol_texts(records: Sequence[Record]) -> list[tuple[str, bool, float]]:
     """Return texts with whether each needs code intelligence, and how much it counts."""
     tested = {record["id"].removeprefix("sym-") for record in _lines(FOLDER / "symbols-dev.jsonl")}
-    texts = [(text.text, text.label == "yes", 1.0) for text in draw(FOLDER / "written_symbols.txt", 12)]
+    apart = {bare(record["text"]) for record in _lines(FOLDER / "symbols-dev.jsonl")}
+    drawn_here = (text for text in draw(FOLDER / "written_symbols.txt", 12) if bare(text.text) not in apart)
+    texts = [(text.text, text.label == "yes", 1.0) for text in drawn_here]
     for name in ("en", "eu", "asia"):
         drawn = draw(FOLDER / f"written_{name}.txt", 2)
         texts += [(text.text, False, 0.5) for text in drawn if text.label == "reasoning"]

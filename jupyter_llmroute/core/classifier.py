@@ -19,7 +19,7 @@ from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.phrases import phrases
 from jupyter_llmroute.core.reading import read
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.surroundings import continued, with_cell
+from jupyter_llmroute.core.surroundings import asks, continued, with_cell
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 from jupyter_llmroute.core.weights import weights
@@ -33,7 +33,7 @@ INHERITED = 0.75
 """Share of the question before in the scores of one that goes on from it."""
 
 SURE = 0.85
-"""Confidence above which a question decides for itself, though it goes on from another."""
+"""Confidence above which a question that asks something decides for itself, though it goes on from another."""
 
 NAMED_BY_USER = ("named by the user",)
 """The evidence where the user names the task."""
@@ -80,7 +80,8 @@ def classify(request: Request, context: Context, lean: Lean = NO_LEAN) -> Classi
     lean
         What the user's own corrections say.
     """
-    found = classify_text(with_cell(request), lean)
+    text = with_cell(request)
+    found = classify_text(text, lean)
     if request.task is not None:
         return Classification(
             task=request.task,
@@ -90,16 +91,24 @@ def classify(request: Request, context: Context, lean: Lean = NO_LEAN) -> Classi
             needs_symbols=found.needs_symbols,
         )
     before = continued(request)
-    return found if before is None else _going_on(found, classify_text(before, lean))
-
-
-def _going_on(found: Classification, before: Classification) -> Classification:
-    """Mix what a question says with the task of the one that it goes on from."""
-    if found.confidence > SURE:
+    if before is None or text != request.question:
         return found
-    scores = {task: (1 - INHERITED) * found.scores[task] + INHERITED * before.scores[task] for task in TASKS}
+    earlier = classify_text(before.question, lean)
+    known = {task: float(task is before.task) for task in TASKS} if before.task else earlier.scores
+    return _going_on(found, known, needs_symbols=earlier.needs_symbols, decides=asks(request.question))
+
+
+def _going_on(
+    found: Classification, before: Mapping[Task, float], *, needs_symbols: bool, decides: bool
+) -> Classification:
+    """Mix what a question says with the task of the one that it goes on from."""
+    found = found.model_copy(update={"needs_symbols": found.needs_symbols or needs_symbols})
+    if found.confidence > SURE and decides:
+        return found
+    scores = {task: (1 - INHERITED) * found.scores[task] + INHERITED * before[task] for task in TASKS}
     task = max(TASKS, key=scores.__getitem__)
-    told = f"goes on from a question of {before.task}" if task is before.task else found.evidence[0]
+    earlier = max(TASKS, key=before.__getitem__)
+    told = f"goes on from a question of {earlier}" if task is earlier else found.evidence[0]
     return found.model_copy(
         update={
             "task": task,
@@ -122,14 +131,15 @@ def classify_text(text: str, lean: Lean = NO_LEAN) -> Classification:
     """
     found = features(read(text), text)
     learnt = weights()
-    answer = learnt.answer(found.structure, found.words, phrases(text))
+    spoken = phrases(text)
+    answer = learnt.answer(found.structure, found.words, spoken)
     sums = [
         value / learnt.temperature + lean.towards.get(task, 0.0)
         for task, value in zip(TASKS, answer.tasks, strict=True)
     ]
     probabilities = _softmax(sums)
     best = max(range(len(TASKS)), key=probabilities.__getitem__)
-    told = evidence(found, best, learnt)
+    told = evidence(found, best, learnt, spoken)
     if answer.tasks[best] < max(answer.tasks):
         told = (OWN_CORRECTIONS, *told)
     return Classification(

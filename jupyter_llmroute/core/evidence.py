@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from jupyter_llmroute.core.features import Features
 from jupyter_llmroute.core.weights import Weights
+
+TOLD_WORDS = 2
 
 TOLD = 4
 """Findings that are told, at most."""
@@ -28,8 +32,8 @@ _TEMPLATES = {
 }
 
 
-def evidence(found: Features, task: int, weights: Weights) -> tuple[str, ...]:
-    """Tell the findings that speak most for a task, the strongest first."""
+def evidence(found: Features, task: int, weights: Weights, phrases: Collection[str]) -> tuple[str, ...]:
+    """Tell the findings that speak most for a task, the strongest first; where none does, the words that do."""
     spoken: dict[tuple[str, str], float] = {}
     for name, kind, words in found.findings:
         four = weights.says(name)
@@ -37,7 +41,14 @@ def evidence(found: Features, task: int, weights: Weights) -> tuple[str, ...]:
         spoken[told] = spoken.get(told, 0.0) + four[task] - sum(four) / len(four)
     strongest = sorted((pair for pair in spoken.items() if pair[1] > LEAST), key=lambda pair: -pair[1])
     told_words = dict.fromkeys(_told(kind, words) for (kind, words), _ in strongest[:TOLD])
-    return tuple(told_words) or ("nothing that tells; a guess by the words",)
+    return tuple(told_words) or _loudest(phrases, task, weights) or ("nothing that tells; a guess",)
+
+
+def _loudest(phrases: Collection[str], task: int, weights: Weights) -> tuple[str, ...]:
+    """Tell the words and pairs that say most for a task."""
+    said = {phrase: four[task] - sum(four) / len(four) for phrase in phrases if (four := weights.phrase_says(phrase))}
+    loudest = sorted((phrase for phrase in said if said[phrase] > 0), key=lambda phrase: (-said[phrase], phrase))
+    return tuple(_told("word", phrase) for phrase in loudest[:TOLD_WORDS])
 
 
 def _told(kind: str, words: str) -> str:

@@ -81,9 +81,9 @@ def features(reading: Reading, text: str) -> Features:
     words: set[str] = set()
     _openings(words, first, "first")
     _openings(words, last, "last")
-    _spoken(words, found, "", 70, 30)
-    _spoken(words, first, "first ", 30, 0)
-    _spoken(words, last, "last ", 30, 0)
+    _spoken(words, found, "", 50, 20)
+    _spoken(words, first, "first ", 24, 0)
+    _spoken(words, last, "last ", 24, 0)
     return Features(structure, words, findings)
 
 

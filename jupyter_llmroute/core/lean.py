@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
 
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
@@ -17,9 +20,9 @@ MOST = 1.0
 class Lean(Value):
     """What a user's corrections say for each task, whatever the question says."""
 
-    towards: Mapping[Task, float] = {}
+    towards: Mapping[Task, Annotated[float, Field(ge=-MOST, le=MOST)]] = {}
     """Log-odds that are added for a task; they sum to about 0."""
-    corrections: int = 0
+    corrections: int = Field(0, ge=0)
     """How often the user named another task than was told."""
 
     def corrected(self, said: Mapping[Task, float], right: Task) -> Lean:

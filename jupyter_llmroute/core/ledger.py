@@ -44,7 +44,9 @@ class Ledger:
         self._merged: tuple[Mapping[str, Speed], dict[str, Speed]] | None = None
         """The speeds of the file, and all together."""
         self._chance = random.Random()
-        self._lean = Lean()
+        self._lean, self._lean_of = Lean(), Lean()
+        """The lean of this process, and the file's when it was worked out: until that changes, ours is newer."""
+        self._named: set[tuple[str, Task]] = set()
         self._sharing = Sharing(state)
 
     async def recall(self) -> History:
@@ -66,16 +68,16 @@ class Ledger:
             speeds=self._merged[1],
             breakers={**shared.breakers, **self._breakers},
             busy=dict(self._busy),
+            lean=self._lean if shared.lean == self._lean_of else shared.lean,
         )
 
-    @property
-    def lean(self) -> Lean:
-        """What the user's corrections of tasks say."""
-        return self._state.read().lean if self._state else self._lean
-
-    def note_task(self, said: Mapping[Task, float], right: Task) -> None:
-        """Learn from a task that the user named, beside the probabilities that the classifier told."""
-        self._lean = self._lean.corrected(said, right)
+    def note_task(self, question: str, said: Mapping[Task, float], right: Task) -> None:
+        """Learn from a task that the user named, beside the probabilities that the classifier told; once for each."""
+        if (question, right) in self._named:
+            return
+        self._named.add((question, right))
+        lean = self.history().lean
+        self._lean, self._lean_of = lean.corrected(said, right), self._shared.lean
         self._sharing.write(lambda old: old.with_named_task(said, right))
 
     @contextmanager

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from jupyter_llmroute.core.cues import cues
 
-HEAD, TAIL = 2400, 1200
+HEAD, TAIL = 1600, 800
 """Characters that are read at each end of a longer text: a request stands before or after what it pastes."""
 
-LINES = 60
+LINES = 40
 """Lines that are read, half of them at each end."""
 
 

@@ -59,6 +59,8 @@ class Turn(Value):
     """The answer in a sentence, where a model was asked for one."""
     cell: str = ""
     """The id of the cell that asked, where the notebook tells it."""
+    task: Task | None = None
+    """What it was taken for."""
 
 
 class Sampling(Value):

@@ -135,9 +135,6 @@ class Router:
         """
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
         context, routed = await self._decide_until(deadline, request, may_ask=True)
-        if request.task is not None and learns:
-            unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.lean)
-            self._ledger.note_task(unnamed.scores, request.task)
         yield routed
         began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
         while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
@@ -153,6 +150,9 @@ class Router:
                 yield routed
         if not routed.route.candidates:
             raise _nobody(request, routed.route)
+        if request.task is not None and learns:
+            unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.history().lean)
+            self._ledger.note_task(request.question, unnamed.scores, request.task)
         answers = execute(
             routed.route,
             context,
@@ -242,8 +242,8 @@ class Router:
     ) -> tuple[Context, Routed]:
         began = time.time()
         context = await gather(request, self.sources)
-        what = known or classify(request, context, self._ledger.lean)
         snapshot, history = await self._seen(), await self._ledger.recall()
+        what = known or classify(request, context, history.lean)
         if may_ask and self.settings.classifier.arbiter:
             what = await arbitrate(
                 request,

@@ -182,7 +182,15 @@ def _parse(text: bytes) -> State:
     try:
         return State.model_validate_json(text)
     except (ValidationError, RecursionError):
-        return State()
+        return State(lean=_lean_of(text))
+
+
+def _lean_of(text: bytes) -> Lean:
+    """Return what the user has taught, out of a state that does not read otherwise: that is not seen again."""
+    try:
+        return Lean.model_validate(json.loads(text)["lean"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Lean()
 
 
 def _replace(new: str, old: Path) -> None:

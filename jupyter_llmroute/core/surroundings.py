@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from jupyter_llmroute.core.asking import heads
 from jupyter_llmroute.core.cues import cues
 from jupyter_llmroute.core.reading import read
-from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.request import Request, Turn
 from jupyter_llmroute.core.words import Word, sentences
 
 SHORT = 7
@@ -23,12 +24,13 @@ def _words(text: str) -> list[Word] | None:
     return None if reading.pasted or len(words) > SHORT else words
 
 
-def continued(request: Request) -> str | None:
-    """Return the question that this one goes on from, if it does."""
+def continued(request: Request) -> Turn | None:
+    """Return the turn that a question goes on from, if it does."""
     if not request.turns or not _continues(request.question):
         return None
-    earlier = [turn.question for turn in request.turns if turn.question.strip()]
-    return next((text for text in reversed(earlier) if not _continues(text)), None)
+    return next(
+        (turn for turn in reversed(request.turns) if turn.question.strip() and not _continues(turn.question)), None
+    )
 
 
 def _continues(text: str) -> bool:
@@ -39,15 +41,25 @@ def _continues(text: str) -> bool:
     return not words or words[0].plain in cues().continuing or start.startswith(cues().continuing_script)
 
 
+def asks(text: str) -> bool:
+    """Whether a short question says itself what it wants: "and now test it", not "and in polars?"."""
+    return any(heads(sentence) for sentence in sentences(read(text).prose))
+
+
 def with_cell(request: Request) -> str:
     """Return the question with the cell before it, where it points at that: "why?", "explain this"."""
+    if failed := next((cell for cell in request.cells if cell.number == request.failed_cell), None):
+        return f"{request.question}\n\n{failed.error[-PASTED_CHARS:]}"
     words = _words(request.question)
-    if not words or not request.cells or request.turns:
+    if not words or not request.cells:
         return request.question
     cell = request.cells[-1]
+    if request.turns and request.turns[-1].number > cell.number:
+        return request.question  # what was said since is what it points at
     if not any(word.plain in cues().pointing for word in words):
         return request.question
-    if read(cell.output[-PASTED_CHARS:]).pasted.get("traceback"):
-        return f"{request.question}\n\n{cell.output[-PASTED_CHARS:]}"
+    traceback = cell.error or cell.output
+    if cell.error or read(traceback[-PASTED_CHARS:]).pasted.get("traceback"):
+        return f"{request.question}\n\n{traceback[-PASTED_CHARS:]}"
     source = cell.source[:PASTED_CHARS].strip()
     return f"{request.question}\n\n```\n{source}\n```" if source and not source.startswith("%%") else request.question

@@ -117,6 +117,11 @@ class Weights(NamedTuple):
         told = zip(self.phrase_bias, self.phrase_steps, sums, strict=True)
         return (bias + share * step * (value - zero) for bias, step, value in told)
 
+    def phrase_says(self, phrase: str) -> list[float]:
+        """Return what one phrase says for each task; nothing of one that is not known."""
+        steps = self.phrase_steps
+        return [(value - _ZERO) * step for value, step in zip(self.phrases.read(phrase), steps, strict=False)]
+
     def says(self, name: str) -> list[float]:
         """Return what one feature says outright for each task."""
         if (told := self.spoken.get(name)) is None:

@@ -138,7 +138,7 @@ def test_need_of_symbols(needed: bool, text: str):
         ("How do I sort by two keys?", 'question: "How do I"'),
         (TRACEBACK, "a bare traceback"),
         (FUNCTION, "code and nothing else"),
-        ("", "nothing that tells; a guess by the words"),
+        ("", "nothing that tells; a guess"),
     ],
 )
 def test_evidence_quotes_what_was_found(text: str, told: str):
@@ -323,3 +323,22 @@ def test_odd_texts(text: str):
 
 def test_request_after_a_long_paste_is_seen():
     assert classify_text("x = compute(1)\n" * 5000 + "\nWrite a docstring for this.").task is Task.DOCUMENTATION
+
+
+def test_the_task_that_a_user_named_is_inherited():
+    turn = Turn(number=1, question="what is a monad?", answer="", task=Task.DOCUMENTATION)
+    request = Request(question="shorter", turns=(turn,))
+    assert classify(request, Context(request=request)).task is Task.DOCUMENTATION
+
+
+def test_the_need_of_symbols_is_inherited():
+    assert after("and `save_rows`?", "where is `load_rows` used in this project?").needs_symbols
+
+
+@pytest.mark.parametrize(("cell", "task"), [(7, Task.CODING), (3, Task.DOCUMENTATION)])
+def test_a_cell_that_failed_since_the_last_turn_is_what_is_asked_about(cell: int, task: Task):
+    failed = CellRef(number=cell, source="frame", output=TRACEBACK)
+    turn = Turn(number=5, question="write a README for this project", answer="", task=Task.DOCUMENTATION)
+    request = Request(question="help", cells=(failed,), turns=(turn,))
+    found = classify(request, Context(request=request)).task
+    assert (found is Task.CODING) is (task is Task.CODING)

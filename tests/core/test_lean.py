@@ -1,5 +1,6 @@
 """What a user's corrections teach: the lean itself, and its way through router and state file."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,41 @@ async def test_a_named_task_is_remembered_for_the_next_router(tmp_path: Path):
         async with router({"desk": server.url}, state=tmp_path) as later:
             (routed, *_), _ = await ask(later, "why?")
     assert routed.classification.scores == classify_text("why?", learnt).scores
+
+
+async def test_the_same_question_teaches_once(tmp_path: Path):
+    with llamacpp() as server:
+        async with router({"desk": server.url}, state=tmp_path) as asked:
+            for _ in range(3):
+                await ask(asked, "why?", task=Task.DOCUMENTATION)
+    assert StateFile(tmp_path).read().lean == Lean().corrected(classify_text("why?").scores, Task.DOCUMENTATION)
+
+
+async def test_what_cannot_be_written_holds_in_this_process(tmp_path: Path):
+    folder = tmp_path / "no folder"
+    folder.write_text("")
+    with llamacpp() as server:
+        async with router({"desk": server.url}, state=folder) as asked:
+            await ask(asked, "why?", task=Task.DOCUMENTATION)
+            (routed, *_), _ = await ask(asked, "why?")
+    assert routed.classification.scores[Task.DOCUMENTATION] > classify_text("why?").scores[Task.DOCUMENTATION]
+
+
+@pytest.mark.parametrize("broken", [{"version": 2}, {"looks": 5}, {"more": 1}])
+def test_what_was_taught_outlives_a_state_that_does_not_read(tmp_path: Path, broken: dict):
+    file = StateFile(tmp_path)
+    file.update(lambda state: state.with_named_task({Task.CODING: 1.0, Task.ANALYSIS: 0.0}, Task.ANALYSIS))
+    text = json.loads(file.path.read_text("utf-8"))
+    file.path.write_text(json.dumps({**text, **broken}), "utf-8")
+    assert StateFile(tmp_path).read().lean.corrections == 1
+
+
+@pytest.mark.parametrize("towards", ['{"coding": 1e400}', '{"coding": NaN}', '{"coding": 7}', '{"poetry": 0.1}'])
+def test_a_damaged_lean_is_none(tmp_path: Path, towards: str):
+    file = StateFile(tmp_path)
+    file.update(lambda state: state)
+    file.path.write_text(f'{{"lean": {{"towards": {towards}}}}}', "utf-8")
+    assert StateFile(tmp_path).read().lean == Lean()
 
 
 async def test_a_dry_run_teaches_nothing(tmp_path: Path):

@@ -1,6 +1,7 @@
 """The labelled requests that the classifier learns from, and how their sources are held apart."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,11 @@ def load(folders: Iterable[Path]) -> list[Record]:
                 if record["id"] not in excluded:
                     found.setdefault(record["id"], record)
     return [found[key] for key in sorted(found)]
+
+
+def bare(text: str) -> str:
+    """Return the words of a text alone: equal for two that say the same, which must not be learnt from and measured."""
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def source(record: Record) -> str:
