@@ -81,7 +81,7 @@ async def arbitrate(
     Nobody is asked about what is clear, or where the user named the task or the model. Whatever goes wrong, the
     classification stays, and its evidence says that the arbiter was asked in vain.
     """
-    if what.rival is None or request.task or request.model or len(snapshot.roster(policy).rows) < 2:
+    if what.rival is None or request.task or request.model:
         return what
     pair = closest(what)
     chat = question(request.question, pair)

@@ -49,7 +49,7 @@ _TOKEN = re.compile(
 _PAUSES = ",;:–—"
 _SENTENCE = re.compile(r"(?<=[.!?:])\s+|(?<=[。！？])")
 _BULLET = re.compile(r"\s{0,40}(?:[-*+•>#]{1,6}|\d{1,3}[.)])\s")
-_SENTENCES, _LAST, _SENTENCE_LENGTH = 8, 3, 400
+_SENTENCES, _LAST, _SENTENCE_LENGTH = 6, 2, 300
 _ACCENTS = {
     ord(accented): plain
     for plain, group in zip(
