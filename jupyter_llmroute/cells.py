@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 OUR_MAGICS = ("route", "ask")
 """Cells that begin with them, or with a magic whose name begins with `llm_`, are turns, not context."""
 
-MOST_OUTPUT_CHARS = 100_000
-"""A longer output is cut here already; what goes along is shorter still."""
+MOST_OUTPUT_CHARS = 40_000
+"""Of a longer output the ends are kept here; what goes along is shorter still."""
 
 MOST_FRAMES = 8
 """Of a traceback those in the user's cells are kept, and the innermost of others."""
@@ -56,11 +56,21 @@ class CellLog:
         self._ran: dict[int, Ran] = {}
         self.ours: tuple[str, ...] = OUR_MAGICS
         """Names of the magics that ask; a user may have one called `ask`, or another one of ours."""
+        self._deleted: set[str] = set()
+        self._outputs: dict[int, str] = {}
+        shell.events.register("pre_run_cell", self._begin)
         shell.events.register("post_run_cell", self._note)
 
     def close(self) -> None:
         """Stop listening."""
+        self._shell.events.unregister("pre_run_cell", self._begin)
         self._shell.events.unregister("post_run_cell", self._note)
+
+    def _begin(self, _: Any) -> None:
+        # The front end tells each deletion once, with the next cell that is run.
+        told = self._metadata.get("deletedCells")
+        self._deleted |= set(map(str, told)) if isinstance(told, list) else set()
+        self._deleted.discard(self.running_id)
 
     def _note(self, result: Any) -> None:
         info, number = result.info, result.execution_count
@@ -82,9 +92,8 @@ class CellLog:
 
     @property
     def deleted(self) -> frozenset[str]:
-        """Ids of cells that were deleted, as far as the front end tells them with the cell that is running."""
-        told = self._metadata.get("deletedCells")
-        return frozenset(map(str, told)) if isinstance(told, list) else frozenset()
+        """Ids of cells that were deleted, as far as the front end tells them."""
+        return frozenset(self._deleted)
 
     @property
     def _metadata(self) -> Mapping[str, Any]:
@@ -116,14 +125,18 @@ class CellLog:
 
     def _output(self, number: int) -> str:
         """Return what a cell printed and returned, as text; never an image's bytes."""
+        if number not in self._outputs:
+            self._outputs[number] = self._read_output(number)
+        return self._outputs[number]
+
+    def _read_output(self, number: int) -> str:
         history = self._shell.history_manager
         shown = getattr(history, "outputs", {}).get(number, ())  # IPython 8.31 and later
         parts = [text for output in shown for text in _texts(output.bundle)]
-        result = str(history.output_hist_reprs.get(number, ""))
+        result = _ends(str(history.output_hist_reprs.get(number, "")))
         if result and not any(result == part.rstrip("\n") for part in parts):
             parts.append(result)
-        text = "".join(part if part.endswith("\n") else f"{part}\n" for part in parts).rstrip("\n")
-        return text[:MOST_OUTPUT_CHARS]
+        return _ends("".join(part if part.endswith("\n") else f"{part}\n" for part in parts).rstrip("\n"))
 
 
 def _texts(bundle: Any) -> Iterator[str]:
@@ -132,8 +145,16 @@ def _texts(bundle: Any) -> Iterator[str]:
         return
     for kind in ("stream", "text/plain"):
         if (text := bundle.get(kind)) is not None:
-            yield _plain("".join(map(str, text)) if isinstance(text, list) else str(text))
+            yield _COLOUR.sub("", _ends("".join(map(str, text)) if isinstance(text, list) else str(text)))
             return
+
+
+def _ends(text: str) -> str:
+    """Return a text, or of one that is far too long its head and its tail."""
+    if len(text) <= MOST_OUTPUT_CHARS:
+        return text
+    half = MOST_OUTPUT_CHARS // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
 
 
 _PRINTED_TRACEBACK = re.compile(r"^-{40,}$", re.MULTILINE)
@@ -143,10 +164,6 @@ _CELL = re.compile(r"ipykernel_\d+[\\/]|^<ipython-input-")
 """The file of a frame that lies in a cell."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
-
-
-def _plain(text: str) -> str:
-    return _COLOUR.sub("", text[: 2 * MOST_OUTPUT_CHARS])
 
 
 def _traceback(error: BaseException) -> str:
@@ -159,7 +176,7 @@ def _traceback(error: BaseException) -> str:
     if len(kept) > MOST_FRAMES:
         kept = kept[: MOST_FRAMES // 2] + kept[-MOST_FRAMES // 2 :]
     told.stack[:] = kept
-    return _plain("".join(told.format(chain=False)).rstrip())
+    return _COLOUR.sub("", _ends("".join(told.format(chain=False)).rstrip()))
 
 
 # -- the notebook's own order ------------------------------------------------------------------------------------------

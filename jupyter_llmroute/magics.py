@@ -165,24 +165,24 @@ class RouteMagics(LLMRoute, Magics):
 
         self._show(make, options, shown=None if options.all else SHOWN, find=options.find or "")
 
-    @magic_arguments()
-    @argument("--all", action="store_true", help="show all rows")
-    @argument("what", nargs="*", help="a question, or one of: reset; save FILE; load FILE")
+    @no_var_expand
+    @_with_options
     @line_magic
     def llm_context(self, line: str) -> None:
         """Show what would be sent with a question, item by item, and ask nobody.
 
-        reset forgets the earlier questions and answers; save and load keep them in a file, which holds all that was
-        sent with them.
+        %llm_context [options] question takes the options of %%route. %llm_context reset forgets the earlier questions
+        and answers; save FILE and load FILE keep them in a file, which holds all that was sent with them.
         """
-        options, session = parse(self.llm_context.parser, line), self.session
-        action, rest = (options.what or [""])[0], " ".join(options.what[1:])
-        if action == "reset" and not rest:
+        session, words = self.session, line.split()
+        if words == ["reset"]:
             session.say(f"Forgotten: {session.conversation.reset()} earlier questions with their answers.")
-        elif action in ("save", "load") and rest:
-            session.keep_conversation(action, rest)
+        elif len(words) == 2 and words[0] in ("save", "load"):
+            session.keep_conversation(*words)
         else:
-            session.show_context(" ".join(options.what), shown=None if options.all else SHOWN_ITEMS)
+            head, question = split_options(line, self.route.parser)
+            options = parse(self.route.parser, head, self._defaults())
+            session.show_context(self._request(options, question), shown=SHOWN_ITEMS)
 
     @magic_arguments()
     @argument("--all", action="store_true", help="show every line of every part")

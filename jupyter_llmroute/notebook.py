@@ -43,6 +43,9 @@ FIX = "Fix this error."
 _NAMED = re.compile(r"(?<![\w@.`])@([^\W\d]\w*)(?![\w(])")
 """`@df` in a question: no e-mail address, no decorator that is called, nothing within backticks."""
 
+_NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|^[ \t]*@[\w.]+(?:\(.*\))?[ \t]*$", re.DOTALL | re.MULTILINE)
+"""Code in a question, where `@name` is a decorator."""
+
 T = TypeVar("T")
 
 
@@ -105,6 +108,8 @@ class NotebookSession:
         self._router: Router | None = None
         self._asked_in = (0, "")
         """Number and id of the cell that the question under way stands in."""
+        self._drafted: tuple[Request | None, tuple[int, str]] = (None, (0, ""))
+        """The request that was made last, and the cell that it was made in; it may only have been looked at."""
         self._items: tuple[ContextItem, ...] = ()
         """What goes along with it."""
         atexit.register(self.close)
@@ -164,22 +169,23 @@ class NotebookSession:
         from jupyter_llmroute.core.request import Request
 
         with folded():
-            self._asked_in = (self.log.running, self.log.running_id)
+            asked_in = (self.log.running, self.log.running_id)
             attachments = self._attachments(variables, question, values=values)
             known = self.log.cells() if with_context or fix else ()
             failed = self._failed(known) if fix else None
-            return Request(
+            request = Request(
                 question=question if question.strip() or not fix else FIX,
                 cells=known,
-                turns=self._turns() if with_context else (),
+                turns=self._turns(*asked_in) if with_context else (),
                 chosen_cells=None if cells is None else self._chosen(cells, known),
                 failed_cell=failed,
                 attachments=attachments,
                 **pins,
             )
+            self._drafted = (request, asked_in)
+            return request
 
-    def _turns(self) -> tuple[Turn, ...]:
-        number, cell = self._asked_in
+    def _turns(self, number: int, cell: str) -> tuple[Turn, ...]:
         most = self.router.settings.context.max_turns
         turns = self.conversation.turns(asking=cell, number=number, deleted=self.log.deleted)
         return turns[-most:] if most else ()
@@ -196,7 +202,7 @@ class NotebookSession:
                 f"--vars {listed}: there is no variable {missing[0]!r}. Variables are named after their cell was run; "
                 "%who lists them."
             )
-        marked = (name for name in _NAMED.findall(question) if name in there)
+        marked = (name for name in _NAMED.findall(_NOT_PROSE.sub(" ", question)) if name in there)
         return describe_all({name: there[name] for name in (*named, *marked)}, values=values)
 
     def _chosen(self, cells: str, known: Sequence[CellRef]) -> frozenset[int]:
@@ -218,7 +224,7 @@ class NotebookSession:
         from jupyter_llmroute.cells import notebook_path, order
 
         places = [place.id for place in order(notebook_path(self.shell))]
-        asking = self._asked_in[1]
+        asking = self.log.running_id
         if asking not in places:
             return known
         above = set(places[: places.index(asking)])
@@ -253,6 +259,8 @@ class NotebookSession:
 
         view, screen = RunView(request), screen or self.screen()
         self.last = request
+        if request is self._drafted[0]:
+            self._asked_in = self._drafted[1]
         with folded():
             try:
                 self._loop.drain(self._stream(request, view), Ticker(view, screen))
@@ -297,11 +305,10 @@ class NotebookSession:
         self.last_decision, self.last_view = self.router.last_decision, None
         self.show({"text/plain": text})
 
-    def show_context(self, question: str, *, shown: int | None) -> None:
-        """Show what would be sent with a question, and ask nobody."""
+    def show_context(self, request: Request, *, shown: int | None) -> None:
+        """Show what would be sent for a request, and ask nobody."""
         from jupyter_llmroute.context_table import table
 
-        request = self.request(question)
         with folded():
             preview = self._loop.run(self.router.preview(request))
         self.show(table(preview, request.cells).bundle(shown))
@@ -390,7 +397,7 @@ class NotebookSession:
             screen.update(view, final=True)
         response = view.response()
         self.shell.user_ns["_route"] = response
-        if response.text:
+        if response.text and response.state != "failed":
             number, cell = self._asked_in
             self.conversation.add(
                 Turn(

@@ -129,7 +129,7 @@ def test_cells_that_are_not_needed_are_said_to_stay_behind(terminal: Terminal, s
     terminal.uses(server)
     for number in range(20):
         terminal.run(f"x{number} = {number}")
-    printed = terminal.run("%llm_context --all what is `x3`?")[1]
+    printed = terminal.run("%llm_context what is `x3`?")[1]
     assert "cells that the question does not need" in printed
     assert "defines `x3`" in printed
 

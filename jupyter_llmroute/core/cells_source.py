@@ -24,27 +24,30 @@ class CellsSource:
         return [self._item(found.cell, found.reason, place) for place, found in ordered]
 
     def _ranked(self, request: Request) -> Sequence[Relevant]:
-        if request.chosen_cells is not None:
-            named = [cell for cell in request.cells if cell.number in request.chosen_cells]
-            return [Relevant(cell=cell, reason="named by --cells") for cell in reversed(named)]
-        if not self._settings.max_cells:
-            return ()
         failed = next((cell for cell in request.cells if cell.number == request.failed_cell), None)
+        wanted = [Relevant(cell=failed, reason="failed last")] if failed else []
+        if request.chosen_cells is not None:
+            named = [cell for cell in request.cells if cell.number in request.chosen_cells and cell is not failed]
+            return [*wanted, *(Relevant(cell=cell, reason="named by --cells") for cell in reversed(named))]
+        if not self._settings.max_cells:
+            return wanted
+        failed = failed or next((cell for cell in request.cells[-1:] if cell.error), None)
         return rank(
             request.cells,
             request.question,
             names=[attachment.name for attachment in request.attachments],
-            failed=request.failed_cell,
+            failed=failed.number if failed else None,
             traceback=failed.error if failed else "",
             most=self._settings.max_cells,
         ).relevant
 
     def _item(self, cell: CellRef, reason: str, rank: int) -> ContextItem:
         limit = self._settings.max_cell_chars
-        source = cut_middle(cell.source, limit)
+        source = cut_middle(_sendable(cell.source), limit)
         if cell.kind == "markdown":
             return ContextItem(ref=f"above In[{cell.number}]", text=source, reason=reason, rank=rank)
-        output = "\n".join(part for part in (cut_middle(cell.output, limit), cut_middle(cell.error, limit)) if part)
+        told = (cut_middle(_sendable(text), limit) for text in (cell.output, cell.error))
+        output = "\n".join(part for part in told if part)
         return ContextItem(
             ref=f"In[{cell.number}]",
             text=f"In[{cell.number}]:\n{fenced(source, 'python')}",
@@ -55,12 +58,17 @@ class CellsSource:
         )
 
 
+def _sendable(text: str) -> str:
+    """Return a text with half characters, which no server can be sent, written out as their numbers."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class AttachmentsSource:
     """What the user attached by name."""
 
     async def items(self, request: Request) -> Sequence[ContextItem]:
         """Return the attachments, as they were named."""
         return [
-            ContextItem(ref=attachment.name, text=attachment.text, reason="named by you")
+            ContextItem(ref=attachment.name, text=attachment.text, reason="named by you", rank=-1)
             for attachment in request.attachments
         ]

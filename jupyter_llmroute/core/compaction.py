@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from jupyter_llmroute.core.context import Context, turn_ref
 from jupyter_llmroute.core.item import ContextItem
@@ -107,10 +108,16 @@ class _Fold:
         self._must_cut = False
         new = self._new(items)
         if self._total(new, question, wanted) > self._rules.compaction_threshold * self._budget:
-            goal = self._rules.compaction_target * self._budget
+            # What the question brings cannot get shorter by that: of the room beside it.
+            brought = asked(tuple(map(self._cut, new)), question, wanted)
+            own = self._tokens(instructions(())) + self._tokens(brought)
+            goal = own + self._rules.compaction_target * max(0, self._budget - own)
+            goal = max(goal, self._rules.compaction_target * self._budget)
             steps = self._shorter(sum(bool(item.output) for item in new))
             while self._total(new, question, wanted) > goal and next(steps, False):
                 new = self._new(items)
+        while self.summary and self._total(new, question, wanted) > self._budget:
+            self._summary_is(self.summary[1:])
         parts = self._fewer(new)
         while self._total(new, question, wanted) > self._budget and (fewer := next(parts, None)) is not None:
             new = self._new(fewer)
@@ -129,7 +136,7 @@ class _Fold:
         return sum(self._tokens(message.content) for message in turn_messages(turn))
 
     def _tokens(self, text: str) -> int:
-        return estimate_tokens(text, self._family) + TOKENS_PER_MESSAGE
+        return _tokens(text, self._family) + TOKENS_PER_MESSAGE
 
     def _shorter(self, newest_outputs: int) -> Iterator[bool]:
         """Shorten the conversation by one more step each time, what is oldest and least missed first."""
@@ -140,9 +147,6 @@ class _Fold:
         self._must_cut = True
         yield True
         yield from self._summarise(0)
-        while self.summary:
-            self._summary_is(self.summary[1:])
-            yield True
 
     def _cut_outputs(self, spared: int) -> Iterator[bool]:
         """Cut long outputs of the turns, but for the newest `spared` of all outputs."""
@@ -185,6 +189,12 @@ class _Fold:
         for index in order:
             del left[index]
             yield tuple(left.values())
+
+
+@lru_cache(maxsize=2048)
+def _tokens(text: str, family: str) -> int:
+    """Estimate the tokens of a text; the same ones come with every question of a conversation."""
+    return estimate_tokens(text, family)
 
 
 def cut_output(output: str, limit_tokens: int, family: str = "") -> str:
