@@ -278,3 +278,55 @@ def test_by_default_no_model_is_asked_for_summaries(terminal: Terminal):
             terminal.run(f"%route {question}")
         assert len(server.chats) == 4
         assert '"first?" - "The rate is' in server.chats[-1].json["messages"][0]["content"]
+
+
+def test_a_failed_answer_is_no_turn(terminal: Terminal):
+    with llamacpp([says("cut", prompt_tokens=10), says("whole", prompt_tokens=9000)]) as server:
+        terminal.uses(server)
+        terminal.run("text = '''" + "word " * 600 + "'''")
+        terminal.run("%%route\nhow many words are in `text`?")
+        terminal.run("%%route --no-context\nand now?")
+        terminal.run("%%route --cells none\nand then?")
+        contents = [message["content"] for message in server.chats[-1].json["messages"]]
+        assert "cut" not in contents
+
+
+def test_looking_at_the_context_does_not_move_the_question(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    terminal.run("%route first?")
+    terminal.run("%llm_context and what else?")
+    terminal.run("%llm_retry -m m")
+    terminal.run("%route second?")
+    contents = [message["content"] for message in server.chats[-1].json["messages"]][1:]
+    assert contents == ["first?", "forty-two", "second?"]
+
+
+def test_a_decorator_in_pasted_code_names_no_variable(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    terminal.run("cached = {'limit': 12345}")
+    terminal.run("%%route --cells none\nwhat does this do?\n@cached\ndef f(): pass\n```\n@cached\n```")
+    assert "cached: dict" not in sent(server)
+
+
+def test_half_a_character_in_an_output_does_not_stop_a_question(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    terminal.run("class Odd:\n    def __repr__(self): return 'a\\ud800b'\nodd = Odd()\nodd")
+    error, _ = terminal.run("%%route\nwhat is `odd`?")
+    assert error is None
+    assert "a\\ud800b" in sent(server)
+
+
+def test_fix_always_brings_the_error(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    terminal.run("x = 1")
+    terminal.run("1 / 0")
+    terminal.run("%%route --fix --cells none")
+    assert "ZeroDivisionError" in sent(server)
+
+
+def test_options_and_braces_reach_what_is_shown(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    terminal.run("x = 5")
+    printed = terminal.run("%llm_context --cells none what is {x} in f'{x}'?")[1]
+    assert "what is {x} in f'{x}'?" in printed
+    assert "In[1]" not in printed.split("question:")[0]
