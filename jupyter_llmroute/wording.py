@@ -63,8 +63,8 @@ def and_more(number: int) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share from 0 to 1 in hundredths."""
-    return f"{share * 100:.0f} %"
+    """Return a share from 0 to 1 in hundredths; what is nearly certain is not called certain."""
+    return f"{share * 100:.0f} %" if share == 1 else f"{min(99, round(share * 100))} %"
 
 
 def seconds(value: float) -> str:

@@ -111,7 +111,8 @@ export function on(model: string, service: string | null): string {
 }
 
 export function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
+  // What is nearly certain is not called certain.
+  return `${share === 1 ? 100 : Math.min(99, Math.round(share * 100))} %`;
 }
 
 export function seconds(value: number): string {
