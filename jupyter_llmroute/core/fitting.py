@@ -51,8 +51,10 @@ async def fit(
         return _laid_out(candidate, bare_of_repeats(context), None, reserve_tokens)
     budget = window - answer_reserve(window, reserve_tokens)
     allowed, counter = budget, provider if isinstance(provider, TokenCounter) else None
-    for _ in range(ROUNDS):
-        fitted = _laid_out(candidate, compact(context, allowed, candidate.info.family, rules), window, reserve_tokens)
+    for left in reversed(range(ROUNDS)):
+        # By the last round the counts have shown no way: then the question goes alone.
+        sent = compact(context, allowed, candidate.info.family, rules) if left else context.alone()
+        fitted = _laid_out(candidate, sent, window, reserve_tokens)
         counted = None
         if counter and not _surely_fits(fitted.chat, budget, provider):
             counted = await _count(fitted.chat, candidate, counter, client)
