@@ -34,6 +34,9 @@ TICK_S_PER_CHAR = 1e-5
 MAX_OUTPUT_CHARS = 20_000
 """A longer result of a cell is cut before it is kept for a prompt, where it is cut again."""
 
+INNERMOST_FRAMES = 5
+"""Of a traceback."""
+
 OUR_MAGICS = ("%%route", "%route", "%llm_", "%load_ext", "%reload_ext")
 """Cells that are questions, or say nothing about the user's work."""
 
@@ -235,12 +238,23 @@ class NotebookSession:
         """Number of the cell that is running: IPython stores a cell before it runs it."""
         return len(self.shell.history_manager.input_hist_raw) - 1
 
+    def _last_error(self) -> dict[int, str]:
+        """Return the traceback of the cell that ran last, by its number, if it failed: no history holds it."""
+        import traceback
+
+        last = self.shell.last_execution_result
+        error = last and (last.error_before_exec or last.error_in_exec)
+        if not error or last.execution_count is None:
+            return {}
+        told = traceback.format_exception(error, limit=-INNERMOST_FRAMES, chain=False)
+        return {last.execution_count: "".join(told).rstrip()}
+
     def _surroundings(self) -> tuple[tuple[Turn, ...], tuple[CellRef, ...]]:
         """Return the newest questions with their answers, and the newest other cells, of this kernel session."""
         from jupyter_llmroute.core.request import CellRef
 
         limits, history = self.router.settings.context, self.shell.history_manager
-        results = history.output_hist_reprs
+        results = {**history.output_hist_reprs, **self._last_error()}
         cells = [
             CellRef(number=number, source=source, output=str(results.get(number, ""))[:MAX_OUTPUT_CHARS])
             for number, source in enumerate(history.input_hist_raw[: self._running_cell])
