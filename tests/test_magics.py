@@ -156,6 +156,19 @@ def test_two_questions_of_one_cell_are_two_turns_and_a_retry_replaces_its_own(te
         assert contents == ["first?", "one", "second?", "better two", "third?"]
 
 
+def test_a_cell_that_has_just_failed_is_what_a_short_question_is_about(terminal: Terminal) -> None:
+    with llamacpp(says("one")) as server:
+        terminal.uses(server)
+        terminal.run("%route write a README for this project")
+        terminal.run("def ratio(a, b):\n    return a / b\nratio(1, 0)")
+        terminal.run("%route why?")
+        prompt = "".join(message["content"] for message in server.chats[-1].json["messages"])
+        assert "ZeroDivisionError: division by zero" in prompt
+        decision = terminal.shell.magics_manager.registry["RouteMagics"].session.last_decision
+        assert decision.classification.task != "documentation"
+        assert not any("goes on from" in told for told in decision.classification.evidence)
+
+
 def test_a_task_is_corrected_by_asking_again(terminal: Terminal) -> None:
     with llamacpp([says("one"), says("two"), says("three")]) as server:
         terminal.uses(server)
