@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ INNERMOST = 3
 
 READ_FRAMES = 200
 """Of an endless recursion these are looked at."""
-
-MOST_NOTEBOOK_BYTES = 8 << 20
-"""A larger notebook file is not read for the order of its cells."""
 
 
 class Ran(NamedTuple):
@@ -56,6 +52,10 @@ class CellLog:
         self._ran: dict[int, Ran] = {}
         self.ours: tuple[str, ...] = OUR_MAGICS
         """Names of the magics that ask; a user may have one called `ask`, or another one of ours."""
+        self._unstored: dict[int, str] = {}
+        """Sources by number."""
+        self._is_stored = True
+        """Whether the cell that is running is in IPython's history: a front end may say that it is not to be."""
         self._deleted: set[str] = set()
         self._outputs: dict[int, str] = {}
         shell.events.register("pre_run_cell", self._begin)
@@ -66,24 +66,33 @@ class CellLog:
         self._shell.events.unregister("pre_run_cell", self._begin)
         self._shell.events.unregister("post_run_cell", self._note)
 
-    def _begin(self, _: Any) -> None:
+    def _begin(self, info: Any) -> None:
+        self._is_stored = bool(info.store_history)
         # The front end tells each deletion once, with the next cell that is run.
         told = self._metadata.get("deletedCells")
         self._deleted |= set(map(str, told)) if isinstance(told, list) else set()
         self._deleted.discard(self.running_id)
 
     def _note(self, result: Any) -> None:
-        info, number = result.info, result.execution_count
-        if number is not None and info is not None and info.store_history:
-            error = result.error_before_exec or result.error_in_exec
-            self._ran[number] = Ran(
-                str(getattr(info, "cell_id", None) or ""), "" if error is None else _traceback(error)
-            )
+        if (info := result.info) is None:
+            return
+        number = result.execution_count if info.store_history else self.running
+        if number is None:
+            return
+        error = result.error_before_exec or result.error_in_exec
+        ran = Ran(str(getattr(info, "cell_id", None) or ""), "" if error is None else _traceback(error))
+        self._ran[number] = ran
+        if not info.store_history:
+            self._unstored[number] = str(info.raw_cell)
 
     @property
     def running(self) -> int:
-        """Number of the cell that is running: IPython stores a cell before it runs it."""
-        return len(self._shell.history_manager.input_hist_raw) - 1
+        """Number of the cell that is running: IPython stores a cell before it runs it, if at all.
+
+        Cells that it does not store are counted on from those that it does.
+        """
+        stored = len(self._shell.history_manager.input_hist_raw)
+        return stored - 1 if self._is_stored else max((stored - 1, *self._unstored)) + 1
 
     @property
     def running_id(self) -> str:
@@ -109,11 +118,11 @@ class CellLog:
         """
         from jupyter_llmroute.core.request import CellRef
 
-        history, deleted = self._shell.history_manager, self.deleted
+        deleted = self.deleted
         is_ours = re.compile(rf"\s*%%?(?:llm_|(?:{'|'.join(map(re.escape, self.ours))})(?!\w))").match
         newest = {ran.cell: number for number, ran in self._ran.items() if ran.cell}
         found = []
-        for number, source in enumerate(history.input_hist_raw[: self.running]):
+        for number, source in self._sources():
             ran = self._ran.get(number, Ran())
             is_replaced = ran.cell and (newest[ran.cell] != number or ran.cell in deleted)
             if source.strip() and not is_replaced and not is_ours(source):
@@ -122,6 +131,11 @@ class CellLog:
                     output = _PRINTED_TRACEBACK.split(output)[0].rstrip()
                 found.append(CellRef(number=number, source=source, output=output, error=ran.error, id=ran.cell))
         return tuple(found)
+
+    def _sources(self) -> list[tuple[int, str]]:
+        """Return number and source of the cells that were run before the one that is running."""
+        stored = enumerate(self._shell.history_manager.input_hist_raw)
+        return sorted((n, source) for n, source in {**self._unstored, **dict(stored)}.items() if n < self.running)
 
     def _output(self, number: int) -> str:
         """Return what a cell printed and returned, as text; never an image's bytes."""
@@ -177,41 +191,3 @@ def _traceback(error: BaseException) -> str:
         kept = kept[: MOST_FRAMES // 2] + kept[-MOST_FRAMES // 2 :]
     told.stack[:] = kept
     return _COLOUR.sub("", _ends("".join(told.format(chain=False)).rstrip()))
-
-
-# -- the notebook's own order ------------------------------------------------------------------------------------------
-
-
-class Place(NamedTuple):
-    """A cell of the notebook file."""
-
-    id: str
-    kind: str
-    source: str
-
-
-def notebook_path(shell: Any) -> Path | None:
-    """Return the file of the notebook that a shell runs, where server or editor tell it."""
-    told = os.environ.get("JPY_SESSION_NAME") or shell.user_ns.get("__vsc_ipynb_file__")
-    path = Path(str(told)) if told else None
-    return path if path and path.suffix == ".ipynb" and path.is_file() else None
-
-
-def order(path: Path | None) -> tuple[Place, ...]:
-    """Return the cells of a notebook as it was saved last, in their order; none where the file does not read."""
-    import json
-
-    try:
-        if path is None or path.stat().st_size > MOST_NOTEBOOK_BYTES:
-            return ()
-        cells = json.loads(path.read_bytes()).get("cells", [])
-        return tuple(_places(cells))
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
-        return ()
-
-
-def _places(cells: Iterable[Any]) -> Iterator[Place]:
-    for cell in cells:
-        source = cell.get("source", "")
-        text = "".join(source) if isinstance(source, list) else str(source)
-        yield Place(str(cell.get("id", "")), str(cell.get("cell_type", "")), text)

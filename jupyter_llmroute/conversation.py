@@ -39,10 +39,10 @@ class Conversation:
         number
             Execution count of its run: what this run has asked already goes along.
         deleted
-            Ids of cells that are no longer in the notebook: their turns stay out.
+            Ids of cells that are no longer in the notebook: their turns stay out, and so does what was taken from them.
         """
         return tuple(
-            turn
+            _without(turn, deleted)
             for turn in self._turns
             if not turn.cell or (turn.cell not in deleted and (turn.cell != asking or turn.number == number))
         )
@@ -109,3 +109,8 @@ class Conversation:
             ) from None
         self._turns = [turn.model_copy(update={"cell": "", "number": -abs(turn.number)}) for turn in saved.turns]
         return len(self._turns)
+
+
+def _without(turn: Turn, deleted: Collection[str]) -> Turn:
+    items = tuple(item for item in turn.items if item.cell not in deleted)
+    return turn if items == turn.items else turn.model_copy(update={"items": items})

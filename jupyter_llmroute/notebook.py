@@ -7,10 +7,11 @@ this kernel session. Nothing of the router is imported before the first question
 from __future__ import annotations
 
 import atexit
+import builtins
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -40,6 +41,9 @@ TICK_S_PER_CHAR = 1e-5
 FIX = "Fix this error."
 """What is asked where the user writes `%%route --fix` and nothing else."""
 
+STOPPED = "(The person stopped this answer here.)"
+"""Said to the model of an answer that is not whole."""
+
 _NAMED = re.compile(r"(?<![\w@.`])@([^\W\d]\w*)(?![\w(])")
 """`@df` in a question: no e-mail address, no decorator that is called, nothing within backticks."""
 
@@ -47,6 +51,10 @@ _NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|^[ \t]*@[\w.]+(?:\(.*\))?[ \t]*$", re
 """Code in a question, where `@name` is a decorator."""
 
 T = TypeVar("T")
+
+
+def _marked(question: str) -> list[str]:
+    return _NAMED.findall(_NOT_PROSE.sub(" ", question))
 
 
 class Screen(Protocol):
@@ -166,20 +174,24 @@ class NotebookSession:
         UserError
             A cell or variable that is named is not there, or there is no error to fix.
         """
-        from jupyter_llmroute.core.request import Request
+        from jupyter_llmroute.core.request import CellRef, Request
+        from jupyter_llmroute.places import chosen, notebook_path, order, with_prose
 
         with folded():
             asked_in = (self.log.running, self.log.running_id)
             attachments = self._attachments(variables, question, values=values)
             known = self.log.cells() if with_context or fix else ()
-            failed = self._failed(known) if fix else None
+            places = order(notebook_path(self.shell)) if known else ()
+            asking = CellRef(number=asked_in[0], source="", id=asked_in[1])
+            choice = None if cells is None else chosen(cells, known, places, asking)
             request = Request(
                 question=question if question.strip() or not fix else FIX,
-                cells=known,
+                cells=with_prose(known, places, asking) if with_context else known,
                 turns=self._turns(*asked_in) if with_context else (),
-                chosen_cells=None if cells is None else self._chosen(cells, known),
-                failed_cell=failed,
+                chosen_cells=choice and choice.numbers,
+                failed_cell=self._failed(known) if fix else None,
                 attachments=attachments,
+                remarks=(*(choice.remarks if choice else ()), *self._unknown(question)),
                 **pins,
             )
             self._drafted = (request, asked_in)
@@ -202,33 +214,14 @@ class NotebookSession:
                 f"--vars {listed}: there is no variable {missing[0]!r}. Variables are named after their cell was run; "
                 "%who lists them."
             )
-        marked = (name for name in _NAMED.findall(_NOT_PROSE.sub(" ", question)) if name in there)
+        marked = (name for name in _marked(question) if name in there)
         return describe_all({name: there[name] for name in (*named, *marked)}, values=values)
 
-    def _chosen(self, cells: str, known: Sequence[CellRef]) -> frozenset[int]:
-        from jupyter_llmroute.core.cell_ranges import parse
-
-        choice = parse(cells, [cell.number for cell in known])
-        match choice.which:
-            case "numbers":
-                return frozenset(choice.numbers)
-            case "none":
-                return frozenset()
-            case "all":
-                return frozenset(cell.number for cell in known)
-            case "above":
-                return frozenset(cell.number for cell in self._above(known))
-
-    def _above(self, known: Sequence[CellRef]) -> Iterable[CellRef]:
-        """Return the cells that stand above the one that asks; all of them where the notebook's order is not known."""
-        from jupyter_llmroute.cells import notebook_path, order
-
-        places = [place.id for place in order(notebook_path(self.shell))]
-        asking = self.log.running_id
-        if asking not in places:
-            return known
-        above = set(places[: places.index(asking)])
-        return (cell for cell in known if not cell.id or cell.id in above)
+    def _unknown(self, question: str) -> Iterator[str]:
+        """Say what a question marks with `@` that is not there; `@property` may well be meant as it is."""
+        for name in dict.fromkeys(_marked(question)):
+            if name not in self.shell.user_ns and name not in vars(builtins):
+                yield f"@{name}: there is no variable of that name, so nothing was attached for it."
 
     def _failed(self, known: Sequence[CellRef]) -> int:
         from jupyter_llmroute.core.errors import UserError
@@ -404,7 +397,7 @@ class NotebookSession:
                     number=number,
                     cell=cell,
                     question=response.question,
-                    answer=response.text,
+                    answer=f"{response.text}\n\n{STOPPED}" if response.state == "interrupted" else response.text,
                     task=response.task,
                     items=self._items,
                     format=response.format,

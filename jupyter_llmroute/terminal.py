@@ -34,6 +34,7 @@ def head(view: RunView) -> str:
     lines += [f"{'' if number else 'not':8} {other}" for number, other in enumerate(not_chosen(facts, SHOWN))]
     if facts.left_out:
         lines.append(f"left out {', '.join(facts.left_out)}")
+    lines += [f"note     {remark}" for remark in facts.remarks]
     return "\n".join(lines)
 
 

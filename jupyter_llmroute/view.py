@@ -178,6 +178,7 @@ class RunView:
             more=max(0, self._not_chosen() - KEPT_IN_FACTS) + (self._routed.route.unranked if self._routed else 0),
             attempts=tuple(_failed(attempt) for attempt in self.attempts),
             context=self._sent(),
+            remarks=tuple(plain_line(remark, 400) for remark in (self._routed.remarks if self._routed else ())),
             waiting=self._waiting_words(),
             error=plain_line(self._error, 600) if self._error else None,
             **self._facts_of_task(),

@@ -51,6 +51,13 @@ def test_deleted_cells_leave_and_come_back_when_that_is_undone():
     assert numbers(conversation) == [1, 2]
 
 
+def test_what_was_taken_from_a_deleted_cell_leaves_the_turns_of_others():
+    items = (ContextItem(ref="In[1]", text="x", cell="x"), ContextItem(ref="In[2]", text="y", cell="y"))
+    conversation = of(turn(3, "a").model_copy(update={"items": items}))
+    [told] = conversation.turns(asking="", number=9, deleted=frozenset("x"))
+    assert [item.ref for item in told.items] == ["In[2]"]
+
+
 def test_two_questions_of_one_run_are_two_turns():
     conversation = of(turn(1, "a", "first?"), turn(1, "a", "second?"))
     assert numbers(conversation, asking="a", number=1) == [1, 1]
@@ -202,6 +209,16 @@ def test_the_last_error_is_asked_about_with_its_cell_and_what_defines_its_names(
     assert terminal.shell.user_ns["_route"].task == "coding"
 
 
+def test_cells_that_are_kept_out_of_the_history_are_known_all_the_same(terminal: Terminal, server: Scripted):
+    terminal.uses(server)
+    for cell in ("rate = 0", "1 / rate", "%%route --fix", "%%route\nand rate?"):
+        terminal.shell.run_cell(cell, store_history=False)
+    question = server.chats[0].json["messages"][-1]["content"]
+    assert "ZeroDivisionError" in question
+    assert "rate = 0" in question
+    assert [message["role"] for message in server.chats[1].json["messages"]][1:] == ["user", "assistant", "user"]
+
+
 def test_without_an_error_there_is_nothing_to_fix(terminal: Terminal, server: Scripted):
     terminal.uses(server)
     terminal.run("x = 1")
@@ -221,6 +238,25 @@ def test_what_a_cell_prints_goes_along(terminal: Terminal, server: Scripted):
     terminal.run("print('rows:', 1204)")
     terminal.run("%%route\nwhat did the last cell print?")
     assert "rows: 1204" in sent(server)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("what is in @nothing?", "@nothing: there is no variable of that name"),
+        ("what does @property do, and @rate?", ""),
+        ("mail me@there.org, or\n@cached\ndef f(): ...", ""),
+    ],
+)
+def test_a_name_that_is_marked_and_is_not_there_is_said(
+    terminal: Terminal, server: Scripted, question: str, expected: str
+):
+    terminal.uses(server)
+    terminal.run("rate = 3")
+    error, printed = terminal.run(f"%%route\n{question}")
+    assert error is None
+    assert ("note     @" in printed) == bool(expected)
+    assert expected in printed
 
 
 def test_a_question_mark_at_the_end_is_no_call_for_help(terminal: Terminal, server: Scripted):

@@ -67,7 +67,7 @@ OUTER_LAYERS = (
     ("view",),
     ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
-    ("bridge", "cells", "conversation", "lines", "traits", "config", "notebook"),
+    ("bridge", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
     ("widgets", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""

@@ -12,6 +12,7 @@ from jupyter_llmroute.bridge import Stopped
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.magics import FORMATS, TASKS, RouteMagics, split_options
+from jupyter_llmroute.notebook import STOPPED
 
 from .scripted import HANG, LOADING, Scripted, delta, json_reply, llamacpp, says, sse
 from .shown import NO_OTHERS
@@ -204,7 +205,7 @@ def test_a_server_that_breaks_off_leaves_what_had_come(terminal: Terminal) -> No
 
 
 def test_an_interrupt_keeps_what_had_come_and_tells_the_server(terminal: Terminal) -> None:
-    with llamacpp(sse(delta("begun"), HANG)) as server:
+    with llamacpp([sse(delta("begun"), HANG), says("so")]) as server:
         terminal.uses(server)
         chat = server.arrival("POST /v1/chat/completions")
         chat.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGINT))
@@ -214,6 +215,10 @@ def test_an_interrupt_keeps_what_had_come_and_tells_the_server(terminal: Termina
         # The reply hangs: it is over when the client has left, be it before the first piece was written or after.
         assert server.chats[0].is_abandoned.exception(timeout=30) is None
         assert "Traceback" not in printed
+        had_come = terminal.shell.user_ns["kept"].text
+        terminal.run("%%route\nand then?")
+        told = [message["content"] for message in server.chats[1].json["messages"] if message["role"] == "assistant"]
+        assert told == ([f"{had_come}\n\n{STOPPED}"] if had_come else [])
 
 
 CODE = "So:\n\n```python\nx = {1}\n```\n\n```bash\nls\n```\nThat is it."

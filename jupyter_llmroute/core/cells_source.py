@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from jupyter_llmroute.core.context import cut_middle, fenced
+from jupyter_llmroute.core.cell_ranges import references
+from jupyter_llmroute.core.context import Gathered, cut_middle, fenced
 from jupyter_llmroute.core.item import ContextItem
-from jupyter_llmroute.core.relevance import Relevant, rank
+from jupyter_llmroute.core.relevance import Ranking, Relevant, rank
 from jupyter_llmroute.core.request import CellRef, Request
 from jupyter_llmroute.core.settings import ContextSettings
 
@@ -17,21 +18,25 @@ class CellsSource:
     def __init__(self, settings: ContextSettings) -> None:
         self._settings = settings
 
-    async def items(self, request: Request) -> Sequence[ContextItem]:
+    async def gather(self, request: Request) -> Gathered:
         """Return the cells that go along, oldest first, each with its place in the ranking."""
-        ranked = enumerate(self._ranked(request))
-        ordered = sorted(ranked, key=lambda pair: (pair[1].cell.number, pair[1].cell.kind == "code"))
-        return [self._item(found.cell, found.reason, place) for place, found in ordered]
+        ranking = self._ranking(request)
+        ordered = sorted(enumerate(ranking.relevant), key=lambda pair: _place(pair[1].cell))
+        return Gathered(
+            items=tuple(self._item(found.cell, found.reason, place) for place, found in ordered),
+            remarks=(*map(_sentence, ranking.limits), *_unknown(request)),
+        )
 
-    def _ranked(self, request: Request) -> Sequence[Relevant]:
+    def _ranking(self, request: Request) -> Ranking:
         failed = next((cell for cell in request.cells if cell.number == request.failed_cell), None)
         wanted = [Relevant(cell=failed, reason="failed last")] if failed else []
         if request.chosen_cells is not None:
             named = [cell for cell in request.cells if cell.number in request.chosen_cells and cell is not failed]
-            return [*wanted, *(Relevant(cell=cell, reason="named by --cells") for cell in reversed(named))]
+            wanted += (Relevant(cell=cell, reason="named by --cells") for cell in reversed(named))
+            return Ranking(relevant=tuple(wanted))
         if not self._settings.max_cells:
-            return wanted
-        failed = failed or next((cell for cell in request.cells[-1:] if cell.error), None)
+            return Ranking(relevant=tuple(wanted))
+        failed = failed or next((cell for cell in _code(request)[-1:] if cell.error), None)
         return rank(
             request.cells,
             request.question,
@@ -39,13 +44,13 @@ class CellsSource:
             failed=failed.number if failed else None,
             traceback=failed.error if failed else "",
             most=self._settings.max_cells,
-        ).relevant
+        )
 
     def _item(self, cell: CellRef, reason: str, rank: int) -> ContextItem:
         limit = self._settings.max_cell_chars
         source = cut_middle(_sendable(cell.source), limit)
         if cell.kind == "markdown":
-            return ContextItem(ref=f"above In[{cell.number}]", text=source, reason=reason, rank=rank)
+            return ContextItem(ref=f"text above In[{cell.number}]", text=source, reason=reason, cell=cell.id, rank=rank)
         told = (cut_middle(_sendable(text), limit) for text in (cell.output, cell.error))
         output = "\n".join(part for part in told if part)
         return ContextItem(
@@ -54,8 +59,30 @@ class CellsSource:
             output=output,
             output_ref=f"{'Err' if cell.error else 'Out'}[{cell.number}]" if output else "",
             reason=reason,
+            cell=cell.id,
             rank=rank,
         )
+
+
+def _sentence(phrase: str) -> str:
+    return f"{phrase[0].upper()}{phrase[1:]}."
+
+
+def _place(cell: CellRef) -> tuple[int, bool]:
+    """Sort prose right before the cell that it stands above."""
+    return cell.number, cell.kind == "code"
+
+
+def _code(request: Request) -> tuple[CellRef, ...]:
+    return tuple(cell for cell in request.cells if cell.kind == "code")
+
+
+def _unknown(request: Request) -> Iterator[str]:
+    """Say which cells a question names that are not there."""
+    there = {cell.number for cell in request.cells} | {turn.number for turn in request.turns}
+    for reference in dict.fromkeys(references(request.question)):
+        if reference.number not in there:
+            yield f"There is no {reference} in this session: nothing was attached for it."
 
 
 def _sendable(text: str) -> str:
@@ -66,9 +93,16 @@ def _sendable(text: str) -> str:
 class AttachmentsSource:
     """What the user attached by name."""
 
-    async def items(self, request: Request) -> Sequence[ContextItem]:
+    async def gather(self, request: Request) -> Gathered:
         """Return the attachments, as they were named."""
-        return [
-            ContextItem(ref=attachment.name, text=attachment.text, reason="named by you", rank=-1)
-            for attachment in request.attachments
-        ]
+        return Gathered(
+            items=tuple(
+                ContextItem(ref=attachment.name, text=attachment.text, reason="named by you", rank=-1)
+                for attachment in request.attachments
+            ),
+            remarks=tuple(
+                f"{attachment.name} is described without {', '.join(attachment.left_out)}."
+                for attachment in request.attachments
+                if attachment.left_out
+            ),
+        )

@@ -23,6 +23,8 @@ class Context(Value):
     """A line for each earlier question that is no longer sent as it was, oldest first."""
     left_out: tuple[str, ...] = ()
     """References of what was gathered and then dropped or shortened, because it did not fit."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of how it was gathered, a sentence each; no model reads them."""
 
     def refs(self) -> tuple[str, ...]:
         """Return the references of all that goes along with the question, in the order of the prompt."""
@@ -40,11 +42,20 @@ def turn_ref(turn: Turn) -> str:
     return f"answer to In[{turn.number}]"
 
 
+class Gathered(Value):
+    """What one source has for a request."""
+
+    items: tuple[ContextItem, ...] = ()
+    """Oldest first."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of it, a sentence each."""
+
+
 class ContextSource(Protocol):
     """Somewhere that context comes from."""
 
-    async def items(self, request: Request) -> Sequence[ContextItem]:
-        """Return what this source has for the request, oldest first."""
+    async def gather(self, request: Request) -> Gathered:
+        """Return what this source has for the request."""
 
 
 def cut_middle(text: str, limit: int) -> str:
@@ -64,5 +75,9 @@ def fenced(text: str, language: str = "") -> str:
 
 async def gather(request: Request, sources: Sequence[ContextSource]) -> Context:
     """Ask every source, in order, and join what they give."""
-    items = [item for source in sources for item in await source.items(request)]
-    return Context(request=request, items=tuple(items))
+    gathered = [await source.gather(request) for source in sources]
+    return Context(
+        request=request,
+        items=tuple(item for found in gathered for item in found.items),
+        remarks=(*request.remarks, *(remark for found in gathered for remark in found.remarks)),
+    )

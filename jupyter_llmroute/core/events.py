@@ -54,6 +54,8 @@ class Routed(Value):
     """References of what was gathered to go along: cells, then earlier answers."""
     items: tuple[ContextItem, ...] = ()
     """What was gathered for this question."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of how it was gathered, a sentence each."""
 
 
 class AttemptStarted(Value):

@@ -40,7 +40,7 @@ from jupyter_llmroute.core.events import (
     Waiting,
 )
 from jupyter_llmroute.core.fallback import Step, Tried, next_step
-from jupyter_llmroute.core.fitting import Fitted, fit
+from jupyter_llmroute.core.fitting import Fitted, Margins, fit
 from jupyter_llmroute.core.prompt import Message, lay_out, least_tokens
 from jupyter_llmroute.core.providers import Chunk, Provider
 from jupyter_llmroute.core.route import Route
@@ -75,8 +75,11 @@ async def execute(
     limits: Limits,
     rules: ContextSettings,
     deadline: float | None = None,
+    margins: Margins | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Ask the candidates of a route until one answers, until `deadline` of the monotonic clock.
+
+    What servers count of their prompts is kept in `margins`.
 
     Yields
     ------
@@ -105,7 +108,7 @@ async def execute(
         attempt = _Attempt(len(tried) + 1, step, providers[step.candidate.endpoint.provider], client, limits, deadline)
         visible = False
         try:
-            async with contextlib.aclosing(attempt.events(context, rules)) as events:
+            async with contextlib.aclosing(attempt.events(context, rules, margins)) as events:
                 async for event in events:
                     visible = visible or isinstance(event, TextDelta)
                     yield event
@@ -185,11 +188,13 @@ class _Attempt:
         self._limits = limits
         self._deadline = deadline
 
-    async def events(self, context: Context, rules: ContextSettings) -> AsyncGenerator[Event, None]:
+    async def events(
+        self, context: Context, rules: ContextSettings, margins: Margins | None
+    ) -> AsyncGenerator[Event, None]:
         """Ask, and give what happens."""
         candidate = self._step.candidate
         sent = context.alone() if self._step.is_reduced else context
-        fitted = await self._fitted(sent, rules)
+        fitted = await self._fitted(sent, rules, margins)
         served, wanted = candidate.model.context_window, fitted.chat.window
         must_grow = bool(served and wanted and wanted > served)  # then it is loaded again
         yield AttemptStarted(
@@ -222,11 +227,11 @@ class _Attempt:
                 yield Waiting(reason="loading", elapsed_s=waited_s)
                 await asyncio.sleep(LOADING_POLL_S)
 
-    async def _fitted(self, context: Context, rules: ContextSettings) -> Fitted:
+    async def _fitted(self, context: Context, rules: ContextSettings, margins: Margins | None) -> Fitted:
         """Make the prompt fit, within the time for the question: servers are asked to count."""
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
-                return await fit(self._step.candidate, context, self._provider, self._client, rules)
+                return await fit(self._step.candidate, context, self._provider, self._client, rules, margins)
         except TimeoutError as error:
             raise TimedOut(
                 f"{self._step.candidate.endpoint.name} took longer to count the prompt than a question may "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
 from typing import NamedTuple
 
 import httpx
@@ -25,6 +26,14 @@ ROUNDS = 4
 """How often a prompt is made shorter and counted again."""
 
 
+STEP = 0.85
+"""The share of a budget that is used becomes smaller by this much at a time where a server counts more than is
+estimated. Prompts are shortened at other places when it changes, so it changes seldom."""
+
+Margins = MutableMapping[tuple[str, str], float]
+"""By server and model: the share of a budget, in estimated tokens, that fills the whole by the server's count."""
+
+
 class Fitted(NamedTuple):
     """What is to be sent, and what of the context is in it."""
 
@@ -35,9 +44,25 @@ class Fitted(NamedTuple):
 
 
 async def fit(
-    candidate: Candidate, context: Context, provider: Provider, client: httpx.AsyncClient, rules: ContextSettings
+    candidate: Candidate,
+    context: Context,
+    provider: Provider,
+    client: httpx.AsyncClient,
+    rules: ContextSettings,
+    margins: Margins | None = None,
 ) -> Fitted:
     """Return a chat whose prompt leaves room for the answer in the candidate's window.
+
+    Parameters
+    ----------
+    candidate, provider, client
+        Who is to be asked, and by what.
+    context
+        What was gathered.
+    rules
+        How it is shortened.
+    margins
+        What servers have counted so far; what this one counts is learnt.
 
     Raises
     ------
@@ -50,10 +75,12 @@ async def fit(
     if window is None:
         return _laid_out(candidate, bare_of_repeats(context), None, reserve_tokens)
     budget = window - answer_reserve(window, reserve_tokens)
-    allowed, counter = budget, provider if isinstance(provider, TokenCounter) else None
+    who = (candidate.endpoint.base_url, candidate.model.id)
+    share = 1.0 if margins is None else margins.get(who, 1.0)
+    counter = provider if isinstance(provider, TokenCounter) else None
     for left in reversed(range(ROUNDS)):
         # By the last round the counts have shown no way: then the question goes alone.
-        sent = compact(context, allowed, candidate.info.family, rules) if left else context.alone()
+        sent = compact(context, int(budget * share), candidate.info.family, rules) if left else context.alone()
         fitted = _laid_out(candidate, sent, window, reserve_tokens)
         counted = None
         if counter and not _surely_fits(fitted.chat, budget, provider):
@@ -67,7 +94,11 @@ async def fit(
         if not fitted.context.refs():
             break
         # By as much shorter, in estimated tokens, as the count is too high.
-        allowed = min(allowed - 1, int(fitted.chat.prompt_tokens * budget / tokens))
+        allowed, share = fitted.chat.prompt_tokens / tokens, share * STEP
+        while share > allowed:
+            share *= STEP
+        if counted and margins is not None:
+            margins[who] = share
     raise ContextOverflow(
         f"{candidate.model.id} on {candidate.endpoint.name}: the prompt has {tokens:,} tokens, and of its window of "
         f"{window:,} are {budget:,} for it; send less, or serve the model with a larger window.",
@@ -76,13 +107,16 @@ async def fit(
     )
 
 
-def expected(candidate: Candidate, context: Context, provider: Provider, rules: ContextSettings) -> Fitted:
+def expected(
+    candidate: Candidate, context: Context, provider: Provider, rules: ContextSettings, margins: Margins
+) -> Fitted:
     """Return what `fit` would, by the estimate alone: nobody is asked."""
     window = _window(candidate, context, provider, rules)
     if window is None:
         return _laid_out(candidate, bare_of_repeats(context), None, rules.reserve_tokens)
     budget = window - answer_reserve(window, rules.reserve_tokens)
-    shortened = compact(context, budget, candidate.info.family, rules)
+    share = margins.get((candidate.endpoint.base_url, candidate.model.id), 1.0)
+    shortened = compact(context, int(budget * share), candidate.info.family, rules)
     return _laid_out(candidate, shortened, window, rules.reserve_tokens)
 
 

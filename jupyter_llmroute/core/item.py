@@ -18,6 +18,8 @@ class ContextItem(Value):
     """What the user knows that by, such as `Out[3]`."""
     reason: str = ""
     """Why it goes along, in words such as ``"defines `df`"``."""
+    cell: str = ""
+    """The id of the cell that it was taken from, where the notebook tells it."""
     rank: int = 0
     """0 for what the question needs most; where room lacks, the greatest goes first."""
 

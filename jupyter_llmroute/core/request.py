@@ -113,5 +113,7 @@ class Request(Value):
     sampling: Sampling = Sampling()
     format: Format = Format.MARKDOWN
     """The form that the answer is wanted in."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of how it was put together, a sentence each; no model reads them."""
     timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
     """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""

@@ -20,7 +20,7 @@ from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
-from jupyter_llmroute.core.fitting import Fitted, expected
+from jupyter_llmroute.core.fitting import Fitted, Margins, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
 from jupyter_llmroute.core.memory import total_memory_bytes
@@ -92,6 +92,7 @@ class Router:
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._ledger = Ledger(settings.limits, state)
         self._snapshot: Snapshot | None = None
+        self._margins: Margins = {}
 
     async def __aenter__(self) -> Self:
         """Return the router itself; nothing is looked for before it is needed."""
@@ -161,6 +162,7 @@ class Router:
             self.settings.limits,
             self.settings.context,
             deadline,
+            self._margins,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
@@ -187,7 +189,7 @@ class Router:
             raise _nobody(request, routed.route)
         first = routed.route.candidates[0]
         provider = self.providers[first.endpoint.provider]
-        return Preview(first, context, expected(first, context, provider, self.settings.context))
+        return Preview(first, context, expected(first, context, provider, self.settings.context, self._margins))
 
     async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
         """Return the servers as last seen, looking for them when that is too long ago.
@@ -272,7 +274,9 @@ class Router:
             history=history,
             route=route,
         )
-        return context, Routed(classification=what, route=route, context=context.refs(), items=context.items)
+        return context, Routed(
+            classification=what, route=route, context=context.refs(), items=context.items, remarks=context.remarks
+        )
 
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""

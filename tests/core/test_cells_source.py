@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 
 
 async def items(request: Request, **limits: int):
-    return await CellsSource(ContextSettings(**limits)).items(request)
+    return (await CellsSource(ContextSettings(**limits)).gather(request)).items
 
 
 async def refs(question: str, cells: tuple[CellRef, ...] = CELLS, *, max_cells: int = 8, **more) -> list[str]:
@@ -81,5 +81,44 @@ async def test_a_long_cell_and_a_long_result_are_cut_in_their_middles():
 
 async def test_what_the_user_attached_goes_along_by_its_name():
     attached = Attachment(name="df", kind="pandas.DataFrame", text="df: pandas.DataFrame, 3 rows x 1 columns")
-    [item] = await AttachmentsSource().items(Request(question="what is in @df?", attachments=(attached,)))
+    found = await AttachmentsSource().gather(Request(question="what is in @df?", attachments=(attached,)))
+    [item] = found.items
     assert (item.ref, item.text, item.reason) == ("df", attached.text, "named by you")
+
+
+async def remarks(question: str, cells: tuple[CellRef, ...] = CELLS) -> tuple[str, ...]:
+    return (await CellsSource(ContextSettings()).gather(Request(question=question, cells=cells))).remarks
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("why is Out[3] so?", ()),
+        ("Out[99] and In[99]?", ("Out[99]", "In[99]")),
+        ("In[3], Err[6]?", ("Err[6]",)),
+    ],
+)
+async def test_a_cell_that_is_named_and_is_not_there_is_said(question: str, expected: tuple[str, ...]):
+    said = tuple(f"There is no {ref} in this session: nothing was attached for it." for ref in expected)
+    assert await remarks(question) == said
+
+
+async def test_what_was_not_read_is_said():
+    long = CellRef(number=6, source="x = 1\n" * 200_000)
+    [said] = await remarks("what is `x`?", (*CELLS, long))
+    assert said == "In[6] was not read for names: it has 1,200,000 characters."
+
+
+async def test_what_a_description_leaves_out_is_said():
+    cut = Attachment(name="df", kind="pandas.DataFrame", text="...", left_out=("960 of 1,000 columns",))
+    found = await AttachmentsSource().gather(Request(question="?", attachments=(cut,)))
+    assert found.remarks == ("df is described without 960 of 1,000 columns.",)
+
+
+async def test_the_heading_of_a_cell_that_is_needed_goes_before_it():
+    heading = CellRef(number=3, source="## Rates", kind="markdown", id="m")
+    found = await items(Request(question="what is `x3`?", cells=(*CELLS[:2], heading, *CELLS[2:])), max_cells=3)
+    assert [(item.ref, item.text) for item in found][:2] == [
+        ("text above In[3]", "## Rates"),
+        ("In[3]", "In[3]:\n```python\nx3 = 3\n```"),
+    ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_llmroute.core.context import CUT, Context, cut_middle, fenced, gather
+from jupyter_llmroute.core.context import CUT, Context, Gathered, cut_middle, fenced, gather
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.request import Request, Turn
 
@@ -21,13 +21,15 @@ async def test_sources_are_asked_in_order():
         def __init__(self, *refs: str):
             self.refs = refs
 
-        async def items(self, request: Request) -> list[ContextItem]:
-            return [ContextItem(ref=ref, text=request.question) for ref in self.refs]
+        async def gather(self, request: Request) -> Gathered:
+            items = tuple(ContextItem(ref=ref, text=request.question) for ref in self.refs)
+            return Gathered(items=items, remarks=tuple(f"{ref} is old" for ref in self.refs[:1]))
 
-    request = Request(question="why?")
+    request = Request(question="why?", remarks=("no x",))
     context = await gather(request, [Says("a", "b"), Says(), Says("c")])
     assert [(item.ref, item.text) for item in context.items] == [("a", "why?"), ("b", "why?"), ("c", "why?")]
     assert context.request == request
+    assert context.remarks == ("no x", "a is old", "c is old")
     assert context.left_out == ()
 
 
