@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from jupyter_llmroute.core.context import Context, turn_ref
 from jupyter_llmroute.core.item import ContextItem
-from jupyter_llmroute.core.prompt import asked, instructions, turn_messages
+from jupyter_llmroute.core.prompt import asked, instructions, item_text
 from jupyter_llmroute.core.request import Format, Turn
 from jupyter_llmroute.core.settings import ContextSettings
-from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens
+from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens, rounded_up, weigh_text
 
 CUT_OUTPUT = "\n… {tokens:,} tokens left out here …\n"
 """Stands for the middle of an output: the same bytes for the same output."""
@@ -28,6 +29,15 @@ QUESTION_CHARS, ANSWER_CHARS = 120, 160
 
 SUMMARY_SHARE = 0.15
 """Of the budget: a longer summary loses its oldest lines."""
+
+JOINT = "\n\n"
+"""Stands between two items of a question."""
+
+NO_TEXT = (ContextItem(ref="", text=""),)
+"""One item, of which a question has only what is said around items."""
+
+REMEMBERED = 2048
+"""Texts and items that are counted and cut once: those of a conversation come again with every question."""
 
 DEFAULTS = ContextSettings()
 
@@ -95,6 +105,8 @@ class _Fold:
         self._summary_is(list(summary))
         self.turns: list[Turn] = []
         self._sizes: list[int] = []
+        self._known: Counter[tuple[str, str, str]] = Counter()
+        """What the turns have brought."""
         self._must_cut = False
         """Whether the outputs that the question brings are cut too."""
 
@@ -102,6 +114,7 @@ class _Fold:
         """Go on behind a turn that was asked and answered."""
         self.turns.append(turn)
         self._sizes.append(self._size(turn))
+        self._known.update(item.key for item in turn.items)
 
     def ask(self, items: Sequence[ContextItem], question: str, wanted: Format) -> tuple[ContextItem, ...]:
         """Make room for a question and what it needs; return what of that is to be sent with it."""
@@ -109,8 +122,7 @@ class _Fold:
         new = self._new(items)
         if self._total(new, question, wanted) > self._rules.compaction_threshold * self._budget:
             # What the question brings cannot get shorter by that: of the room beside it.
-            brought = asked(tuple(map(self._cut, new)), question, wanted)
-            own = self._tokens(instructions(())) + self._tokens(brought)
+            own = self._tokens(instructions(())) + self._asked(tuple(map(self._cut, new)), question, wanted)
             goal = own + self._rules.compaction_target * max(0, self._budget - own)
             goal = max(goal, self._rules.compaction_target * self._budget)
             steps = self._shorter(sum(bool(item.output) for item in new))
@@ -125,18 +137,26 @@ class _Fold:
 
     def _new(self, items: Sequence[ContextItem]) -> tuple[ContextItem, ...]:
         """Return the items that no turn so far has brought."""
-        known = {item.key for turn in self.turns for item in turn.items}
-        new = [item for item in items if item.key not in known]
-        return tuple(item for item in map(self._cut, new) if item.key not in known) if self._must_cut else tuple(new)
+        new = [item for item in items if not self._known[item.key]]
+        return (
+            tuple(item for item in map(self._cut, new) if not self._known[item.key]) if self._must_cut else tuple(new)
+        )
 
     def _total(self, items: Sequence[ContextItem], question: str, wanted: Format) -> int:
-        return self._size_of_summary + sum(self._sizes) + self._tokens(asked(items, question, wanted))
+        return self._size_of_summary + sum(self._sizes) + self._asked(items, question, wanted)
 
     def _size(self, turn: Turn) -> int:
-        return sum(self._tokens(message.content) for message in turn_messages(turn))
+        return self._asked(turn.items, turn.question, turn.format) + self._tokens(turn.answer)
+
+    def _asked(self, items: Sequence[ContextItem], question: str, wanted: Format) -> int:
+        """Return the tokens of a question with what it brings."""
+        # Items are joined by line ends, so that each can be weighed alone, and but once.
+        around = _weigh(asked(NO_TEXT if items else (), question, wanted), self._family)
+        more = sum(_weigh_item(item, self._family) for item in items) - (_weigh(JOINT, self._family) if items else 0)
+        return rounded_up(around + more) + TOKENS_PER_MESSAGE
 
     def _tokens(self, text: str) -> int:
-        return _tokens(text, self._family) + TOKENS_PER_MESSAGE
+        return rounded_up(_weigh(text, self._family)) + TOKENS_PER_MESSAGE
 
     def _shorter(self, newest_outputs: int) -> Iterator[bool]:
         """Shorten the conversation by one more step each time, what is oldest and least missed first."""
@@ -157,19 +177,22 @@ class _Fold:
                 if item.output and left > 0:
                     items[index] = self._cut(item)
                     left -= 1
-            if tuple(items) != turn.items:
+            if any(now is not before for now, before in zip(items, turn.items, strict=True)):
+                self._known.subtract(item.key for item in turn.items)
+                self._known.update(item.key for item in items)
                 self.turns[place] = turn.model_copy(update={"items": tuple(items)})
                 self._sizes[place] = self._size(self.turns[place])
                 yield True
 
     def _cut(self, item: ContextItem) -> ContextItem:
-        output = cut_output(item.output, self._rules.max_tool_output_tokens, self._family)
-        return item if output == item.output else item.model_copy(update={"output": output})
+        return _cut_item(item, self._rules.max_tool_output_tokens, self._family)
 
     def _summarise(self, spared: int) -> Iterator[bool]:
         """Put a line in the place of the oldest turns, but for the newest `spared`."""
         while len(self.turns) > spared:
-            self._summary_is([*self.summary, summary_line(self.turns.pop(0))])
+            oldest = self.turns.pop(0)
+            self._known.subtract(item.key for item in oldest.items)
+            self._summary_is([*self.summary, summary_line(oldest)])
             del self._sizes[0]
             while len(self.summary) > 1 and self._size_of_summary > SUMMARY_SHARE * self._budget:
                 self._summary_is(self.summary[1:])
@@ -191,10 +214,20 @@ class _Fold:
             yield tuple(left.values())
 
 
-@lru_cache(maxsize=2048)
-def _tokens(text: str, family: str) -> int:
-    """Estimate the tokens of a text; the same ones come with every question of a conversation."""
-    return estimate_tokens(text, family)
+@lru_cache(maxsize=REMEMBERED)
+def _weigh(text: str, family: str) -> float:
+    return weigh_text(text, family)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _weigh_item(item: ContextItem, family: str) -> float:
+    return weigh_text(item_text(item) + JOINT, family)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _cut_item(item: ContextItem, limit_tokens: int, family: str) -> ContextItem:
+    output = cut_output(item.output, limit_tokens, family)
+    return item if output == item.output else item.model_copy(update={"output": output})
 
 
 def cut_output(output: str, limit_tokens: int, family: str = "") -> str:

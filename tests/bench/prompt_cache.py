@@ -24,7 +24,7 @@ import httpx
 from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.compaction import compact
-from jupyter_llmroute.core.context import Context, gather
+from jupyter_llmroute.core.context import Context, Gathered, gather
 from jupyter_llmroute.core.embedded import EmbeddedBackend, Running, find_models
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.prompt import Message, lay_out
@@ -88,10 +88,11 @@ SESSIONS = (
 class Project:
     """Code of the project, as it goes along with some questions."""
 
-    async def items(self, request: Request) -> Sequence[ContextItem]:
+    async def gather(self, request: Request) -> Gathered:
         if request.cells[-1].number % 5:
-            return ()
-        return [ContextItem(ref="shop/load.py", text=f"shop/load.py:\n```python\n{MODULE}\n```", reason="uses load")]
+            return Gathered()
+        text = f"shop/load.py:\n```python\n{MODULE}\n```"
+        return Gathered(items=(ContextItem(ref="shop/load.py", text=text, reason="uses load"),))
 
 
 class Cost(NamedTuple):
