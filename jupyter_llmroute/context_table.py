@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from jupyter_llmroute.core.cell_ranges import spans
 from jupyter_llmroute.core.item import ContextItem
-from jupyter_llmroute.core.prompt import instructions, item_text
+from jupyter_llmroute.core.prompt import INSTRUCTIONS, item_text
 from jupyter_llmroute.core.request import CellRef
 from jupyter_llmroute.core.router import Preview
 from jupyter_llmroute.core.tokens import estimate_tokens
@@ -50,9 +50,7 @@ class _Rows:
         self._family = self._candidate.info.family
 
     def sent(self) -> Iterator[Row]:
-        yield self._row("instructions", instructions(()), "always the same", NEW)
-        for line in self._context.summary:
-            yield self._row("earlier question", line, "what is left of it", SHORTENED)
+        yield self._row("instructions", INSTRUCTIONS, "always the same", NEW)
         for turn in self._context.request.turns:
             yield from (self._item(item, KNOWN) for item in turn.items)
             yield self._row(f"In[{turn.number}]: {_short(turn.question)}", turn.question, "asked earlier", NEW)

@@ -301,10 +301,9 @@ def test_what_no_longer_fits_is_summarised_by_a_model_where_the_user_wants_that(
             error, _ = terminal.run(f"%route {question}")
             assert error is None
         asked = [chat.json["messages"][-1]["content"] for chat in server.chats]
-        assert asked[-1] == "third?"
+        assert asked[-1].endswith("third?")
         assert any(text.startswith("Say in one sentence") for text in asked)
-        system = server.chats[-1].json["messages"][0]["content"]
-        assert '"first?" - "In short: three."' in system
+        assert '"first?" - "In short: three."' in asked[-1]
 
 
 def test_by_default_no_model_is_asked_for_summaries(terminal: Terminal):
@@ -313,7 +312,8 @@ def test_by_default_no_model_is_asked_for_summaries(terminal: Terminal):
         for question in ("first?", "second?", "third?", "fourth?"):
             terminal.run(f"%route {question}")
         assert len(server.chats) == 4
-        assert '"first?" - "The rate is' in server.chats[-1].json["messages"][0]["content"]
+        told = "".join(message["content"] for message in server.chats[-1].json["messages"][1:])
+        assert '"first?" - "The rate is' in told
 
 
 def test_a_failed_answer_is_no_turn(terminal: Terminal):

@@ -4,6 +4,9 @@ A conversation is folded from its first turn to the question: where it would fil
 the budget it is shortened to `compaction_target`, and grows from there. Folded again one question later it is shortened
 at the same turns into the same bytes: prompts go on growing at their ends, and a server that remembers the last one
 reads it anew only in the few places where it was shortened. No state is needed for that.
+
+What is left of the oldest turns goes along with the question that they made room for. So the turns that stay follow the
+instructions at once, as llama.cpp wants it where it moves up what it remembers of them instead of reading it again.
 """
 
 from __future__ import annotations
@@ -16,13 +19,18 @@ from functools import lru_cache
 
 from jupyter_llmroute.core.context import Context, turn_ref
 from jupyter_llmroute.core.item import ContextItem
-from jupyter_llmroute.core.prompt import asked, instructions, item_text
+from jupyter_llmroute.core.prompt import INSTRUCTIONS, asked, item_text
 from jupyter_llmroute.core.request import Format, Turn
 from jupyter_llmroute.core.settings import ContextSettings
 from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens, rounded_up, weigh_text
 
 CUT_OUTPUT = "\n… {tokens:,} tokens left out here …\n"
 """Stands for the middle of an output: the same bytes for the same output."""
+
+EARLIER = "earlier questions, shortened"
+"""How what is left of them is called where it goes along."""
+
+EARLIER_HEADING = "Before all of this the person asked, and was answered (shortened):"
 
 QUESTION_CHARS, ANSWER_CHARS = 120, 160
 """What a summary keeps of an earlier question, and of its answer."""
@@ -62,7 +70,7 @@ def compact(context: Context, budget_tokens: int, family: str = "", rules: Conte
         Within the budget wherever the instructions and the question alone are. Items that an earlier turn has brought
         already are not in it again; `left_out` names what went or was shortened.
     """
-    fold = _Fold(budget_tokens, family, rules, context.summary)
+    fold = _Fold(budget_tokens, family, rules)
     for turn in context.request.turns:
         fold.add(turn.model_copy(update={"items": fold.ask(turn.items, turn.question, turn.format)}))
     items = fold.ask(context.items, context.request.question, context.request.format)
@@ -70,7 +78,6 @@ def compact(context: Context, budget_tokens: int, family: str = "", rules: Conte
     return Context(
         request=context.request.model_copy(update={"turns": turns}),
         items=items,
-        summary=tuple(fold.summary),
         left_out=tuple(dict.fromkeys((*context.left_out, *_missing(context, turns, items)))),
     )
 
@@ -86,7 +93,7 @@ def _missing(context: Context, turns: Sequence[Turn], items: Sequence[ContextIte
     yield from map(turn_ref, context.request.turns[:gone])
     for before, turn in zip(context.request.turns[gone:], turns, strict=True):
         whole = {item.key for item in before.items}
-        yield from (_middle(item) for item in turn.items if item.key not in whole)
+        yield from (_middle(item) for item in turn.items if item.key not in whole and item.ref != EARLIER)
     there = {item.key for item in (*items, *(item for turn in turns for item in turn.items))}
     for item in context.items:
         if item.key not in there:
@@ -100,9 +107,10 @@ def _middle(item: ContextItem) -> str:
 class _Fold:
     """A conversation as far as it has come, with its tokens."""
 
-    def __init__(self, budget: int, family: str, rules: ContextSettings, summary: Sequence[str]) -> None:
+    def __init__(self, budget: int, family: str, rules: ContextSettings) -> None:
         self._budget, self._family, self._rules = budget, family, rules
-        self._summary_is(list(summary))
+        self._lines: list[str] = []
+        """What is left of the turns that make room for the question."""
         self.turns: list[Turn] = []
         self._sizes: list[int] = []
         self._known: Counter[tuple[str, str, str]] = Counter()
@@ -119,21 +127,23 @@ class _Fold:
     def ask(self, items: Sequence[ContextItem], question: str, wanted: Format) -> tuple[ContextItem, ...]:
         """Make room for a question and what it needs; return what of that is to be sent with it."""
         self._must_cut = False
+        self._lines = _lines(items)
+        items = [item for item in items if item.ref != EARLIER]
         new = self._new(items)
         if self._total(new, question, wanted) > self._rules.compaction_threshold * self._budget:
             # What the question brings cannot get shorter by that: of the room beside it.
-            own = self._tokens(instructions(())) + self._asked(tuple(map(self._cut, new)), question, wanted)
+            own = self._tokens(INSTRUCTIONS) + self._asked(tuple(map(self._cut, new)), question, wanted)
             goal = own + self._rules.compaction_target * max(0, self._budget - own)
             goal = max(goal, self._rules.compaction_target * self._budget)
             steps = self._shorter(sum(bool(item.output) for item in new))
             while self._total(new, question, wanted) > goal and next(steps, False):
                 new = self._new(items)
-        while self.summary and self._total(new, question, wanted) > self._budget:
-            self._summary_is(self.summary[1:])
+        while self._lines and self._total(new, question, wanted) > self._budget:
+            del self._lines[0]
         parts = self._fewer(new)
         while self._total(new, question, wanted) > self._budget and (fewer := next(parts, None)) is not None:
             new = self._new(fewer)
-        return new
+        return (*_earlier(self._lines), *new)
 
     def _new(self, items: Sequence[ContextItem]) -> tuple[ContextItem, ...]:
         """Return the items that no turn so far has brought."""
@@ -143,7 +153,11 @@ class _Fold:
         )
 
     def _total(self, items: Sequence[ContextItem], question: str, wanted: Format) -> int:
-        return self._size_of_summary + sum(self._sizes) + self._asked(items, question, wanted)
+        return (
+            self._tokens(INSTRUCTIONS)
+            + sum(self._sizes)
+            + self._asked((*_earlier(self._lines), *items), question, wanted)
+        )
 
     def _size(self, turn: Turn) -> int:
         return self._asked(turn.items, turn.question, turn.format) + self._tokens(turn.answer)
@@ -192,15 +206,11 @@ class _Fold:
         while len(self.turns) > spared:
             oldest = self.turns.pop(0)
             self._known.subtract(item.key for item in oldest.items)
-            self._summary_is([*self.summary, summary_line(oldest)])
             del self._sizes[0]
-            while len(self.summary) > 1 and self._size_of_summary > SUMMARY_SHARE * self._budget:
-                self._summary_is(self.summary[1:])
+            self._lines += (*_lines(oldest.items), summary_line(oldest))
+            while len(self._lines) > 1 and self._tokens("\n".join(self._lines)) > SUMMARY_SHARE * self._budget:
+                del self._lines[0]
             yield True
-
-    def _summary_is(self, lines: list[str]) -> None:
-        self.summary = lines
-        self._size_of_summary = self._tokens(instructions(lines))
 
     def _fewer(self, items: tuple[ContextItem, ...]) -> Iterator[tuple[ContextItem, ...]]:
         """Give a question's items with one more cut each time, then with one less, what it needs least first."""
@@ -261,6 +271,17 @@ def summary_line(turn: Turn) -> str:
     """
     answer = turn.summary or _BLOCK.sub("(code)", turn.answer)
     return f'- In[{turn.number}]: "{_ends(turn.question, QUESTION_CHARS)}" - "{_ends(answer, ANSWER_CHARS)}"'
+
+
+def _earlier(lines: Sequence[str]) -> tuple[ContextItem, ...]:
+    """Return lines on earlier turns as an item; none without lines."""
+    text = "\n".join((EARLIER_HEADING, *lines))
+    return (ContextItem(ref=EARLIER, text=text, reason="what is left of them"),) if lines else ()
+
+
+def _lines(items: Sequence[ContextItem]) -> list[str]:
+    """Return the lines on earlier turns that are among items."""
+    return [line for item in items if item.ref == EARLIER for line in item.text.split("\n")[1:]]
 
 
 def _ends(text: str, chars: int) -> str:

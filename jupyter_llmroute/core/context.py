@@ -19,8 +19,6 @@ class Context(Value):
     request: Request
     items: tuple[ContextItem, ...] = ()
     """Of one source the oldest first."""
-    summary: tuple[str, ...] = ()
-    """A line for each earlier question that is no longer sent as it was, oldest first."""
     left_out: tuple[str, ...] = ()
     """References of what was gathered and then dropped or shortened, because it did not fit."""
     remarks: tuple[str, ...] = ()

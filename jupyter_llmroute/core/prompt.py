@@ -22,7 +22,6 @@ INSTRUCTIONS = (
 )
 """The same bytes in every prompt, so that a server's prompt cache begins to match here."""
 
-SUMMARY_HEADING = "Earlier in this notebook the person asked, and was answered (shortened):"
 ITEMS_HEADING = "From the notebook:"
 QUESTION_HEADING = "The question:"
 
@@ -47,16 +46,11 @@ class Message(Value):
 
 def lay_out(context: Context) -> tuple[Message, ...]:
     """Return the messages of a context: instructions, earlier turns, the question with what goes along last."""
-    messages = [Message(role="system", content=instructions(context.summary))]
+    messages = [Message(role="system", content=INSTRUCTIONS)]
     for turn in context.request.turns:
         messages += turn_messages(turn)
     request = context.request
     return (*messages, Message(role="user", content=asked(context.items, request.question, request.format)))
-
-
-def instructions(summary: Sequence[str]) -> str:
-    """Return the first message: what is always said, and what is left of the turns that are no longer sent."""
-    return "\n".join((f"{INSTRUCTIONS}\n\n{SUMMARY_HEADING}", *summary)) if summary else INSTRUCTIONS
 
 
 def turn_messages(turn: Turn) -> tuple[Message, Message]:

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from jupyter_llmroute.core.compaction import bare_of_repeats, compact, cut_output, summary_line
+from jupyter_llmroute.core.compaction import (
+    EARLIER,
+    EARLIER_HEADING,
+    bare_of_repeats,
+    compact,
+    cut_output,
+    summary_line,
+)
 from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
@@ -32,7 +39,7 @@ def tokens(given: Context, family: str = "") -> int:
 
 def bare(given: Context) -> Context:
     request = given.request.model_copy(update={"turns": ()})
-    return given.model_copy(update={"request": request, "items": (), "summary": ()})
+    return given.model_copy(update={"request": request, "items": ()})
 
 
 LONG = [turn(number) for number in range(1, 31)]
@@ -51,9 +58,25 @@ def test_above_the_threshold_it_is_shortened_to_the_target():
     assert fitted.request.turns == tuple(LONG[len(LONG) - len(fitted.request.turns) :])
     gone = len(LONG) - len(fitted.request.turns)
     assert fitted.left_out == tuple(f"answer to In[{number}]" for number in range(1, gone + 1))
-    assert fitted.summary == tuple(map(summary_line, LONG[gone - len(fitted.summary) : gone]))
-    assert 0 < len(fitted.summary) <= gone
-    assert fitted.items == given.items
+    earlier, *brought = fitted.items
+    heading, *lines = earlier.text.split("\n")
+    assert heading == EARLIER_HEADING
+    assert lines == [*map(summary_line, LONG[gone - len(lines) : gone])]
+    assert 0 < len(lines) <= gone
+    assert tuple(brought) == given.items
+
+
+def test_the_turns_that_stay_follow_the_instructions_at_once_and_lines_on_others_stay_with_their_question():
+    """A server that moves up what it remembers of them finds it there."""
+    turns = [turn(number) for number in range(1, 61)]
+    fitted = compact(context(turns), 5000)
+    told = [[item.text for item in each.items if item.ref == EARLIER] for each in fitted.request.turns]
+    assert told[0] == []
+    assert sum(map(len, told)) == 1
+    kept = fitted.request.turns[0].number
+    [text] = [text for texts in told for text in texts]
+    last = int(text.rpartition("In[")[2].partition("]")[0])
+    assert last == kept - 1
 
 
 def test_it_grows_from_there_so_that_servers_remember_it():
@@ -81,7 +104,7 @@ def test_what_went_with_its_turn_is_brought_again_where_it_is_needed():
     given = context([turn(1, 4000, item(1)), *LONG[1:4]], item(1))
     fitted = compact(given, 1400)
     assert 1 not in [turn.number for turn in fitted.request.turns]
-    assert fitted.items == (item(1),)
+    assert fitted.items[-1:] == (item(1),)
 
 
 def test_outputs_are_cut_before_turns_go_and_the_newest_last():
@@ -155,7 +178,7 @@ def test_rules(told, items, question: str, budget: int, family: str):
     assert numbers == [each.number for each in given_context.request.turns][len(told) - len(numbers) :], (
         "the newest stay"
     )
-    refs = [each.ref for each in fitted.items]
+    refs = [each.ref for each in fitted.items if each.ref != EARLIER]
     order = [each.ref for each in given_context.items]
     left = iter(order)
     assert all(ref in left for ref in refs), "in their order"

@@ -10,7 +10,6 @@ from jupyter_llmroute.core.prompt import (
     INSTRUCTIONS,
     ITEMS_HEADING,
     QUESTION_HEADING,
-    SUMMARY_HEADING,
     WISHES,
     Message,
     estimate_prompt,
@@ -36,9 +35,9 @@ def test_question_alone():
 
 
 def test_everything_in_order():
-    context = Context(request=Request(question="why?", turns=TURNS), items=ITEMS[1:], summary=("- one", "- two"))
+    context = Context(request=Request(question="why?", turns=TURNS), items=ITEMS[1:])
     assert chat(context) == [
-        ("system", f"{INSTRUCTIONS}\n\n{SUMMARY_HEADING}\n- one\n- two"),
+        ("system", INSTRUCTIONS),
         ("user", f"{ITEMS_HEADING}\n\nfirst\n\n{QUESTION_HEADING}\nq1"),
         ("assistant", "a1"),
         ("user", "q2"),
