@@ -11,6 +11,9 @@ from jupyter_llmroute.core.task import Task
 
 QUESTION = "Say in one sentence of at most thirty words what you answered last, with the names that matter."
 MOST_TOKENS = 80
+MOST_S = 30
+"""Seconds that one of them may take."""
+
 MOST_AT_ONCE = 4
 """Turns that are summarised before one question; the others follow before the next ones."""
 
@@ -28,7 +31,9 @@ async def summarised(request: Request, router: Router) -> tuple[Turn, ...]:
         return request.turns  # the question itself will say so
     gone = [place for place in range(len(turns) - kept) if not turns[place].summary]
     for place in gone[-MOST_AT_ONCE:]:
-        turns[place] = turns[place].model_copy(update={"summary": await _said(turns[place], request, router)})
+        if not (summary := await _said(turns[place], request, router)):
+            break  # who cannot say one will not say the next: the question is not to wait for that
+        turns[place] = turns[place].model_copy(update={"summary": summary})
     return tuple(turns)
 
 
@@ -41,6 +46,7 @@ async def _said(turn: Turn, request: Request, router: Router) -> str:
         model=request.model,
         service=request.service,
         sampling=Sampling(temperature=0, max_tokens=MOST_TOKENS),
+        timeout_s=MOST_S,
     )
     text = ""
     with contextlib.suppress(LLMRouteError):
