@@ -11,6 +11,9 @@ from jupyter_llmroute.wording import CUT_SHORT, CUT_WORDS, and_more, how_sure, p
 SHOWN_IN_CARD = 4
 """Others that the card names; the facts hold more."""
 
+SHOWN_REMARKS = 6
+"""Of those on what went along."""
+
 
 def card(facts: AnswerFacts) -> list[str]:
     """Return the card as lines of Markdown, an empty one last."""
@@ -33,6 +36,8 @@ def _rows(facts: AnswerFacts) -> Iterable[str]:
         yield f"**{CUT_WORDS}**"
     if facts.left_out:
         yield f"did not fit and was left out: {inert_line(', '.join(facts.left_out))}"
+    for remark in facts.remarks[:SHOWN_REMARKS]:
+        yield f"note: {inert_line(remark, 400)}"
     yield inert_figures(facts)
     if facts.error:
         yield f"**error**: {inert_line(facts.error, 600)}"

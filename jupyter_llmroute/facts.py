@@ -66,6 +66,8 @@ class AnswerFacts(Value):
     """References of what went along."""
     left_out: tuple[str, ...] = ()
     """References of what did not fit the model's window."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of how that was gathered, a sentence each."""
     prompt_tokens: int | None = None
     prompt_tokens_exact: bool = False
     """Whether the server counted them; otherwise they are estimated."""

@@ -24,6 +24,9 @@ _INVISIBLE = re.compile(
 )
 """Control and direction characters: they can make a line show other than it reads."""
 
+UNSEEN = "\N{REPLACEMENT CHARACTER}"
+"""What stands in the place of each."""
+
 _FENCE = re.compile(
     r"(?P<before>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<mark>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)", re.DOTALL
 )
@@ -68,6 +71,17 @@ _BRACE = re.compile(r"\\[{}]|[{}]")
 _ENVIRONMENT = re.compile(r"\\(begin|end)\{([^{}]*)\}")
 
 
+def seen(text: str) -> str:
+    r"""Return a text in which each control and direction character is replaced by a sign, and line ends are `\n`.
+
+    Examples
+    --------
+    >>> seen("a = 1\u202e\r\nb")
+    'a = 1\ufffd\nb'
+    """
+    return _INVISIBLE.sub(UNSEEN, re.sub(r"\r\n?", "\n", text))
+
+
 def inert_markdown(text: str) -> str:
     r"""Return Markdown that shows `text` and does nothing else.
 
@@ -76,8 +90,7 @@ def inert_markdown(text: str) -> str:
     >>> inert_markdown("<b>hi</b> `<b>` ![x](http://a.example/b.png)")
     '&lt;b>hi&lt;/b> <code>&#60;b&#62;</code> \\!\\[x](http://a.example/b.png)'
     """
-    lines = _INVISIBLE.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"\r\n?", "\n", text)).split("\n")
-    return "\n".join(_inert_lines(lines))
+    return "\n".join(_inert_lines(seen(text).split("\n")))
 
 
 _LIVE = re.compile(r"""[&<"$\\@]|(?<=\w):(?=//)|(?<=(?i:www))\.""")
@@ -100,7 +113,7 @@ def inert_line(text: str, limit: int = 200) -> str:
 
 def plain_line(text: str, limit: int = 200) -> str:
     """Return a name or a message as one line of plain text, without control and direction characters."""
-    line = " ".join(_INVISIBLE.sub("\N{REPLACEMENT CHARACTER}", text[: limit + 1]).split())
+    line = " ".join(_INVISIBLE.sub(UNSEEN, text[: limit + 1]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

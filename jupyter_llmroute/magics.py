@@ -6,43 +6,67 @@ This module is all that `%load_ext` imports: whatever is heavy comes with the fi
 from __future__ import annotations
 
 import keyword
-import re
-from collections.abc import Callable, Sequence
-from tokenize import TokenInfo
+import warnings
+from argparse import Namespace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
-from IPython.core.inputtransformer2 import EscapedCommand
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from jupyter_llmroute.cells import CellLog
+from jupyter_llmroute.lines import LoneFix, QuestionLines, parse, seconds, split_options
+from jupyter_llmroute.traits import LLMRoute
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.notebook import NotebookSession
+    from jupyter_llmroute.response import Response
     from jupyter_llmroute.table import Table
 
 Magic = TypeVar("Magic", bound=Callable[..., Any])
 
+SHOWN_ITEMS = 60
+"""Rows that `%llm_context` shows where not all are asked for."""
+
 TASKS = ("coding", "reasoning", "analysis", "documentation")
+FORMATS = ("markdown", "code", "json", "text")
 
 OPTIONS = (
     argument("-m", "--model", help="ask only this model: its name, or enough of its words to tell it"),
     argument("-s", "--service", help="ask only this server, by its name in %%llm_services"),
     argument("-t", "--task", choices=TASKS, help="name the task yourself"),
     argument("-o", "--output", metavar="NAME", help="also keep the Response in this variable"),
+    argument(
+        "--to",
+        choices=("next", "replace"),
+        help="also write the answer's code into a new cell below, or into this one; it is never run",
+    ),
+    argument(
+        "-f",
+        "--format",
+        choices=FORMATS,
+        default="markdown",
+        help="how to answer: markdown; code, its blocks alone; json, checked; text, shown as it is",
+    ),
     argument("--temperature", type=float, help="0 takes the likeliest words, 2 is wild; default: the server's"),
     argument("--max-tokens", type=int, help="end the answer after so many tokens"),
     argument("--seed", type=int, help="the same seed gives the same answer, where the server keeps to it"),
+    argument(
+        "-c", "--cells", metavar="WHICH", help="which cells go along: 3,5-7, above, all or none; default: those needed"
+    ),
+    argument(
+        "-v", "--vars", metavar="NAMES", default="", help="describe these variables too, such as df,model; or write @df"
+    ),
+    argument("--values", action="store_true", help="of these variables, what is in them too: head rows, extremes"),
+    argument("--fix", action="store_true", help="ask about the last error; the question may be left out"),
     argument("--no-context", action="store_true", help="send the question alone, without earlier cells and answers"),
-    argument("--dry-run", action="store_true", help="show the decision, and ask nobody"),
+    argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long; default: limits.total_s"),
+    argument("-e", "--explain", action="store_true", help="below the answer, show what %%llm_why says"),
+    argument("-n", "--dry-run", action="store_true", help="show the decision, and ask nobody"),
 )
 """Options of `%%route` and `%route`; the README's table is made from them."""
-
-_TOKEN = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
-_OPTION = re.compile(r"-[A-Za-z]|--[A-Za-z][\w-]*")
-"""What looks like an option; `-1` may begin a question."""
 
 
 def _with_options(magic: Magic) -> Magic:
@@ -53,20 +77,32 @@ def _with_options(magic: Magic) -> Magic:
 
 
 @magics_class
-class RouteMagics(Magics):
+class RouteMagics(LLMRoute, Magics):
     """The magics of one shell."""
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self._session: NotebookSession | None = None
+        self._log = CellLog(shell)
+        self._names = ["route"]
+        self.observe(self._take_settings, "settings")
+
+    def close(self) -> None:
+        """Close what was opened, and stop listening."""
+        self._log.close()
+        self.shell.configurables.remove(self)
+        if self._session:
+            self._session.close()
 
     @property
     def session(self) -> NotebookSession:
         """What this kernel session knows; made with the first question."""
         if self._session is None:
+            from jupyter_llmroute.config import SessionConfig
             from jupyter_llmroute.notebook import NotebookSession
 
-            self._session = NotebookSession(self.shell)
+            config = SessionConfig(lambda: (self.settings, self.settings_place), self.route.parser)
+            self._session = NotebookSession(self.shell, self._log, config)
         return self._session
 
     @no_var_expand  # what the user wrote is what is sent
@@ -83,9 +119,10 @@ class RouteMagics(Magics):
             head, question = split_options(line, self.route.parser)
         else:
             head, question = line, self._as_written(line, cell)
-        options = _parse(self.route, head)
-        if not question.strip():
+        options = parse(self.route.parser, head, self._defaults())
+        if not question.strip() and not options.fix:
             raise UsageError("There is no question: write it below %%route, or after %route on its line.")
+        options.asked = self._asked_to_go(options.to, line, cell)
         self._ask(options, question)
 
     @magic_arguments()
@@ -96,7 +133,7 @@ class RouteMagics(Magics):
         """Show which model servers run where, with which models, and what is wrong with those that do not answer."""
         from jupyter_llmroute.services import table
 
-        options = _parse(self.llm_services, line)
+        options = parse(self.llm_services.parser, line)
         self._show(lambda refresh: table(self.session.services(refresh=refresh)), options, shown=None)
 
     @magic_arguments()
@@ -113,7 +150,7 @@ class RouteMagics(Magics):
 
         A model that several servers have stands in one row. What a model is rated, and by whom, is shown by --scores.
         """
-        options = _parse(self.llm_models, line)
+        options = parse(self.llm_models.parser, line)
 
         named = options.task or options.named_task
 
@@ -128,16 +165,37 @@ class RouteMagics(Magics):
 
         self._show(make, options, shown=None if options.all else SHOWN, find=options.find or "")
 
+    @no_var_expand
+    @_with_options
+    @argument("--full", action="store_true", help="show all that would be sent, word for word")
+    @line_cell_magic
+    def llm_context(self, line: str, cell: str | None = None) -> None:
+        """Show what would be sent with a question, item by item or with --full word for word, and ask nobody.
+
+        %llm_context [options] question takes the options of %%route; so does %%llm_context above the question.
+        %llm_context reset forgets the earlier questions and answers; save FILE and load FILE keep them in a file, which
+        holds all that was sent with them.
+        """
+        session, (word, _, file) = self.session, line.strip().partition(" ")
+        if cell is None and line.strip() == "reset":
+            from jupyter_llmroute.wording import plural
+
+            session.say(f"Forgotten: {plural(session.conversation.reset(), 'earlier question')}.")
+        elif cell is None and word in ("save", "load"):
+            if not (file := file.strip().strip("\"'")):
+                raise UsageError(f"%llm_context {word} wants the name of a file, such as {word} talk.json.")
+            session.keep_conversation(word, file)
+        else:
+            head, question = split_options(line, self.llm_context.parser) if cell is None else (line, cell)
+            options = parse(self.llm_context.parser, head, self._defaults())
+            session.show_context(self._request(options, question), shown=SHOWN_ITEMS, is_full=options.full)
+
     @magic_arguments()
     @argument("--all", action="store_true", help="show every line of every part")
     @line_magic
     def llm_why(self, line: str) -> None:
         """Explain the last decision: the task, the model, the others, what was tried, and what was known."""
-        from jupyter_llmroute.why import SHOWN, bundle
-
-        options, session = _parse(self.llm_why, line), self.session
-        shown = None if options.all else SHOWN
-        session.show(bundle(session.last_decision, session.last_view, shown=shown))
+        self._explain(show_all=parse(self.llm_why.parser, line).all)
 
     @magic_arguments()
     @argument("-m", "--model", help="ask this model at once")
@@ -145,16 +203,38 @@ class RouteMagics(Magics):
     @line_magic
     def llm_retry(self, line: str) -> None:
         """Ask the last question again, of another model or as another task; without options, a picker is shown."""
-        options = _parse(self.llm_retry, line)
+        options = parse(self.llm_retry.parser, line)
         last = self.session.last
         if last is None:
             raise UsageError("There is no question to ask again yet: ask one with %%route.")
         if options.model or options.task:
-            self.session.answer(_again(last, options))
+            self._deliver(self.session.answer(_again(last, options)))
             return
         from jupyter_llmroute.widgets import show_retry
 
         show_retry(self.session, last)
+
+    @no_var_expand
+    @magic_arguments()
+    @argument("words", nargs="*", metavar="KEY[=VALUE]", help="a setting or a section to show, or a value to set")
+    @argument("--reset", action="store_true", help="take back what this session set: of these keys, or everything")
+    @argument("--text", action="store_true", help="show the table alone, without controls")
+    @line_magic
+    def llm_config(self, line: str) -> None:
+        """Show the settings and who set them, or set some for this session.
+
+        %llm_config context.max_cells=12 sets one, and route.model=phi4 an option for every %%route that does not say
+        otherwise. What was set before goes on to hold, and the conversation is kept. Values are written as in the
+        settings file: 12, true, null, [a, b].
+        """
+        from jupyter_llmroute.notebook import folded
+
+        options = parse(self.llm_config.parser, line)
+        with folded():
+            table = self.session.configure(options.words, reset=options.reset)
+        again = self.session.config.table
+        plain = options.text or options.words or options.reset
+        self._show(lambda _: again() if table is None else table, Namespace(cached=True, text=plain), shown=None)
 
     def _show(self, make: Callable[[bool], Table], options: Namespace, *, shown: int | None, find: str = "") -> None:
         """Show a table: in a notebook with controls, and everywhere so that it can be read without them."""
@@ -170,19 +250,56 @@ class RouteMagics(Magics):
         if options.output and (keyword.iskeyword(options.output) or not options.output.isidentifier()):
             raise UsageError(f"-o wants the name of a variable, not {options.output!r}.")
         request = self._request(options, question)
+        if options.to and options.format == "text":
+            raise UsageError("--to writes code into a cell, and -f text asks for none: leave one of them out.")
         if options.dry_run:
             self.session.show_decision(request)
+            if options.explain:
+                self._explain()
             return
-        before = self.shell.user_ns.get("_route")
+        before, decided = self.shell.user_ns.get("_route"), self.session.last_decision
         try:
             self.session.answer(request)
         finally:
             # Also when it was stopped or failed in the middle: what had come is the user's.
-            if options.output and (now := self.shell.user_ns.get("_route")) is not before:
-                self.shell.user_ns[options.output] = now
+            if (now := self.shell.user_ns.get("_route")) is not before:
+                if options.output:
+                    self.shell.user_ns[options.output] = now
+                self._deliver(now, options.to, options.asked)
+            if options.explain and self.session.last_decision is not decided:
+                self._explain()
+
+    def _explain(self, *, show_all: bool = False) -> None:
+        from jupyter_llmroute.why import SHOWN, bundle
+
+        session = self.session
+        session.show(bundle(session.last_decision, session.last_view, shown=None if show_all else SHOWN))
+
+    def _defaults(self) -> dict[str, Any]:
+        """Return the options that hold where a question does not say otherwise."""
+        from jupyter_llmroute.notebook import folded
+
+        with folded():
+            return self.session.config.route_options()
+
+    def _take_settings(self, _: Any) -> None:
+        """Have the traitlets hold from the next question on."""
+        if self._session:
+            self._session.renew()
+
+    def take_names(self, manager: Any) -> list[str]:
+        """Register the aliases of `%%route` that are nobody's yet, and return all its names."""
+        for name in self.aliases:
+            if not name.isidentifier():
+                warnings.warn(f"An alias of %route is one word, not {name!r}: mend c.LLMRoute.aliases.", stacklevel=2)
+            elif not any(self.shell.find_magic(name, kind) for kind in ("line", "cell")):
+                manager.register_function(self.route, "line_cell", name)
+                self._names.append(name)
+        self._log.ours = tuple(self._names)
+        return self._names
 
     def _request(self, options: Namespace, question: str) -> Request:
-        from jupyter_llmroute.core.request import Sampling
+        from jupyter_llmroute.core.request import Format, Sampling
         from jupyter_llmroute.notebook import folded
 
         with folded():
@@ -192,64 +309,44 @@ class RouteMagics(Magics):
         return self.session.request(
             question,
             with_context=not options.no_context,
+            cells=options.cells,
+            fix=options.fix,
+            variables=options.vars,
+            values=options.values,
             task=options.task,
             model=options.model,
             service=options.service,
             sampling=sampling,
+            format=Format(options.format),
+            timeout_s=options.timeout,
         )
+
+    def _deliver(self, response: Response, to: str | None = None, asked: str = "") -> None:
+        from jupyter_llmroute.delivery import deliver
+
+        if said := deliver(response, self.shell, to=to, asked=asked):
+            self.session.show(said)
+
+    def _asked_to_go(self, to: str | None, line: str, cell: str | None) -> str:
+        """Return the text of the cell that the answer's code is to replace; empty where it replaces none."""
+        if to != "replace":
+            return ""
+        from jupyter_llmroute.delivery import own_cell
+        from jupyter_llmroute.notebook import folded
+
+        with folded():
+            return own_cell(self.shell.history_manager.input_hist_raw[-1], line, cell)
 
     def _as_written(self, line: str, cell: str) -> str:
         """Return the question as it stands in the cell: IPython takes prompts and indentation out before a magic."""
         raw = self.shell.history_manager.input_hist_raw[-1]
-        if self.shell.transform_cell(raw) != f"get_ipython().run_cell_magic('route', {line!r}, {cell!r})\n":
+        calls = [f"get_ipython().run_cell_magic({name!r}, {line!r}, {cell!r})\n" for name in self._names]
+        if self.shell.transform_cell(raw) not in calls:
             return cell  # the magic was called from elsewhere, such as from under %%time
         question = str(raw.lstrip().partition("\n")[2])
         # The history drops line ends at the end, and the magic gets one where there was none.
         line_ends = len(cell) - len(cell.rstrip("\n"))
         return question + "\n" * line_ends if line_ends > 1 else question
-
-
-class RouteQuestion(EscapedCommand):
-    """Keeps IPython from taking the question mark at the end of a `%route` line for a call for help."""
-
-    priority = 1  # before the help command, which begins at the same place
-
-    @classmethod
-    def find(cls, tokens_by_line: Sequence[Sequence[TokenInfo]]) -> RouteQuestion | None:
-        """Return the first `%route` line that ends with a question mark and holds more than `%route?`."""
-        for tokens in tokens_by_line:
-            visible = [token for token in tokens if token.string.strip()]
-            if len(visible) > 3 and [t.string for t in visible[:2]] == ["%", "route"] and visible[-1].string == "?":
-                found: RouteQuestion = cls(visible[0].start)
-                return found
-        return None
-
-
-def split_options(line: str, parser: ArgumentParser) -> tuple[str, str]:
-    """Split a line magic's line into its leading options and the text behind them, which is left as it is.
-
-    Examples
-    --------
-    >>> from jupyter_llmroute.magics import RouteMagics
-    >>> split_options("-m phi4 --dry-run why  {x}?", RouteMagics.route.parser)
-    ('-m phi4 --dry-run', 'why  {x}?')
-    """
-    takes_value = {flag: action.nargs != 0 for action in parser._actions for flag in action.option_strings}
-    end, value_due = 0, False
-    for token in _TOKEN.finditer(line):
-        word, _, attached = token.group().partition("=")
-        if value_due:
-            value_due = False
-        elif word == "--":
-            return line[:end].strip(), line[token.end() :].strip()
-        elif word in takes_value:
-            value_due = takes_value[word] and not attached
-        elif _OPTION.fullmatch(word):
-            raise UsageError(f"There is no option {word!r}: see %route?, or write -- before a question that begins so.")
-        else:
-            return line[: token.start()].strip(), line[token.start() :].strip()
-        end = token.end()
-    return line.strip(), ""
 
 
 def _again(last: Request, options: Namespace) -> Request:
@@ -261,37 +358,26 @@ def _again(last: Request, options: Namespace) -> Request:
     return last.model_copy(update={**pins, "task": task})
 
 
-def _parse(magic: Any, line: str) -> Namespace:
-    try:
-        options: Namespace = parse_argstring(magic, line)
-    except ValueError as error:
-        raise UsageError(f"The options {line!r} do not read: {error}.") from None
-    # IPython splits at blanks outside quotes, and leaves the quotes.
-    unquoted = {name: _unquoted(value) for name, value in vars(options).items()}
-    vars(options).update(unquoted)
-    return options
-
-
-def _unquoted(value: Any) -> Any:
-    is_quoted = isinstance(value, str) and len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1] if is_quoted else value
-
-
 def load(shell: Any) -> None:
     """Register the magics with a shell."""
     shell.register_magics(RouteMagics)
-    transformers = shell.input_transformer_manager.token_transformers
-    if RouteQuestion not in transformers:
-        transformers.append(RouteQuestion)
+    manager = shell.magics_manager
+    names = manager.registry[RouteMagics.__name__].take_names(manager)
+    shell.input_transformer_manager.token_transformers.append(QuestionLines((*names, "llm_context")))
+    shell.input_transformers_cleanup.append(LoneFix(names))
 
 
 def unload(shell: Any) -> None:
     """Take the magics back, and close what they opened."""
-    magics = shell.magics_manager.registry.pop(RouteMagics.__name__, None)
-    if magics and magics._session:
-        magics._session.close()
-    for kind, names in RouteMagics.magics.items():
-        for name in names:
-            shell.magics_manager.magics[kind].pop(name, None)
-    if RouteQuestion in shell.input_transformer_manager.token_transformers:
-        shell.input_transformer_manager.token_transformers.remove(RouteQuestion)
+    manager, transformers = shell.magics_manager, shell.input_transformer_manager.token_transformers
+    magics = manager.registry.pop(RouteMagics.__name__, None)
+    if magics is None:
+        return
+    magics.close()
+    for named in manager.magics.values():
+        # What the user put in the place of ours is theirs.
+        for name in [name for name, magic in named.items() if getattr(magic, "__self__", None) is magics]:
+            del named[name]
+    transformers[:] = [each for each in transformers if not isinstance(each, QuestionLines)]
+    cleanup = shell.input_transformers_cleanup
+    cleanup[:] = [each for each in cleanup if not isinstance(each, LoneFix)]

@@ -7,7 +7,9 @@ this kernel session. Nothing of the router is imported before the first question
 from __future__ import annotations
 
 import atexit
+import builtins
 import contextlib
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,13 +18,18 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from jupyter_llmroute.bridge import BackgroundLoop, Stopped
 
 if TYPE_CHECKING:
+    from jupyter_llmroute.cells import CellLog
+    from jupyter_llmroute.config import SessionConfig
+    from jupyter_llmroute.core.attachment import Attachment
     from jupyter_llmroute.core.endpoint import Endpoint
     from jupyter_llmroute.core.events import Event, Routed
+    from jupyter_llmroute.core.item import ContextItem
     from jupyter_llmroute.core.request import CellRef, Request, Turn
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.selector import Decision
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.response import Response
+    from jupyter_llmroute.table import Table
     from jupyter_llmroute.view import RunView
 
 MIN_TICK_S = 0.05
@@ -31,16 +38,28 @@ MIN_TICK_S = 0.05
 TICK_S_PER_CHAR = 1e-5
 """Each update carries the whole text, so long answers are updated less often."""
 
-MAX_OUTPUT_CHARS = 20_000
-"""A longer result of a cell is cut before it is kept for a prompt, where it is cut again."""
+FIX = "Fix this error."
+"""What is asked where the user writes `%%route --fix` and nothing else."""
 
-INNERMOST_FRAMES = 5
-"""Of a traceback."""
+STOPPED = "(The person stopped this answer here.)"
+"""Said to the model of an answer that is not whole."""
 
-OUR_MAGICS = ("%%route", "%route", "%llm_", "%load_ext", "%reload_ext")
-"""Cells that are questions, or say nothing about the user's work."""
+_NAMED = re.compile(r"(?<![\w@.`])@([^\W\d]\w*)(?![\w(])")
+"""`@df` in a question: no e-mail address, no decorator that is called, nothing within backticks."""
+
+_NOT_PROSE = re.compile(
+    r"```[\s\S]*?(?:```|\Z)|^[ \t]*@[\w.]+(?:\([^\n]*\))?[ \t]*(?=\n\s*(?:def|class|async|@))", re.MULTILINE
+)
+"""Code in a question, where `@name` is a decorator."""
+
+MOST_MARKED_CHARS = 20_000
+"""Of a longer question only so much is read for `@name`."""
 
 T = TypeVar("T")
+
+
+def _marked(question: str) -> list[str]:
+    return _NAMED.findall(_NOT_PROSE.sub(" ", question[:MOST_MARKED_CHARS]))
 
 
 class Screen(Protocol):
@@ -79,10 +98,19 @@ class NotebookSession:
     ----------
     shell
         The running `InteractiveShell`.
+    log
+        Its cells.
+    config
+        Its settings.
     """
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, log: CellLog, config: SessionConfig) -> None:
+        from jupyter_llmroute.conversation import Conversation
+
         self.shell = shell
+        self.log = log
+        self.config = config
+        self.conversation = Conversation()
         self.last: Request | None = None
         """The question that was asked last, for asking it again."""
         self.last_decision: Decision | None = None
@@ -91,9 +119,8 @@ class NotebookSession:
         """The run that followed it; `None` where it was only to be shown."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
-        self._turns: dict[tuple[int, str], Turn] = {}
-        self._asked_in = 0
-        """Number of the cell that the question under way stands in."""
+        self._items: tuple[ContextItem, ...] = ()
+        """What goes along with it."""
         atexit.register(self.close)
 
     @property
@@ -107,21 +134,103 @@ class NotebookSession:
         """
         if self._router is None:
             from jupyter_llmroute.core.router import Router
-            from jupyter_llmroute.core.settings import Settings
             from jupyter_llmroute.core.state import StateFile
 
             with folded():
-                settings = Settings.load(project=Path.cwd(), own=own_folders())
-                self._router = Router(settings, state=StateFile.of_user())
+                self._router = Router(self.config.loaded.settings, state=StateFile.of_user())
         return self._router
 
-    def request(self, question: str, *, with_context: bool = True, **pins: Any) -> Request:
-        """Return the request of the cell that is running; `pins` are fields of `Request`."""
-        from jupyter_llmroute.core.request import Request
+    def request(
+        self,
+        question: str,
+        *,
+        with_context: bool = True,
+        cells: str | None = None,
+        fix: bool = False,
+        variables: str = "",
+        values: bool = False,
+        **pins: Any,
+    ) -> Request:
+        """Return the request of the cell that is running.
 
-        turns, cells = self._surroundings() if with_context else ((), ())
-        self._asked_in = self._running_cell
-        return Request(question=question, cells=cells, turns=turns, **pins)
+        Parameters
+        ----------
+        question
+            As the user wrote it; with `fix` it may be empty.
+        with_context
+            Whether earlier cells and answers go along.
+        cells
+            Which cells: what stands behind `--cells`; `None` lets those be chosen that the question needs.
+        fix
+            Whether the question is about the last error.
+        variables
+            Names with commas between them, to be attached beside those that the question marks with `@`.
+        values
+            Whether what is in the variables goes along too.
+        pins
+            Further fields of `Request`.
+
+        Raises
+        ------
+        UserError
+            A cell or variable that is named is not there, or there is no error to fix.
+        """
+        from jupyter_llmroute.core.request import CellRef, Request
+        from jupyter_llmroute.places import chosen, notebook_path, order, with_prose
+
+        with folded():
+            number, cell = self.log.running, self.log.running_id
+            attachments = self._attachments(variables, question, values=values)
+            known = self.log.cells() if with_context or fix else ()
+            places = order(notebook_path(self.shell)) if with_context else ()
+            asking = CellRef(number=number, source="", id=cell)
+            choice = None if cells is None else chosen(cells, known, places, asking)
+            return Request(
+                question=question if question.strip() or not fix else FIX,
+                number=number,
+                cell=cell,
+                cells=with_prose(known, places, asking) if with_context else known,
+                turns=self._turns(number, cell) if with_context else (),
+                chosen_cells=choice and choice.numbers,
+                failed_cell=self._failed(known) if fix else None,
+                attachments=attachments,
+                remarks=(*(choice.remarks if choice else ()), *self._unknown(question)),
+                **pins,
+            )
+
+    def _turns(self, number: int, cell: str) -> tuple[Turn, ...]:
+        most = self.router.settings.context.max_turns
+        turns = self.conversation.turns(asking=cell, number=number, deleted=self.log.deleted)
+        return turns[-most:] if most else ()
+
+    def _attachments(self, listed: str, question: str, *, values: bool) -> tuple[Attachment, ...]:
+        """Describe the variables that the user names."""
+        from jupyter_llmroute.core.errors import UserError
+        from jupyter_llmroute.variables import describe_all
+
+        named = [name.strip().lstrip("@") for name in listed.split(",") if name.strip()]
+        there = self.shell.user_ns
+        if missing := [name for name in named if name not in there]:
+            raise UserError(
+                f"--vars {listed}: there is no variable {missing[0]!r}. Variables are named after their cell was run; "
+                "%who lists them."
+            )
+        marked = (name for name in _marked(question) if name in there)
+        return describe_all({name: there[name] for name in (*named, *marked)}, values=values)
+
+    def _unknown(self, question: str) -> Iterator[str]:
+        """Say what a question marks with `@` that is not there; `@property` may well be meant as it is."""
+        for name in dict.fromkeys(_marked(question)):
+            if name not in self.shell.user_ns and name not in vars(builtins):
+                yield f"@{name}: there is no variable of that name, so nothing was attached for it."
+
+    def _failed(self, known: Sequence[CellRef]) -> int:
+        from jupyter_llmroute.core.errors import UserError
+
+        failed = [cell.number for cell in known if cell.error]
+        if not failed:
+            raise UserError("--fix: no cell has failed since the extension was loaded. Run the cell that fails first.")
+        return failed[-1]
 
     def answer(self, request: Request, screen: Screen | None = None) -> Response:
         """Ask, show the answer while it comes, and return it.
@@ -188,6 +297,33 @@ class NotebookSession:
         self.last_decision, self.last_view = self.router.last_decision, None
         self.show({"text/plain": text})
 
+    def show_context(self, request: Request, *, shown: int | None, is_full: bool = False) -> None:
+        """Show what would be sent for a request, and ask nobody."""
+        from jupyter_llmroute.context_table import full, table
+
+        with folded():
+            preview = self._loop.run(self.router.preview(request))
+        self.show(table(preview, request.cells).bundle(shown))
+        if is_full:
+            self.show({"text/plain": full(preview)})
+
+    def keep_conversation(self, action: str, file: str) -> None:
+        """Save the conversation in a file, or load it from there."""
+        from jupyter_llmroute.wording import plural
+
+        path = Path(file).expanduser()
+        with folded():
+            count = self.conversation.save(path) if action == "save" else self.conversation.load(path)
+        done = "Saved in" if action == "save" else "Loaded from"
+        questions = plural(count, "question")
+        self.say(f"{done} {str(path)!r}: {questions}, answered, with what was sent along.")
+
+    def say(self, line: str) -> None:
+        """Show a line of text as an output."""
+        from jupyter_llmroute.inert import plain_line
+
+        self.show({"text/plain": plain_line(line, 400)})
+
     def show(self, bundle: dict[str, Any]) -> None:
         """Show a mime bundle as an output of the running cell, or its plain text in a terminal."""
         self.shell.display_pub.publish(bundle)
@@ -197,19 +333,51 @@ class NotebookSession:
         with folded():
             return self._loop.run(self.router.services(refresh=refresh))
 
+    def configure(self, words: Sequence[str], *, reset: bool = False) -> Table | None:
+        """Set, take back or show settings, as `%llm_config` says it; return what there is to show of them.
+
+        What was set holds from the next question on; the conversation is kept.
+
+        Raises
+        ------
+        SettingsError
+            There is no such setting, or it takes no such value; everything stays as it was.
+        """
+        before = self.config.loaded
+        table = self.config.take(words, reset=reset)
+        if self.config.loaded is not before:
+            self._close_router()
+        return table
+
+    def renew(self) -> None:
+        """Read all settings anew with the next question; the conversation is kept."""
+        self.config.forget()
+        self._close_router()
+
+    def _close_router(self) -> None:
+        router, self._router = self._router, None
+        if router:
+            self._loop.run(router.__aexit__(None, None, None))
+
     def close(self) -> None:
         """Close the router and stop its loop; the next question starts new ones."""
         atexit.unregister(self.close)
-        if self._router:
-            self._loop.run(self._router.__aexit__(None, None, None))
-            self._router = None
+        self._close_router()
         self._loop.close()
 
     async def _stream(self, request: Request, view: RunView) -> AsyncGenerator[Event, None]:
+        if self.router.settings.context.summaries == "model" and request.turns:
+            from jupyter_llmroute.core.summaries import summarised
+
+            request = request.model_copy(update={"turns": await summarised(request, self.router)})
+            self.conversation.learn(request.turns)
         async with contextlib.aclosing(self.router.stream(request)) as events:
             async for event in events:
                 if event.kind == "routed":
+                    routed = event
                     self.last_decision, self.last_view = self.router.last_decision, view
+                if event.kind == "attempt_started":
+                    self._items = routed.items if event.context else ()
                 yield event
 
     def screen(self) -> Screen:
@@ -226,42 +394,18 @@ class NotebookSession:
             screen.update(view, final=True)
         response = view.response()
         self.shell.user_ns["_route"] = response
-        if response.text:
-            # Asked again, as %llm_retry does, a question has its new answer and stays in its place.
-            key = (self._asked_in, response.question)
-            self._turns[key] = Turn(
-                number=self._asked_in, question=response.question, answer=response.text, task=response.task
+        if response.text and response.state != "failed":
+            self.conversation.add(
+                Turn(
+                    number=view.request.number,
+                    cell=view.request.cell,
+                    question=response.question,
+                    answer=f"{response.text}\n\n{STOPPED}" if response.state == "interrupted" else response.text,
+                    task=response.task,
+                    items=self._items,
+                    format=response.format,
+                )
             )
-
-    @property
-    def _running_cell(self) -> int:
-        """Number of the cell that is running: IPython stores a cell before it runs it."""
-        return len(self.shell.history_manager.input_hist_raw) - 1
-
-    def _last_error(self) -> dict[int, str]:
-        """Return the traceback of the cell that ran last, by its number, if it failed: no history holds it."""
-        import traceback
-
-        last = self.shell.last_execution_result
-        error = last and (last.error_before_exec or last.error_in_exec)
-        if not error or last.execution_count is None:
-            return {}
-        told = traceback.format_exception(error, limit=-INNERMOST_FRAMES, chain=False)
-        return {last.execution_count: "".join(told).rstrip()}
-
-    def _surroundings(self) -> tuple[tuple[Turn, ...], tuple[CellRef, ...]]:
-        """Return the newest questions with their answers, and the newest other cells, of this kernel session."""
-        from jupyter_llmroute.core.request import CellRef
-
-        limits, history = self.router.settings.context, self.shell.history_manager
-        results = {**history.output_hist_reprs, **self._last_error()}
-        cells = [
-            CellRef(number=number, source=source, output=str(results.get(number, ""))[:MAX_OUTPUT_CHARS])
-            for number, source in enumerate(history.input_hist_raw[: self._running_cell])
-            if source.strip() and not source.lstrip().startswith(OUR_MAGICS)
-        ]
-        turns = list(self._turns.values())
-        return tuple(turns[-limits.max_turns :] if limits.max_turns else ()), tuple(cells)
 
 
 class Ticker:

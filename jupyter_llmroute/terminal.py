@@ -6,7 +6,7 @@ import re
 
 from jupyter_llmroute.card import figures, not_chosen
 from jupyter_llmroute.core.events import Routed
-from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.request import Format, Request
 from jupyter_llmroute.inert import plain_line
 from jupyter_llmroute.view import RunView
 from jupyter_llmroute.wording import CUT_SHORT, CUT_WORDS, points, task
@@ -34,6 +34,7 @@ def head(view: RunView) -> str:
     lines += [f"{'' if number else 'not':8} {other}" for number, other in enumerate(not_chosen(facts, SHOWN))]
     if facts.left_out:
         lines.append(f"left out {', '.join(facts.left_out)}")
+    lines += [f"note     {remark}" for remark in facts.remarks]
     return "\n".join(lines)
 
 
@@ -70,6 +71,7 @@ class TerminalScreen:
 
     def __init__(self) -> None:
         self._shown_pieces = 0
+        self._shown_code = ""
         self._headed = False
         self._said_failures = 0
         self._asked = 0
@@ -80,13 +82,22 @@ class TerminalScreen:
         if view.started and not self._headed:
             self._headed = True
             print(head(view) + "\n", flush=True)
-        new = "".join(view.pieces[self._shown_pieces :])
-        print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", new), end="", flush=True)
+        print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", self._new(view)), end="", flush=True)
         self._shown_pieces = len(view.pieces)
         self._say_who_failed(view)
         self._say_what_is_waited_for(view)
         if final and self._headed:
             print(f"\n\n{figures_line(view)}", flush=True)
+
+    def _new(self, view: RunView) -> str:
+        """Return what was not shown yet: of code alone whole lines, since the last one may become a fence."""
+        if view.request.format is not Format.CODE:
+            return "".join(view.pieces[self._shown_pieces :])
+        code = view.plain if view.is_over else view.plain[: view.plain.rfind("\n") + 1]
+        # What looked like a block of Markdown may turn out to be around blocks of code: then they are shown anew.
+        new = code[len(self._shown_code) :] if code.startswith(self._shown_code) else f"\n\n{code}"
+        self._shown_code = code
+        return new
 
     def _say_who_failed(self, view: RunView) -> None:
         failed = failures(view)

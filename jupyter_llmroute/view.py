@@ -26,7 +26,8 @@ from jupyter_llmroute.core.events import (
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate, RejectionReason
 from jupyter_llmroute.facts import AnswerFacts, Considered, FailedAttempt, TaskFacts
-from jupyter_llmroute.inert import inert_markdown, plain_line
+from jupyter_llmroute.forms import markdown_of, plain_of
+from jupyter_llmroute.inert import plain_line
 from jupyter_llmroute.response import Response, State
 from jupyter_llmroute.wording import (
     failure,
@@ -75,6 +76,16 @@ class RunView:
     def text(self) -> str:
         """The answer so far, as it came."""
         return "".join(self.pieces)
+
+    @property
+    def plain(self) -> str:
+        """The answer so far as plain text, in the form that it is wanted in."""
+        return plain_of(self.text, self.request.format, is_over=self.is_over)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes."""
+        return self.state in (State.COMPLETE, State.INTERRUPTED, State.FAILED)
 
     @property
     def is_shown(self) -> bool:
@@ -135,6 +146,7 @@ class RunView:
         return Response(
             question=self.request.question,
             text=self.text,
+            format=self.request.format,
             reasoning="".join(self._reasoning),
             state=self.state,
             error=self._error,
@@ -150,11 +162,11 @@ class RunView:
     def bundle(self) -> dict[str, Any]:
         """Return the mime bundle of the run as it stands."""
         card = self.card()
-        markdown = "\n".join((*card, inert_markdown(self.text)))
+        markdown = "\n".join((*card, markdown_of(self.text, self.request.format, is_over=self.is_over)))
         return {
             ANSWER_MIME: self.facts(card_lines=len(card)).model_dump(mode="json"),
             "text/markdown": markdown,
-            "text/plain": self.text,
+            "text/plain": self.plain,
         }
 
     def facts(self, card_lines: int = 0) -> AnswerFacts:
@@ -166,6 +178,7 @@ class RunView:
             more=max(0, self._not_chosen() - KEPT_IN_FACTS) + (self._routed.route.unranked if self._routed else 0),
             attempts=tuple(_failed(attempt) for attempt in self.attempts),
             context=self._sent(),
+            remarks=tuple(plain_line(remark, 400) for remark in (self._routed.remarks if self._routed else ())),
             waiting=self._waiting_words(),
             error=plain_line(self._error, 600) if self._error else None,
             **self._facts_of_task(),

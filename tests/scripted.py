@@ -310,7 +310,7 @@ def delta(text: str | None = None, *, finish: str | None = None, **more: object)
     }
 
 
-USAGE = {
+USAGE: dict[str, Any] = {
     "choices": [],
     "model": "m",
     "object": "chat.completion.chunk",
@@ -329,10 +329,11 @@ def sse(*items: dict[str, Any] | str | Fault) -> Reply:
     return Reply(pieces, content_type="text/event-stream")
 
 
-def says(*texts: str, finish: str = "stop") -> Reply:
+def says(*texts: str, finish: str = "stop", prompt_tokens: int = 42) -> Reply:
     """A whole answer in the OpenAI dialect, as llama.cpp writes it."""
     first = delta(role="assistant", content=None)
-    return sse(first, *map(delta, texts), delta(finish=finish), USAGE, "data: [DONE]\n\n")
+    usage = {**USAGE, "usage": {**USAGE["usage"], "prompt_tokens": prompt_tokens}}
+    return sse(first, *map(delta, texts), delta(finish=finish), usage, "data: [DONE]\n\n")
 
 
 def llamacpp(

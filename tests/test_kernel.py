@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,22 @@ class Kernel:
 
         reply = self.client.execute_interactive(code, timeout=120, output_hook=hook)
         ran.status = reply["content"]["status"]
+        return ran
+
+    def run_cell(self, code: str, cell: str, deleted: Sequence[str] = ()) -> Ran:
+        """Run a cell of a notebook, as JupyterLab does: it tells the cell's id, and those that were deleted."""
+        session, shell = self.client.session, self.client.shell_channel
+        message = session.msg(
+            "execute_request", {"code": code, "silent": False, "store_history": True, "stop_on_error": False}
+        )
+        message["metadata"] = {"cellId": cell, "deletedCells": list(deleted)}
+        shell.send(message)
+        ran, is_idle = Ran(), False
+        while not is_idle:
+            heard = self.client.get_iopub_msg(timeout=120)
+            if heard["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                is_idle = heard["content"].get("execution_state") == "idle"
+                ran.bundles += [heard["content"]["data"]] if heard["msg_type"] == "display_data" else []
         return ran
 
     def value(self, expression: str) -> Any:
@@ -137,6 +153,27 @@ def test_the_cell_is_sent_character_for_character(kernel: Kernel, question: str)
     kernel.run(f"%%route --no-context --max-tokens 1\n{question}")
     # A cell magic's body ends with its line: IPython adds the line end where there is none.
     assert kernel.value("_route.question").removesuffix("\n") == question.removesuffix("\n")
+
+
+def test_cells_are_followed_by_their_ids(kernel: Kernel) -> None:
+    """Of a cell that ran again the newest run counts, and a deleted one is gone, as soon as the page tells."""
+
+    def sent(cell: str, *deleted: str) -> str:
+        return str(kernel.run_cell("%llm_context what is tide_height?", cell, deleted).last["text/plain"])
+
+    kernel.run_cell("tide_height = 1", "first")
+    kernel.run_cell("tide_height = 2", "second")
+    number = kernel.value("len(In) - 2")
+    assert f"In[{number}]" in sent("asks")
+    kernel.run_cell("tide_height = 3", "second")
+    again = kernel.value("len(In) - 2")
+    told = sent("asks")
+    assert f"In[{again}]" in told
+    assert f"In[{number}]" not in told
+    told = sent("asks", "second")
+    assert f"In[{again}]" not in told
+    assert f"In[{number - 1}]" in told
+    assert f"In[{number - 1}]" not in sent("asks", "first")
 
 
 LINES = ["what's the {x} of $HOME \\n?", "why?", 'is "a  b" two blanks?', "-1 is what?"]

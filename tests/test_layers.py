@@ -15,6 +15,8 @@ CORE = f"{OURS}.core"
 CORE_LAYERS = (
     ("errors", "values", "task", "chance"),
     (
+        "item",
+        "provenance",
         "attachment",
         "secrets",
         "settings",
@@ -31,7 +33,7 @@ CORE_LAYERS = (
         "lean",
     ),
     ("endpoint", "context", "cues", "words", "asking"),
-    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance"),
+    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance", "cells_source"),
     ("naming", "history", "catalog_tables"),
     (
         "policy",
@@ -54,17 +56,18 @@ CORE_LAYERS = (
     ("discovery", "executor", "ledger", "arbiter"),
     ("lookout",),
     ("router",),
+    ("summaries",),
 )
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "variables", "inert", "response", "wording"),
-    ("facts", "table"),
+    ("", "__version__", "variables", "code_blocks", "inert", "forms", "response", "wording"),
+    ("facts", "table", "next_cell", "delivery"),
     ("card",),
     ("view",),
-    ("services", "terminal", "why", "evaluation", "scorecard"),
+    ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
-    ("bridge", "notebook"),
+    ("bridge", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
     ("widgets", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""

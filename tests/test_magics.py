@@ -9,7 +9,10 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_llmroute.bridge import Stopped
-from jupyter_llmroute.magics import RouteMagics, split_options
+from jupyter_llmroute.core.request import Format
+from jupyter_llmroute.core.task import Task
+from jupyter_llmroute.magics import FORMATS, TASKS, RouteMagics, split_options
+from jupyter_llmroute.notebook import STOPPED
 
 from .scripted import HANG, LOADING, Scripted, delta, json_reply, llamacpp, says, sse
 from .shown import NO_OTHERS
@@ -51,6 +54,8 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     terminal = Terminal(tmp_path, monkeypatch, capsys)
     yield terminal
     terminal.shell.run_line_magic("unload_ext", "jupyter_llmroute")
+    # IPython keeps them in the class, so that the next shell of this process has them too.
+    getattr(terminal.shell.history_manager, "outputs", {}).clear()
     terminal.shell.history_manager.end_session()
     terminal.shell.restore_sys_module_state()
 
@@ -125,20 +130,20 @@ def test_what_a_terminal_would_obey_is_not_printed(terminal: Terminal) -> None:
         assert terminal.shell.user_ns["_route"].text == "a\x1b]52;c;aGk=\x07b\x1b[2J\x9bc"
 
 
-def test_earlier_cells_and_answers_go_along(terminal: Terminal) -> None:
+def test_earlier_cells_and_answers_go_along_and_are_sent_once(terminal: Terminal) -> None:
     with llamacpp(says("forty-two")) as server:
         terminal.uses(server)
         terminal.run("speed = 299792458\nspeed")
         terminal.run("%%route\nwhat is it?")
         terminal.run("%%route\nand twice that?")
-        system, *turns, question = (message["content"] for message in server.chats[-1].json["messages"])
-        assert "speed = 299792458\nspeed" in system
-        assert "Out[" in system
-        assert turns == ["what is it?", "forty-two"]
-        assert question == "and twice that?"
+        first, second = ([message["content"] for message in chat.json["messages"]] for chat in server.chats)
+        assert "speed = 299792458\nspeed" in first[-1]
+        assert "Out[" in first[-1]
+        assert first[-1].endswith("\nwhat is it?")
+        assert second == [*first, "forty-two", "and twice that?"]
         terminal.run("%%route --no-context\nalone")
         assert [message["role"] for message in server.chats[-1].json["messages"]] == ["system", "user"]
-        assert "speed" not in server.chats[-1].json["messages"][0]["content"]
+        assert server.chats[-1].json["messages"][-1]["content"] == "alone"
 
 
 def test_two_questions_of_one_cell_are_two_turns_and_a_retry_replaces_its_own(terminal: Terminal) -> None:
@@ -200,7 +205,7 @@ def test_a_server_that_breaks_off_leaves_what_had_come(terminal: Terminal) -> No
 
 
 def test_an_interrupt_keeps_what_had_come_and_tells_the_server(terminal: Terminal) -> None:
-    with llamacpp(sse(delta("begun"), HANG)) as server:
+    with llamacpp([sse(delta("begun"), HANG), says("so")]) as server:
         terminal.uses(server)
         chat = server.arrival("POST /v1/chat/completions")
         chat.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGINT))
@@ -210,9 +215,132 @@ def test_an_interrupt_keeps_what_had_come_and_tells_the_server(terminal: Termina
         # The reply hangs: it is over when the client has left, be it before the first piece was written or after.
         assert server.chats[0].is_abandoned.exception(timeout=30) is None
         assert "Traceback" not in printed
+        had_come = terminal.shell.user_ns["kept"].text
+        terminal.run("%%route\nand then?")
+        told = [message["content"] for message in server.chats[1].json["messages"] if message["role"] == "assistant"]
+        assert told == ([f"{had_come}\n\n{STOPPED}"] if had_come else [])
+
+
+CODE = "So:\n\n```python\nx = {1}\n```\n\n```bash\nls\n```\nThat is it."
+TO_CELLS = {
+    # cell: (what the next prompt holds, how much of the answer is shown)
+    "%%route --to next\nq?": ("x = {1}", CODE),
+    "%route --to next -f code q?": ("x = {1}", "x = {1}\n\nls"),
+    "%%route --to=replace --format=code -o kept\nq {a}\n\n b": (
+        "# %%route --to=replace --format=code -o kept\n# q {a}\n#\n#  b\nx = {1}",
+        "x = {1}\n\nls",
+    ),
+    "# mine\n%route --to replace what's {q}?": ("# # mine\n# %route --to replace what's {q}?\nx = {1}", CODE),
+    "%%time\n%%route --to replace\nq": ("# %%time\n# %%route --to replace\n# q\nx = {1}", CODE),
+}
+
+
+@pytest.mark.parametrize("cell", TO_CELLS)
+def test_code_is_written_into_a_cell_and_never_run(terminal: Terminal, cell: str) -> None:
+    expected, shown = TO_CELLS[cell]
+    with llamacpp(says(*CODE)) as server:
+        terminal.uses(server)
+        error, printed = terminal.run(cell)
+        assert error is None
+        assert terminal.shell.rl_next_input == expected
+        assert shown in printed
+        assert ("That is it." in printed) == (shown == CODE)
+        assert "The answer's code (python, 1 line) is at the next prompt; it was not run." in printed
+        assert "Left in the answer: 1 block of bash." in printed
+        assert "x" not in terminal.shell.user_ns
+        response = terminal.shell.user_ns["_route"]
+        assert (response.text, response.code) == (CODE, "x = {1}")
+
+
+HOSTILE_CODE = "%run -i evil.py\n!touch evil\nprint('```')\n\x1b[2J\u202e%%bash\nget_ipython().system('touch evil')"
+
+
+@pytest.mark.parametrize("mark", ["python", "bash", "", "python\n%%bash"])
+def test_hostile_code_is_only_written(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    answer = f"~~~{mark}\n{HOSTILE_CODE}\n~~~"
+    with llamacpp(says(answer)) as server:
+        terminal.uses(server)
+        monkeypatch.chdir(tmp_path)
+        error, printed = terminal.run("%%route --to replace -f code\nhelp me")
+        written = terminal.shell.rl_next_input
+        assert error is None
+        assert not (tmp_path / "evil").exists()
+        assert not set("\x1b\u202e") & set(written)
+        assert "2 characters that cannot be seen" in printed
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("There is none.", "The answer holds no code: no cell was written."),
+        ("```python\n" + "y = 2\n" * 180_000 + "```", "more than the 200,000 that are put into a cell"),
+    ],
+)
+def test_without_code_no_cell_is_written_and_that_is_said(terminal: Terminal, answer: str, said: str) -> None:
+    with llamacpp(says(answer)) as server:
+        terminal.uses(server)
+        error, printed = terminal.run("%%route --to next -f code\nhi")
+        assert error is None
+        assert said in printed
+        assert answer[:60] in printed or "y = 2" in printed
+        assert not hasattr(terminal.shell, "rl_next_input")
+
+
+def test_what_was_stopped_or_broke_is_kept_and_written_nowhere(terminal: Terminal) -> None:
+    begun = delta("```python\nx = 1\n```\n and")
+    with llamacpp(sse(begun, HANG)) as hangs, llamacpp(sse(begun)) as breaks:
+        terminal.uses(breaks)
+        error, printed = terminal.run("%%route --to next\nhi")
+        assert type(error).__name__ == "BrokenStream"
+        assert "The answer is not complete (failed): no cell was written." in printed
+        terminal.shell.run_line_magic("unload_ext", "jupyter_llmroute")
+        terminal.uses(hangs)
+        hangs.arrival("POST /v1/chat/completions").add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGINT))
+        error, printed = terminal.run("%%route --to replace\nhi")
+        assert isinstance(error, Stopped)
+        assert "The answer is not complete (interrupted): no cell was written." in printed
+        assert not hasattr(terminal.shell, "rl_next_input")
+
+
+def test_json_is_asked_for_checked_and_read(terminal: Terminal) -> None:
+    with llamacpp([says('{"a": ', "null}"), says("Sure: {}"), says("so")]) as server:
+        terminal.uses(server)
+        error, printed = terminal.run("%%route -f json --to next -o first\nlist them")
+        assert error is None
+        assert terminal.shell.user_ns["first"].data == {"a": None}
+        assert terminal.shell.rl_next_input == "{'a': None}"
+        assert "not JSON" not in printed
+        asked = server.chats[0].json
+        assert asked["response_format"] == {"type": "json_object"}
+        assert asked["messages"][-1]["content"].startswith("Answer with one JSON object")
+        assert last_question(server).endswith("\nlist them")
+        error, printed = terminal.run("%route -f json again")
+        assert error is None
+        assert "Sure: {}" in printed
+        assert "The answer is not JSON: Expecting value: line 1 column 1 (char 0)." in printed
+        model = server.chats[-1].json["model"]
+        assert "The answer is not JSON" in terminal.run(f"%llm_retry -m {model}")[1]
+        assert server.chats[-1].json["response_format"] == {"type": "json_object"}
+        # What was sent stays what was sent.
+        terminal.run("%route and in words?")
+        messages = server.chats[-1].json["messages"]
+        assert messages[: len(asked["messages"])] == asked["messages"]
+        assert messages[-1]["content"] == "and in words?"
+        assert "response_format" not in server.chats[-1].json
+
+
+def test_the_formats_of_the_option_are_those_there_are() -> None:
+    assert set(FORMATS) == set(Format)
+    assert set(TASKS) == set(Task)
 
 
 USAGE = {
+    "x = 1\n%route --to replace why": "this one holds more than the question",
+    "%route --to below why": "invalid choice: 'below'",
+    "%route -f xml why": "invalid choice: 'xml'",
+    "%route -f text --to next why": "leave one of them out",
     "%route --tempurature 0.5 why": "There is no option '--tempurature'",
     "%route -q why": "There is no option '-q'",
     '%route -m "phi 4 why?': "do not read",

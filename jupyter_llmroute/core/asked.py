@@ -98,7 +98,9 @@ def _in_order(names: frozenset[str], text: str) -> list[str]:
 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
-_FAILING_LINE = re.compile(r"^-+> ?\d+ (.*)$", re.M)
+_FAILING_LINE = re.compile(r"^(?:-+> ?\d+ |  File .*, line \d+.*\n {4})(.*)$", re.M)
+"""As IPython shows it, or as Python does."""
+
 _IN_MESSAGE = re.compile(r"'([^'\"\n]{1,60})'|\"([^'\"\n]{1,60})\"")
 
 

@@ -6,19 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from jupyter_llmroute.core.request import CellRef, Request, Turn
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.request import Request, Turn
 from jupyter_llmroute.core.values import Value
 
 CUT = "\n… {chars} characters left out …\n"
 
-
-class ContextItem(Value):
-    """One piece of what is sent beside the question."""
-
-    ref: str
-    """What the user knows it by, such as `In[3]`."""
-    text: str
+OLD = "earlier "
+"""Begins the references of what was taken from the cells of another session."""
 
 
 class Context(Value):
@@ -26,13 +21,16 @@ class Context(Value):
 
     request: Request
     items: tuple[ContextItem, ...] = ()
-    """Oldest first."""
+    """Of one source the oldest first."""
     left_out: tuple[str, ...] = ()
-    """References of what was gathered and then dropped, because it did not fit."""
+    """References of what was gathered and then dropped or shortened, because it did not fit."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of how it was gathered, a sentence each; no model reads them."""
 
     def refs(self) -> tuple[str, ...]:
         """Return the references of all that goes along with the question, in the order of the prompt."""
-        return (*(item.ref for item in self.items), *map(turn_ref, self.request.turns))
+        earlier = (item.ref for turn in self.request.turns for item in turn.items)
+        return (*dict.fromkeys((*earlier, *(item.ref for item in self.items))), *map(turn_ref, self.request.turns))
 
     def alone(self) -> Context:
         """Return the question with nothing along; what went along is left out."""
@@ -42,33 +40,23 @@ class Context(Value):
 
 def turn_ref(turn: Turn) -> str:
     """Return what the user knows an earlier answer by."""
-    return f"answer to In[{turn.number}]"
+    return f"answer to In[{turn.number}]" if turn.number >= 0 else f"{OLD}answer to In[{-turn.number}]"
+
+
+class Gathered(Value):
+    """What one source has for a request."""
+
+    items: tuple[ContextItem, ...] = ()
+    """Oldest first."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of it, a sentence each."""
 
 
 class ContextSource(Protocol):
     """Somewhere that context comes from."""
 
-    async def items(self, request: Request) -> Sequence[ContextItem]:
-        """Return what this source has for the request, oldest first."""
-
-
-class CellsSource:
-    """The newest cells before the question, within fixed bounds."""
-
-    def __init__(self, settings: ContextSettings) -> None:
-        self._settings = settings
-
-    async def items(self, request: Request) -> Sequence[ContextItem]:
-        """Return the last `max_cells` cells with their results."""
-        newest = request.cells[-self._settings.max_cells :] if self._settings.max_cells else ()
-        return [self._item(cell) for cell in newest]
-
-    def _item(self, cell: CellRef) -> ContextItem:
-        limit = self._settings.max_cell_chars
-        text = f"In[{cell.number}]:\n{fenced(cut_middle(cell.source, limit), 'python')}"
-        if cell.output:
-            text += f"\nOut[{cell.number}]:\n{fenced(cut_middle(cell.output, limit))}"
-        return ContextItem(ref=f"In[{cell.number}]", text=text)
+    async def gather(self, request: Request) -> Gathered:
+        """Return what this source has for the request."""
 
 
 def cut_middle(text: str, limit: int) -> str:
@@ -88,5 +76,9 @@ def fenced(text: str, language: str = "") -> str:
 
 async def gather(request: Request, sources: Sequence[ContextSource]) -> Context:
     """Ask every source, in order, and join what they give."""
-    items = [item for source in sources for item in await source.items(request)]
-    return Context(request=request, items=tuple(items))
+    gathered = [await source.gather(request) for source in sources]
+    return Context(
+        request=request,
+        items=tuple(item for found in gathered for item in found.items),
+        remarks=(*request.remarks, *(remark for found in gathered for remark in found.remarks)),
+    )

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.endpoint import size
 from jupyter_llmroute.core.fallback import Level
+from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.route import Route
 from jupyter_llmroute.core.values import Value
 
@@ -51,6 +52,10 @@ class Routed(Value):
     route: Route
     context: tuple[str, ...] = ()
     """References of what was gathered to go along: cells, then earlier answers."""
+    items: tuple[ContextItem, ...] = ()
+    """What was gathered for this question."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of how it was gathered, a sentence each."""
 
 
 class AttemptStarted(Value):

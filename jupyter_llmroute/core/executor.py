@@ -40,11 +40,11 @@ from jupyter_llmroute.core.events import (
     Waiting,
 )
 from jupyter_llmroute.core.fallback import Step, Tried, next_step
-from jupyter_llmroute.core.fitting import Fitted, fit
+from jupyter_llmroute.core.fitting import Fitted, Margins, fit
 from jupyter_llmroute.core.prompt import Message, lay_out, least_tokens
 from jupyter_llmroute.core.providers import Chunk, Provider
 from jupyter_llmroute.core.route import Route
-from jupyter_llmroute.core.settings import Limits
+from jupyter_llmroute.core.settings import ContextSettings, Limits
 
 MOST_CHARS = 4_000_000
 """A longer answer is none: the largest windows hold a million tokens."""
@@ -73,9 +73,13 @@ async def execute(
     providers: Mapping[str, Provider],
     client: httpx.AsyncClient,
     limits: Limits,
-    reserve_tokens: int,
+    rules: ContextSettings,
+    deadline: float | None = None,
+    margins: Margins | None = None,
 ) -> AsyncGenerator[Event, None]:
-    """Ask the candidates of a route until one answers.
+    """Ask the candidates of a route until one answers, until `deadline` of the monotonic clock.
+
+    What servers count of their prompts is kept in `margins`.
 
     Yields
     ------
@@ -89,10 +93,11 @@ async def execute(
     UserError
         The prompt holds what cannot be sent as text.
     PeerError
-        The server failed after the first visible token, or refused an option that no other would take either.
+        The server failed after the first visible token, or refused an option that no other would take either; TimedOut
+        also where the time was over before anybody was asked.
     """
     _refuse_half_characters(lay_out(context))
-    deadline = time.monotonic() + limits.total_s
+    deadline = time.monotonic() + limits.total_s if deadline is None else deadline
     tried: list[Tried] = []
     while (step := next_step(route, tried, limits.attempts, has_context=bool(context.refs()))) is not None:
         if time.monotonic() + step.pause_s >= deadline:
@@ -103,7 +108,7 @@ async def execute(
         attempt = _Attempt(len(tried) + 1, step, providers[step.candidate.endpoint.provider], client, limits, deadline)
         visible = False
         try:
-            async with contextlib.aclosing(attempt.events(context, reserve_tokens)) as events:
+            async with contextlib.aclosing(attempt.events(context, rules, margins)) as events:
                 async for event in events:
                     visible = visible or isinstance(event, TextDelta)
                     yield event
@@ -116,6 +121,8 @@ async def execute(
             yield AttemptFailed(attempt=_failed(len(tried), tried[-1]))
             if visible or not failure.may_fall_back:
                 raise failure from (None if failure is error else error)
+    if not tried and time.monotonic() >= deadline:
+        raise TimedOut(f"The time for the question was over before anybody was asked ({_limit(context, limits)}).")
     attempts = tuple(_failed(number, past) for number, past in enumerate(tried, start=1))
     told = "; ".join(map(_told, attempts))
     raise RouteFailed(f"No model could answer; {len(attempts)} tried. {told}", attempts)
@@ -125,6 +132,12 @@ def _told(attempt: Attempt) -> str:
     """Return an attempt's error with who failed, where it does not begin with that itself."""
     who = f"{attempt.model} on {attempt.service}"
     return attempt.error if attempt.error.startswith(who) else f"{who}: {attempt.error}"
+
+
+def _limit(context: Context, limits: Limits) -> str:
+    """Return who says how long a question may take."""
+    seconds = context.request.timeout_s
+    return f"limits.total_s: {limits.total_s:g}" if seconds is None else f"--timeout {seconds:g}"
 
 
 def _ours(error: Exception, step: Step) -> PeerError | PolicyRefusal:
@@ -175,11 +188,13 @@ class _Attempt:
         self._limits = limits
         self._deadline = deadline
 
-    async def events(self, context: Context, reserve_tokens: int) -> AsyncGenerator[Event, None]:
+    async def events(
+        self, context: Context, rules: ContextSettings, margins: Margins | None
+    ) -> AsyncGenerator[Event, None]:
         """Ask, and give what happens."""
         candidate = self._step.candidate
         sent = context.alone() if self._step.is_reduced else context
-        fitted = await self._fitted(sent, reserve_tokens)
+        fitted = await self._fitted(sent, rules, margins)
         served, wanted = candidate.model.context_window, fitted.chat.window
         must_grow = bool(served and wanted and wanted > served)  # then it is loaded again
         yield AttemptStarted(
@@ -195,7 +210,7 @@ class _Attempt:
             context=fitted.context.refs(),
             left_out=fitted.context.left_out,
         )
-        answer = _Answer(self._step)
+        answer = _Answer(self._step, _limit(context, self._limits))
         while True:
             try:
                 async with contextlib.aclosing(self._deltas(fitted, answer)) as deltas:
@@ -212,15 +227,15 @@ class _Attempt:
                 yield Waiting(reason="loading", elapsed_s=waited_s)
                 await asyncio.sleep(LOADING_POLL_S)
 
-    async def _fitted(self, context: Context, reserve_tokens: int) -> Fitted:
+    async def _fitted(self, context: Context, rules: ContextSettings, margins: Margins | None) -> Fitted:
         """Make the prompt fit, within the time for the question: servers are asked to count."""
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
-                return await fit(self._step.candidate, context, self._provider, self._client, reserve_tokens)
+                return await fit(self._step.candidate, context, self._provider, self._client, rules, margins)
         except TimeoutError as error:
             raise TimedOut(
                 f"{self._step.candidate.endpoint.name} took longer to count the prompt than a question may "
-                f"(limits.total_s: {self._limits.total_s:g})."
+                f"({_limit(context, self._limits)})."
             ) from error
 
     async def _deltas(self, fitted: Fitted, answer: _Answer) -> AsyncGenerator[Event, None]:
@@ -249,9 +264,7 @@ class _Attempt:
             if answer.is_finished:
                 return None  # it is complete, and only the connection was left open
             if self._deadline <= ends:
-                raise TimedOut(
-                    f"{answer.who} took longer than a question may (limits.total_s: {limits.total_s:g})."
-                ) from error
+                raise TimedOut(f"{answer.who} took longer than a question may ({answer.limit}).") from error
             if answer.began:
                 silent_s = answer.endpoint.stall_s
                 raise TimedOut(f"{answer.who} was silent for {silent_s:g} s in the middle of its answer.") from error
@@ -263,8 +276,10 @@ class _Attempt:
 class _Answer:
     """What has come of an answer, and when: enough to say how it ended and how fast it went."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, limit: str) -> None:
         candidate = step.candidate
+        self.limit = limit
+        """What ends it when it takes too long, in words."""
         self.endpoint = candidate.endpoint
         self.model = candidate.model.id
         self.who = f"{candidate.model.id} on {candidate.endpoint.name}"

@@ -1,15 +1,18 @@
-"""The layout of what is sent: instructions and cells, earlier turns, the question last.
+"""The layout of what is sent: instructions, earlier turns with what went along with each, the question last.
 
-The question is a message of its own, character for character; what was gathered stands in the system message.
-A server's prompt cache helps as far as one prompt begins like the one before: up to the last cell of before while
-cells are only added, and no further than the instructions once the oldest one has left.
+A server's prompt cache helps as far as one prompt begins like the one before. So nothing is put in before what was
+sent already: what a question needs goes along in its own message, and stays there when it has become an earlier turn.
+Clocks, counters and orders that change have no place in here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.context import Context, fenced
+from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.request import Format, Turn
 from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 from jupyter_llmroute.core.values import Value
 
@@ -19,8 +22,16 @@ INSTRUCTIONS = (
 )
 """The same bytes in every prompt, so that a server's prompt cache begins to match here."""
 
-CELLS_HEADING = "Cells that were run earlier in this notebook, oldest first:"
+ITEMS_HEADING = "From the notebook:"
+QUESTION_HEADING = "The question:"
 
+WISHES = {
+    Format.CODE: "Answer with code alone, in one fenced block that names its language.",
+    # A server's own JSON mode wants it said too: models that are only held to the grammar write blanks without end.
+    Format.JSON: "Answer with one JSON object and nothing else: no prose, no Markdown.",
+    Format.TEXT: "Answer in plain text, without Markdown.",
+}
+"""What is said of a form that is not the usual one, before the question; the instructions stay the same bytes."""
 
 MOST_AROUND_MESSAGE = 32
 """Tokens that no chat template puts more of around one message."""
@@ -34,17 +45,36 @@ class Message(Value):
 
 
 def lay_out(context: Context) -> tuple[Message, ...]:
-    """Return the messages of a context: instructions and cells, earlier turns, the question last."""
-    system = "\n\n".join(
-        (INSTRUCTIONS, CELLS_HEADING, *(i.text for i in context.items)) if context.items else (INSTRUCTIONS,)
-    )
-    messages = [Message(role="system", content=system)]
+    """Return the messages of a context: instructions, earlier turns, the question with what goes along last."""
+    messages = [Message(role="system", content=INSTRUCTIONS)]
     for turn in context.request.turns:
-        messages += [Message(role="user", content=turn.question), Message(role="assistant", content=turn.answer)]
-    return (*messages, Message(role="user", content=context.request.question))
+        messages += turn_messages(turn)
+    request = context.request
+    return (*messages, Message(role="user", content=asked(context.items, request.question, request.format)))
 
 
-def estimate_prompt(messages: tuple[Message, ...], family: str = "") -> int:
+def turn_messages(turn: Turn) -> tuple[Message, Message]:
+    """Return an earlier question as it was asked, and its answer."""
+    question = Message(role="user", content=asked(turn.items, turn.question, turn.format))
+    return question, Message(role="assistant", content=turn.answer)
+
+
+def asked(items: Sequence[ContextItem], question: str, wanted: Format = Format.MARKDOWN) -> str:
+    """Return a question behind what goes along with it; it ends the text, character for character."""
+    parts = [ITEMS_HEADING, *map(item_text, items)] if items else []
+    parts += [WISHES[wanted]] if wanted in WISHES else []
+    return "\n\n".join((*parts, f"{QUESTION_HEADING}\n{question}")) if parts else question
+
+
+def item_text(item: ContextItem) -> str:
+    """Return an item as the model reads it."""
+    if not item.output:
+        return item.text
+    label = f"{item.output_ref}:\n" if item.output_ref else ""
+    return f"{item.text}\n{label}{fenced(item.output)}"
+
+
+def estimate_prompt(messages: Sequence[Message], family: str = "") -> int:
     """Estimate the prompt tokens of a chat, its template included."""
     return sum(estimate_tokens(message.content, family) + TOKENS_PER_MESSAGE for message in messages)
 

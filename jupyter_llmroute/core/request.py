@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.errors import UserError
+from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
+MOST_SECONDS = 86_400
+"""Nobody waits for an answer for more than a day."""
+
+
+class Format(StrEnum):
+    """The form that an answer is wanted in."""
+
+    MARKDOWN = "markdown"
+    CODE = "code"
+    """The code of its blocks alone."""
+    JSON = "json"
+    """One JSON object: servers that can are told to write nothing else."""
+    TEXT = "text"
+    """Plain text, shown as it stands."""
+
 
 class CellRef(Value):
-    """A cell that was run before the question."""
+    """A cell that was run before the question, or prose that stands above it."""
 
     number: int
-    """Its execution count: the `3` of `In[3]`."""
+    """Its execution count: the `3` of `In[3]`; of prose that of the cell that it stands above."""
     source: str
     output: str = ""
-    """The text that its result was shown as; empty when it had none."""
+    """What it printed and returned, as text; empty when that was nothing."""
+    error: str = ""
+    """The traceback where it failed."""
+    kind: Literal["code", "markdown"] = "code"
+    id: str = ""
+    """What the notebook knows it by, where that is told."""
 
 
 class Turn(Value):
@@ -28,6 +51,14 @@ class Turn(Value):
     """Execution count of the cell that asked."""
     question: str
     answer: str
+    items: tuple[ContextItem, ...] = ()
+    """What went along with it, in the order of the prompt."""
+    format: Format = Format.MARKDOWN
+    """The form that was wanted of its answer."""
+    summary: str = ""
+    """The answer in a sentence, where a model was asked for one."""
+    cell: str = ""
+    """The id of the cell that asked, where the notebook tells it."""
     task: Task | None = None
     """What it was taken for."""
 
@@ -62,10 +93,20 @@ class Request(Value):
 
     question: str
     """Reaches the model character for character."""
+    number: int = 0
+    """Execution count of the cell that asks; 0 where none does."""
+    cell: str = ""
+    """Its id, where the notebook tells it."""
     cells: tuple[CellRef, ...] = ()
-    """Earlier cells, oldest first."""
+    """Earlier cells, oldest first, each behind the prose that stands above it; that above the question comes last."""
     turns: tuple[Turn, ...] = ()
     """Earlier questions and answers, oldest first."""
+    chosen_cells: frozenset[int] | None = None
+    """Numbers of the cells that the user wants to go along; `None` lets those be chosen that the question needs."""
+    failed_cell: int | None = None
+    """Number of the cell whose error the question is about."""
+    attachments: tuple[Attachment, ...] = ()
+    """What the user attached by name."""
     task: Task | None = None
     """The task where the user names it; `None` lets the classifier decide."""
     model: str | None = None
@@ -74,3 +115,19 @@ class Request(Value):
     service: str | None = None
     """Only this server, by its name; `None` allows all."""
     sampling: Sampling = Sampling()
+    format: Format = Format.MARKDOWN
+    """The form that the answer is wanted in."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of how it was put together, a sentence each; no model reads them."""
+    timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
+    """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
+
+    @property
+    def code(self) -> tuple[CellRef, ...]:
+        """The cells of code."""
+        return tuple(cell for cell in self.cells if cell.kind == "code")
+
+    @property
+    def failed(self) -> CellRef | None:
+        """The cell whose error the question is about."""
+        return next((cell for cell in self.code if cell.number == self.failed_cell), None)

@@ -7,18 +7,20 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import httpx
 
 from jupyter_llmroute.core.arbiter import arbitrate
 from jupyter_llmroute.core.catalog import Catalog
+from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import Classification, classify
-from jupyter_llmroute.core.context import CellsSource, Context, ContextSource, gather
+from jupyter_llmroute.core.context import Context, ContextSource, gather
 from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
+from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
+from jupyter_llmroute.core.fitting import Fitted, Margins, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
 from jupyter_llmroute.core.memory import total_memory_bytes
@@ -26,12 +28,22 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.route import Rejection, RejectionReason, Route
+from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
 from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.core.transport import open_client
+
+
+class Preview(NamedTuple):
+    """What would be sent for a request, and to whom."""
+
+    candidate: Candidate
+    gathered: Context
+    """All that belongs to the request."""
+    fitted: Fitted
+    """What of it fits."""
 
 
 class Router:
@@ -69,7 +81,7 @@ class Router:
     ) -> None:
         self.settings = settings
         self.policy = Policy.from_settings(settings.security, settings.discovery.hosts)
-        self.sources = (CellsSource(settings.context),) if sources is None else sources
+        self.sources = (AttachmentsSource(), CellsSource(settings.context)) if sources is None else sources
         self.embedded = Embedded(settings.embedded)
         dialects = load_providers() if providers is None else providers
         self.providers = {**dialects, self.embedded.name: self.embedded}
@@ -80,6 +92,7 @@ class Router:
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._ledger = Ledger(settings.limits, state)
         self._snapshot: Snapshot | None = None
+        self._margins: Margins = {}
 
     async def __aenter__(self) -> Self:
         """Return the router itself; nothing is looked for before it is needed."""
@@ -96,8 +109,15 @@ class Router:
         finally:
             await self._client.aclose()
 
-    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: Request, *, learns: bool = True) -> AsyncGenerator[Event, None]:
         """Answer a request; closing the iterator stops the server's work.
+
+        Parameters
+        ----------
+        request
+            What to ask.
+        learns
+            Whether a task that the request names is the user's word, which later questions learn from.
 
         Yields
         ------
@@ -112,21 +132,26 @@ class Router:
         RouteFailed
             Nobody could answer.
         PeerError
-            The server failed after the first visible token.
+            The server failed after the first visible token; TimedOut also where the time was over before that.
         """
-        context, routed = await self._decide(request, may_ask=True)
+        deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
+        context, routed = await self._decide_until(deadline, request, may_ask=True)
         yield routed
         began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
         while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
+            if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
+                raise TimedOut(
+                    f"{_still_loading(routed.route)} when the time was over (--timeout {request.timeout_s:g})."
+                )
             yield Waiting(reason="loading", elapsed_s=waited_s)
             await asyncio.sleep(LOADING_POLL_S)
-            context, again = await self._decide(request, routed.classification)
+            context, again = await self._decide_until(deadline, request, routed.classification)
             if again.route != routed.route:
                 routed = again
                 yield routed
         if not routed.route.candidates:
             raise _nobody(request, routed.route)
-        if request.task is not None:
+        if request.task is not None and learns:
             unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.history().lean)
             self._ledger.note_task(request.question, unnamed.scores, request.task)
         answers = execute(
@@ -135,7 +160,9 @@ class Router:
             self.providers,
             self._client,
             self.settings.limits,
-            self.settings.context.reserve_tokens,
+            self.settings.context,
+            deadline,
+            self._margins,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
@@ -146,6 +173,23 @@ class Router:
     async def decide(self, request: Request) -> Routed:
         """Return the decision that `stream` would take, and ask nobody; not the arbiter either."""
         return (await self._decide(request))[1]
+
+    async def preview(self, request: Request) -> Preview:
+        """Return what `stream` would send, as far as that can be told without asking a server.
+
+        Raises
+        ------
+        UnknownModel, UnknownService
+            What the request pins is nowhere.
+        RouteFailed
+            Nobody could answer.
+        """
+        context, routed = await self._decide(request)
+        if not routed.route.candidates:
+            raise _nobody(request, routed.route)
+        first = routed.route.candidates[0]
+        provider = self.providers[first.endpoint.provider]
+        return Preview(first, context, expected(first, context, provider, self.settings.context, self._margins))
 
     async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
         """Return the servers as last seen, looking for them when that is too long ago.
@@ -174,6 +218,26 @@ class Router:
                 self._lookout.note_loaded(event.service, event.model, window)
                 if window and turn.candidate and turn.candidate.model.context_window is None:
                     self._lookout.note_window(turn.candidate.endpoint.base_url, event.model, window)
+
+    async def _decide_until(
+        self,
+        deadline: float | None,
+        request: Request,
+        known: Classification | None = None,
+        *,
+        may_ask: bool = False,
+    ) -> tuple[Context, Routed]:
+        now = time.monotonic()
+        try:
+            async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
+                return await self._decide(request, known, may_ask=may_ask)
+        except TimeoutError as error:
+            if deadline is None or time.monotonic() < deadline:
+                raise
+            raise TimedOut(
+                f"Looking for servers took longer than a question may ({_timeout(request)}): "
+                "give it more, or ask again, when they are known."
+            ) from error
 
     async def _decide(
         self, request: Request, known: Classification | None = None, *, may_ask: bool = False
@@ -210,7 +274,9 @@ class Router:
             history=history,
             route=route,
         )
-        return context, Routed(classification=what, route=route, context=context.refs())
+        return context, Routed(
+            classification=what, route=route, context=context.refs(), items=context.items, remarks=context.remarks
+        )
 
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
@@ -239,6 +305,15 @@ class Router:
 def _is_waited_for(route: Route) -> bool:
     """Whether nobody can answer yet, and somebody who is loading soon may."""
     return not route.candidates and any(r.reason is RejectionReason.LOADING for r in route.rejections)
+
+
+def _timeout(request: Request) -> str:
+    return f"--timeout {request.timeout_s:g}"
+
+
+def _still_loading(route: Route) -> str:
+    loading = [f"{r.model or r.service}" for r in route.rejections if r.reason is RejectionReason.LOADING]
+    return f"{', '.join(loading)} was still being loaded"
 
 
 def _nobody(request: Request, route: Route) -> Exception:

@@ -1,6 +1,7 @@
 """`Settings` and its parts.
 
-One order of sources: defaults < settings file < environment (`LLMROUTE_…`) < arguments.
+One order of sources: defaults < settings file < environment (`LLMROUTE_…`) < arguments, which in a notebook are
+traitlets < what `%llm_config` set.
 
 `settings_file` has the file: where it is looked for, and what one that came with a project may say.
 """
@@ -13,13 +14,20 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from jupyter_llmroute.core.errors import SettingsError
+from jupyter_llmroute.core.provenance import DEFAULT, Key, Layer, Source, merged, nearest_origin
 from jupyter_llmroute.core.settings_file import SettingsFile, SettingsWarning, find, read, without_endpoints
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
@@ -102,7 +110,9 @@ class Services(Value):
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, ServiceSettings]
 
-    custom_endpoints: tuple[CustomEndpoint, ...] = ()
+    custom_endpoints: tuple[CustomEndpoint, ...] = Field(
+        (), description="servers of your own, each with its `name` and its `endpoint`"
+    )
 
     @property
     def by_name(self) -> dict[str, ServiceSettings]:
@@ -162,6 +172,9 @@ class EmbeddedSettings(Value):
     context_window: int = Field(8192, ge=512, description="tokens served; never more than the model was trained for")
     threads: int | None = Field(None, ge=1, description="unset: one less than the cores")
     idle_timeout_s: float = Field(900, gt=0, description="seconds without a question after which the server stops")
+    cache_reuse_tokens: int = Field(
+        64, ge=0, description="pieces of so many tokens that only moved in a prompt are not read again; 0: all are"
+    )
 
     @field_validator("model_path")
     @classmethod
@@ -172,10 +185,28 @@ class EmbeddedSettings(Value):
 class ContextSettings(Value):
     """What of the notebook goes along with a question."""
 
-    max_cells: int = Field(8, ge=0, description="earlier cells that go along, newest first")
+    max_cells: int = Field(
+        8, ge=0, description="earlier cells that go along, those first whose names the question needs, then the newest"
+    )
     max_cell_chars: int = Field(4000, gt=0, description="a longer cell or output is cut in its middle, with a mark")
-    max_turns: int = Field(3, ge=0, description="earlier questions and answers that go along, newest first")
+    max_turns: int = Field(1000, ge=0, description="earlier questions and answers that go along, newest first")
     reserve_tokens: int = Field(1024, gt=0, description="tokens of the window kept free for the answer")
+    compaction_threshold: float = Field(
+        0.8, gt=0, le=1, description="share of the prompt's room above which the conversation is shortened"
+    )
+    compaction_target: float = Field(0.5, gt=0, le=1, description="share to which it is shortened")
+    preserve_recent_messages: int = Field(
+        10, ge=0, description="newest questions and answers that are kept whole as long as that suffices"
+    )
+    preserve_recent_tool_calls: int = Field(5, ge=0, description="newest outputs of cells that are kept whole likewise")
+    summaries: Literal["extract", "model"] = Field(
+        "extract",
+        description="what is kept of an earlier answer that no longer fits: its ends, or a sentence that a model is "
+        "asked for",
+    )
+    max_tool_output_tokens: int = Field(
+        500, gt=0, description="of a longer output, when the conversation is shortened, head and tail are kept"
+    )
 
 
 class Limits(Value):
@@ -279,6 +310,16 @@ class Settings(BaseSettings):
     discovery: DiscoverySettings = DiscoverySettings()
     models: ModelSettings = ModelSettings()
     security: SecuritySettings = SecuritySettings()
+    route: dict[str, str | int | float | bool | None] = Field(
+        default_factory=dict,
+        description="options of `%%route` that hold where a question does not say otherwise, such as "
+        "`{model: phi4, temperature: 0.2}`",
+    )
+
+    @field_validator("route")
+    @classmethod
+    def _spell_with_underscores(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return {name.replace("-", "_"): value for name, value in options.items()}
 
     @field_validator("task_routing", mode="before")
     @classmethod
@@ -330,18 +371,61 @@ class Settings(BaseSettings):
         SettingsError
             A file or a variable does not read; the message names the key and the file.
         """
-        file = find(project, own)
+        layers = [Layer(source=Source.ARGUMENT, data=arguments)] if arguments else []
+        return cls.loaded(project=project, own=own, layers=layers).settings
+
+    @classmethod
+    def loaded(cls, *, project: Path | None = None, own: Iterable[Path] = (), layers: Iterable[Layer] = ()) -> Loaded:
+        """Read the settings, and tell where each comes from.
+
+        Parameters
+        ----------
+        project, own
+            As of `load`.
+        layers
+            What wins over file and environment, the one that wins over the others last.
+
+        Raises
+        ------
+        SettingsError
+            Something does not read; the message names the key and where it is said.
+        """
+        file, layers = find(project, own), tuple(layers)
+        arguments = merged(layer.data for layer in layers)
         _warn_of_unknown_variables(cls.model_fields)
+        told = layers
         try:
+            told = (_of_variables(cls), *layers)
             data = read(file, tuple(cls.model_fields)) if file else {}
+            if file:
+                told = (Layer(source=Source.FILE, data=data, places={(): str(file.path)}), *told)
             if file and not file.is_own:
                 keyed = [name for name, service in cls(**arguments).services.by_name.items() if service.api_key]
                 data = without_endpoints(data, keyed, file)
-            return cls(**{**arguments, FILE: data})
+                told = (told[0].model_copy(update={"data": data}), *told[1:])
+            return Loaded(cls(**{**arguments, FILE: data}), told)
         except ValidationError as error:
-            raise SettingsError(_explain(error, file)) from None
+            raise SettingsError(_explain(error, file, told)) from None
         except UnreadableVariable as error:
             raise SettingsError(f"A variable LLMROUTE_… does not read: {error}; it takes JSON.") from None
+
+
+class Loaded(NamedTuple):
+    """Settings, and where they come from."""
+
+    settings: Settings
+    layers: tuple[Layer, ...]
+    """What was said, by whom; the one that wins last."""
+
+
+def _of_variables(settings: type[Settings]) -> Layer:
+    """Return what the environment says, and by which variables."""
+    prefix = settings.model_config["env_prefix"]
+    places: dict[Key, str] = {}
+    for name, value in os.environ.items():
+        if value and name.upper().startswith(prefix):
+            places[tuple(name.lower()[len(prefix) :].split("__"))] = name
+    return Layer(source=Source.VARIABLE, data=EnvSettingsSource(settings)(), places=places)
 
 
 def _warn_of_unknown_variables(sections: Collection[str]) -> None:
@@ -356,12 +440,21 @@ def _warn_of_unknown_variables(sections: Collection[str]) -> None:
                 )
 
 
-def _explain(error: ValidationError, file: SettingsFile | None) -> str:
-    where = f"the settings file {str(file.path)!r} or a variable LLMROUTE_…" if file else "a variable LLMROUTE_…"
-    lines = [f"A setting does not read, in {where}:"]
+def _explain(error: ValidationError, file: SettingsFile | None, layers: tuple[Layer, ...]) -> str:
+    named = [str(layer.origin(())) for layer in layers if layer.source in (Source.TRAITLETS, Source.SESSION)]
+    places = [*([f"the settings file {str(file.path)!r}"] if file else []), *named, "a variable LLMROUTE_…"]
+    where = " or ".join(filter(None, (", ".join(places[:-1]), places[-1])))
+    lines, all_are_found = [], True
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"]) or "settings"
         # Only a plain value is quoted, and never a secret: a whole section may hold one.
         quotable = isinstance(problem["input"], str | int | float) and not _SECRET.search(f"{key} {problem['msg']}")
-        lines.append(f"  {key}: {problem['msg']}" + (f", not {problem['input']!r}" if quotable else ""))
-    return "\n".join(lines)
+        origin = nearest_origin(layers, tuple(map(str, problem["loc"])))
+        all_are_found = all_are_found and origin != DEFAULT
+        lines.append(
+            f"  {key}: {problem['msg']}"
+            + (f", not {problem['input']!r}" if quotable else "")
+            + (f" ({origin})" if origin != DEFAULT else "")
+        )
+    head = "A setting does not read:" if all_are_found else f"A setting does not read, in {where}:"
+    return "\n".join((head, *lines))

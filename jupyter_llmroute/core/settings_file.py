@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jupyter_llmroute.core.errors import SettingsError
+from jupyter_llmroute.core.provenance import Key
 from jupyter_llmroute.core.values import Value
 
 FILE_NAMES = ("llmroute.yaml", "local-llm-router.yaml")
@@ -25,16 +26,8 @@ FILE_NAMES = ("llmroute.yaml", "local-llm-router.yaml")
 MAX_FILE_BYTES = 1 << 20
 """A settings file above 1 MiB is refused unread."""
 
-Key = tuple[str, ...]
-"""Where a value stands: the keys that lead to it, an entry of a list by its number."""
-
 NOT_YET_IN_EFFECT: tuple[Key, ...] = (
     ("serena",),
-    ("context", "compaction_threshold"),
-    ("context", "compaction_target"),
-    ("context", "preserve_recent_messages"),
-    ("context", "preserve_recent_tool_calls"),
-    ("context", "max_tool_output_tokens"),
     ("security", "audit_enabled"),
     ("security", "audit_log_path"),
     ("security", "log_queries"),
@@ -61,6 +54,9 @@ ONLY_THE_USER: tuple[Key, ...] = (
 
 Among them how a server is spoken to: who is taken for what it is not may pass text on without a sign.
 """
+
+A_PROJECTS_OPTIONS = frozenset("model service task temperature max_tokens seed timeout no_context explain".split())
+"""Options of `%%route` that such a file may set: none that attaches, keeps or replaces something of the user's."""
 
 
 class SettingsWarning(UserWarning):
@@ -167,6 +163,8 @@ def _is_the_users_to_say(key: Key, value: Any) -> bool:
         return isinstance(value, dict) and "endpoint" in value and not _is_this_machine(value["endpoint"])
     if _matches(key, (("services", "*", "endpoint"),)):
         return not _is_this_machine(value)
+    if _matches(key, (("route", "*"),)):
+        return key[-1].replace("-", "_") not in A_PROJECTS_OPTIONS
     return _matches(key, ONLY_THE_USER)
 
 

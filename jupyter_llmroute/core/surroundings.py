@@ -48,15 +48,18 @@ def asks(text: str) -> bool:
 
 def with_cell(request: Request) -> str:
     """Return the question with the cell before it, where it points at that: "why?", "explain this"."""
-    words = _words(request.question)
-    if not words or not request.cells:
+    if failed := request.failed:
+        return f"{request.question}\n\n{failed.error[-PASTED_CHARS:]}"
+    words, cells = _words(request.question), request.code
+    if not words or not cells:
         return request.question
-    cell = request.cells[-1]
+    cell = cells[-1]
     if request.turns and request.turns[-1].number > cell.number:
         return request.question  # what was said since is what it points at
     if not any(word.plain in cues().pointing for word in words):
         return request.question
-    if read(cell.output[-PASTED_CHARS:]).pasted.get("traceback"):
-        return f"{request.question}\n\n{cell.output[-PASTED_CHARS:]}"
+    traceback = cell.error or cell.output
+    if cell.error or read(traceback[-PASTED_CHARS:]).pasted.get("traceback"):
+        return f"{request.question}\n\n{traceback[-PASTED_CHARS:]}"
     source = cell.source[:PASTED_CHARS].strip()
     return f"{request.question}\n\n```\n{source}\n```" if source and not source.startswith("%%") else request.question

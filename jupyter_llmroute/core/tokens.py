@@ -93,6 +93,16 @@ def estimate_tokens(text: str, family: str = "") -> int:
     >>> estimate_tokens("x" * 38, "llama"), estimate_tokens("数据分析"), estimate_tokens("3.14159")
     (10, 4, 7)
     """
+    return rounded_up(weigh_text(text, family))
+
+
+def rounded_up(weight: float) -> int:
+    """Return whole tokens; what adding many weights makes of a whole number is one."""
+    return math.ceil(round(weight, 6))
+
+
+def weigh_text(text: str, family: str = "") -> float:
+    """Return `estimate_tokens` before it is rounded; texts that are joined by a line end weigh as much together."""
     units = text.encode("utf-8", "surrogatepass")
     if text.isascii():
         classes = units.translate(_CLASS_OF)
@@ -100,7 +110,7 @@ def estimate_tokens(text: str, family: str = "") -> int:
     else:
         classes = units.translate(_CLASS_OF, _REST)
         others = _weigh(classes, _ALL) + _weigh(units, _SCRIPTS)
-    return math.ceil(classes.count(_LETTER) / CHARS_PER_TOKEN.get(family, OTHER_CHARS_PER_TOKEN) + others)
+    return classes.count(_LETTER) / CHARS_PER_TOKEN.get(family, OTHER_CHARS_PER_TOKEN) + others
 
 
 def _weigh(units: bytes, weights: dict[bytes, int]) -> float:

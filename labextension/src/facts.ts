@@ -59,6 +59,8 @@ export interface IFacts {
   context: string[];
   /** References of what did not fit the model's window. */
   leftOut: string[];
+  /** What is to be known of how it was gathered, a sentence each. */
+  remarks: string[];
   promptTokens: number | null;
   promptTokensExact: boolean;
   /** Tokens that the model serves, prompt and answer together. */
@@ -110,6 +112,7 @@ export function readFacts(json: unknown): IFacts {
     })),
     context: texts(it.context),
     leftOut: texts(it.left_out),
+    remarks: texts(it.remarks),
     promptTokens: count(it.prompt_tokens),
     promptTokensExact: it.prompt_tokens_exact === true,
     contextWindow: count(it.context_window),

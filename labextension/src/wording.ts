@@ -95,10 +95,11 @@ export function andMore(facts: IFacts): string | null {
   return facts.more === 0 ? null : `and ${number(facts.more)} more`;
 }
 
-/** What went along with the question, and at the end what did not fit. */
+/** What went along with the question, at the end what did not fit, and what is to be known of it. */
 export function sentAlong(facts: IFacts): string[] {
-  const { context, leftOut } = facts;
-  return leftOut.length === 0 ? context : [...context, `Left out: ${leftOut.join(', ')}`];
+  const { context, leftOut, remarks } = facts;
+  const missing = leftOut.length === 0 ? [] : [`Left out: ${leftOut.join(', ')}`];
+  return [...context, ...missing, ...remarks];
 }
 
 /** What a screen reader calls the whole card. */

@@ -50,6 +50,7 @@ test('a whole answer is read as it is', () => {
     attempts: WHOLE.attempts,
     context: WHOLE.context,
     leftOut: ['cell 1'],
+    remarks: [],
     promptTokens: 312,
     promptTokensExact: true,
     contextWindow: 8192,

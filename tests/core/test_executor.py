@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_llmroute.core.catalog import guess
-from jupyter_llmroute.core.context import Context, ContextItem
+from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.errors import (
     BadRequest,
@@ -33,10 +33,11 @@ from jupyter_llmroute.core.errors import (
 )
 from jupyter_llmroute.core.events import Event, Usage
 from jupyter_llmroute.core.executor import execute
+from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.providers import Chat, Chunk, Counted
 from jupyter_llmroute.core.request import Request, Sampling, Turn
 from jupyter_llmroute.core.route import Candidate, Route
-from jupyter_llmroute.core.settings import Limits
+from jupyter_llmroute.core.settings import ContextSettings, Limits
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +130,7 @@ async def play(
             {"plays": provider},
             client,
             limits or Limits(),
-            1024,
+            ContextSettings(),
         )
         try:
             async with aclosing(running):
@@ -679,7 +680,7 @@ async def test_early_exit_closes_the_answer_and_asks_nobody_else(after):
     provider = Plays(a=[ServerBusy("busy")], b=[thought("hm"), text("Yes"), SILENCE], c=[text("No"), STOP])
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         context = Context(request=Request(question="Why?"))
-        running = execute(route("a", "b", "c"), context, {"plays": provider}, client, Limits(), 1024)
+        running = execute(route("a", "b", "c"), context, {"plays": provider}, client, Limits(), ContextSettings())
         async with aclosing(running):
             async for event in running:
                 if event.kind == after:

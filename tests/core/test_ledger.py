@@ -39,7 +39,7 @@ from jupyter_llmroute.core.ledger import COUNTED, Ledger
 from jupyter_llmroute.core.providers import Chunk
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate, Route
-from jupyter_llmroute.core.settings import Limits
+from jupyter_llmroute.core.settings import ContextSettings, Limits
 from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Average, Speed
 from jupyter_llmroute.core.state import StateFile
 
@@ -139,7 +139,7 @@ async def ask(ledger: Ledger, plays: Plays, *, until: str = "", busy: list[dict[
     context = Context(request=Request(question="why?"))
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         with ledger.turn(ROUTE) as turn:
-            async with aclosing(execute(ROUTE, context, {"plays": plays}, client, LIMITS, 1024)) as events:
+            async with aclosing(execute(ROUTE, context, {"plays": plays}, client, LIMITS, ContextSettings())) as events:
                 async for event in events:
                     match event:
                         case AttemptStarted():

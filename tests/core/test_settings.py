@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jupyter_llmroute.core.errors import SettingsError
+from jupyter_llmroute.core.provenance import Layer, Source, merged, nested, origin, without
 from jupyter_llmroute.core.settings import Limits, Settings, TaskRouting
 from jupyter_llmroute.core.settings_file import MAX_FILE_BYTES, SettingsWarning
 from jupyter_llmroute.core.task import Task
@@ -100,6 +101,7 @@ def test_a_file_in_the_old_format_loads_and_says_what_has_no_effect(tmp_path: Pa
     assert settings.services.custom_endpoints[0].api_key.get_secret_value() == KEY
     assert settings.task_routing[Task.CODING].primary_models == ("qwen2.5-coder-32b",)
     assert settings.security.allowed_hosts == ("localhost", "127.0.0.1", "10.1.0.0/16")
+    assert (settings.context.compaction_threshold, settings.context.preserve_recent_tool_calls) == (0.8, 5)
     told = "\n".join(str(warning.message) for warning in warned)
     assert [key for key in INEFFECTIVE if key not in told] == []
 
@@ -118,7 +120,7 @@ def test_what_a_file_says_of_one_service_or_task_leaves_its_other_defaults(tmp_p
 
 
 INEFFECTIVE = (
-    "serena", "context.compaction_threshold", "security.audit_log_path", "task_routing.analysis.require_serena",
+    "serena", "security.audit_log_path", "task_routing.analysis.require_serena",
 )  # fmt: skip
 
 FILE, VARIABLE, ARGUMENT = 11, 12, 13
@@ -146,6 +148,84 @@ def test_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file,
     assert settings.limits.scan_s == (9 if file else Limits().scan_s), "the rest of the section stays"
     if not file:
         assert Settings(**arguments) == settings
+
+
+def test_who_said_it_is_known_key_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, """
+        limits: {attempts: 11, scan_s: 9, breaker_s: 1}
+        services: {custom_endpoints: [{name: a, endpoint: "http://127.0.0.1:1"}]}
+        route: {max-tokens: 5}
+        """)  # fmt: skip
+    monkeypatch.setenv("LLMROUTE_LIMITS__SCAN_S", "8")
+    monkeypatch.setenv("LLMROUTE_MODELS", '{"excluded": ["x"]}')
+    session = Layer(source=Source.SESSION, data={"limits": {"breaker_s": 2}}, places={(): "(typed)"})
+    traits = Layer(source=Source.TRAITLETS, data={"limits": {"breaker_s": 3, "rescan_s": 4}}, places={(): "c.X"})
+    settings, layers = Settings.loaded(own=[tmp_path], layers=[traits, session])
+    told = {
+        "limits.attempts": (11, f"file {tmp_path / 'llmroute.yaml'}"),
+        "limits.scan_s": (8, "variable LLMROUTE_LIMITS__SCAN_S"),
+        "limits.breaker_s": (2, "this session (typed)"),
+        "limits.rescan_s": (4, "traitlets c.X"),
+        "limits.connect_s": (Limits().connect_s, "default"),
+        "models.excluded": (("x",), "variable LLMROUTE_MODELS"),
+    }
+    for name, (value, said) in told.items():
+        section, key = name.split(".")
+        assert (getattr(getattr(settings, section), key), str(origin(layers, (section, key)))) == (value, said)
+    assert origin(layers, ("route", "max_tokens")).source == Source.FILE
+    assert settings.route == {"max_tokens": 5}
+    of_a_list = ("services", "custom_endpoints", "0")
+    assert [origin(layers, (*of_a_list, key)).source for key in ("name", "priority")] == [Source.FILE, Source.DEFAULT]
+
+
+def test_a_list_hides_the_one_below_it():
+    below = Layer(source=Source.FILE, data={"a": [{"x": 1, "y": 2}]})
+    above = Layer(source=Source.SESSION, data={"a": [{"x": 3}]})
+    assert origin([below, above], ("a", "0", "y")).source == Source.DEFAULT
+    assert origin([below], ("a", "0", "y")).source == Source.FILE
+
+
+def test_what_does_not_read_is_named_with_who_said_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LLMROUTE_LIMITS__ATTEMPTS", "many")
+    path = write(tmp_path, "limits: {scan_s: soon}")
+    session = Layer(source=Source.SESSION, data={"context": {"max_cells": -1, "nope": 3}})
+    with pytest.raises(SettingsError) as caught:
+        Settings.loaded(own=[tmp_path], layers=[session])
+    told = str(caught.value)
+    assert "not 'many' (variable LLMROUTE_LIMITS__ATTEMPTS)" in told
+    assert f"not 'soon' (file {path})" in told
+    assert "not -1 (this session)" in told
+    assert "context.nope: Extra inputs are not permitted, not 3 (this session)" in told
+
+
+def test_what_a_project_may_not_set_is_not_said_by_it(tmp_path: Path):
+    write(tmp_path, "{security: {allow_external: true}, route: {vars: df, output: x, model: phi4, values: true}}")
+    with pytest.warns(SettingsWarning, match=r"security.allow_external, route.vars, route.output, route.values: not "):
+        settings, layers = Settings.loaded(project=tmp_path)
+    assert settings.route == {"model": "phi4"}
+    assert origin(layers, ("security", "allow_external")).source == Source.DEFAULT
+    assert origin(layers, ("route", "model")).source == Source.FILE
+
+
+def test_a_layer_does_not_show_its_keys():
+    assert KEY not in repr(Layer(source=Source.SESSION, data={"services": {"jan": {"api_key": KEY}}}))
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted"),
+    [
+        (merged([{"a": {"x": 1}, "b": [1]}, {"a": {"y": 2}, "b": [2]}]), {"a": {"x": 1, "y": 2}, "b": [2]}),
+        (merged([{"a": {"x": 1}}, {"a": None}]), {"a": None}),
+        (nested({"a.x": 1, "a": {"y": 2}, "b": 3}), {"a": {"x": 1, "y": 2}, "b": 3}),
+        (without({"a": {"x": 1, "y": 2}}, ("a", "x")), {"a": {"y": 2}}),
+        (without({"a": {"x": 1}, "b": 2}, ("a", "x")), {"b": 2}),
+        (without({"a": {"x": 1}, "b": 2}, ("a",)), {"b": 2}),
+        (without({"a": 1}, ("a", "x")), {}),
+        (without({"b": 2}, ("a", "x")), {"b": 2}),
+    ],
+)
+def test_layers_are_laid_over_one_another(made: object, wanted: object):
+    assert made == wanted
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from jupyter_llmroute.view import ANSWER_MIME
 
-from ..scripted import llamacpp, nobody, text_reply
+from ..scripted import llamacpp, nobody, says, text_reply
 from ..servers import PRODUCTS
 from ..shown import NO_OTHERS
 
@@ -202,4 +202,53 @@ def test_servers_models_and_the_decision_are_shown_with_controls(
         expect(why).to_contain_text("which was wanted first, did not answer")
         why.scroll_into_view_if_needed()
         screenshot(page, "why")
+        assert errors_seen == []
+
+
+ONE_SERVER = """
+services: {{custom_endpoints: [{{name: desk, endpoint: '{url}'}}], {others}}}
+embedded: {{enabled: false}}
+"""
+
+CODE = "Here it is:\n\n```python\nbuilt = [n * n for n in range(4)]\nprint(built)\n```\n\nIt prints squares."
+SOURCES = """() => window.jupyterapp.shell.currentWidget.content.widgets
+  .filter((cell) => cell.model.type === 'code')
+  .map((cell) => [cell.model.sharedModel.source, cell.model.executionCount ?? 0])"""
+
+
+def test_code_goes_into_a_new_cell_or_this_one_and_is_not_run(
+    page: Page, open_notebook: OpenNotebook, tmp_path: Path, errors_seen: list[str]
+) -> None:
+    with llamacpp(says(CODE)) as server:
+        settings = tmp_path / "llmroute.yaml"
+        settings.write_text(ONE_SERVER.format(url=server.url, others=NO_OTHERS))
+        open_notebook("01_first_route.ipynb")
+        page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+        run_cell(page, 0, f"%env LLMROUTE_SETTINGS={settings}\n%load_ext jupyter_llmroute")
+        before = page.evaluate(SOURCES)
+        run_cell(page, 1, "%%route --to next\nsquares, please")
+        expect(output(page, 1)).to_contain_text("is in a new cell below; it was not run.")
+        expect(page.locator(".jp-CodeCell")).to_have_count(len(before) + 1)
+        new, count = page.evaluate(SOURCES)[2]
+        assert new == "built = [n * n for n in range(4)]\nprint(built)"
+        assert count == 0
+        expect(output(page, 1)).to_contain_text("It prints squares.")
+        screenshot(page, "to-next")
+        run_cell(page, 1, "%%route --to replace -f code\nsquares, {please}?")
+        expect(output(page, 1)).to_contain_text("is in this cell now, under the question; it was not run.")
+        page.wait_for_function(f"() => ({SOURCES})()[1][0].startsWith('#')")
+        assert page.evaluate(SOURCES)[1][0] == f"# %%route --to replace -f code\n# squares, {{please}}?\n{new}"
+        expect(output(page, 1)).not_to_contain_text("It prints squares.")
+        expect(output(page, 1).locator(".jp-llmroute-card")).to_have_attribute("data-state", "complete")
+        screenshot(page, "to-replace")
+        run_cell(page, 3, "%route --to next -f text squares?")
+        expect(output(page, 3)).to_contain_text("leave one of them out")
+        run_cell(page, 3, "%route --to next squares?")
+        expect(page.locator(".jp-CodeCell")).to_have_count(len(before) + 2)
+        run_cell(page, 3, "%route -f text squares?")
+        expect(output(page, 3).locator("pre")).to_contain_text("```python")
+        output(page, 3).scroll_into_view_if_needed()
+        screenshot(page, "as-text")
+        run_cell(page, 5, "'built' in globals()")
+        expect(output(page, 5)).to_contain_text("False")
         assert errors_seen == []

@@ -17,7 +17,7 @@ from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.prompt import Message
-from jupyter_llmroute.core.request import Sampling
+from jupyter_llmroute.core.request import Format, Sampling
 from jupyter_llmroute.core.values import Value
 
 GROUP = "jupyter_llmroute.providers_v1"
@@ -35,6 +35,8 @@ class Chat(Value):
     """Tokens of the window to be served, for a server that can be told; `None` leaves it to the server."""
     room_tokens: int = 1024
     """Tokens of the window that the prompt leaves for the answer."""
+    format: Format = Format.MARKDOWN
+    """The form of the answer; a server that can is held to JSON where that is it."""
     options: tuple[str, ...] = ()
     """The answer is to be one of these words, and nobody waits for a model to be loaded; empty: it is free."""
 

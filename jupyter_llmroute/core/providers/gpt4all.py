@@ -37,7 +37,10 @@ class GPT4All(OpenAICompatible):
         return super().served(item).model_copy(update=more)
 
     def body(self, chat: Chat) -> dict[str, Any]:
-        """Return the JSON to send: `stream` is not supported, nor a seed; without a limit the answer has 16 tokens."""
+        """Return the JSON to send; without a limit the answer has 16 tokens.
+
+        `stream` is not supported, nor a seed, nor a mode for JSON.
+        """
         body: dict[str, Any] = {
             "model": chat.model.id,
             "messages": [message.model_dump() for message in chat.messages],

@@ -5,7 +5,8 @@ Facts: koboldcpp.py of 1.76, 1.102 and 1.117.1, and answers recorded from 1.76.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import httpx
 
@@ -17,6 +18,7 @@ from jupyter_llmroute.core.prompt import least_tokens
 from jupyter_llmroute.core.providers import Chat, Counted
 from jupyter_llmroute.core.providers.choosing import grammar
 from jupyter_llmroute.core.providers.counting import answer_limit, ask, joined, text_alone, whole
+from jupyter_llmroute.core.providers.json_grammar import JSON_OBJECT
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import owners, told
 
@@ -37,6 +39,7 @@ class KoboldCpp(OpenAICompatible):
 
     name = "koboldcpp"
     default_urls = ("http://127.0.0.1:5001",)
+    json_mode: ClassVar[Mapping[str, Any]] = {"grammar": JSON_OBJECT}
     cuts_silently = True
 
     async def recognise(self, probe: Probe) -> bool:

@@ -8,8 +8,8 @@ device of the user's, bear no sign.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
@@ -77,6 +77,10 @@ class LMStudio(OpenAICompatible):
 
     name = "lmstudio"
     default_urls = ("http://127.0.0.1:1234",)
+    # It refuses `json_object`: lmstudio-ai/lmstudio-bug-tracker, issues 189 and 307.
+    json_mode: ClassVar[Mapping[str, Any]] = {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
+    }
     cuts_silently = True  # the user chooses what happens on overflow, and two of three choices cut
 
     def __init__(self) -> None:

@@ -33,6 +33,7 @@ from jupyter_llmroute.core.providers.ollama_listing import (
     shown,
 )
 from jupyter_llmroute.core.providers.openai import auth_headers, let_end, raise_unless_stream
+from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.transport import peer_errors
 
 DEFAULT_PORT = 11434
@@ -127,6 +128,7 @@ class Ollama:
             "truncate": False,
             "shift": False,
             "options": {key: value for key, value in options.items() if value is not None},
+            **({"format": "json"} if chat.format is Format.JSON else {}),
             **(_narrowed(chat) if chat.options else {}),
         }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any, ClassVar
 
 import httpx
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from jupyter_llmroute.core.providers.choosing import LIKELIEST
 from jupyter_llmroute.core.providers.completion import CompletionReader
 from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.signs import cloud_sign, is_doubt, model_list, owner_sign
+from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.sse import EventTooLong, SSEDecoder
 from jupyter_llmroute.core.transport import peer_errors
 from jupyter_llmroute.core.values import Answered
@@ -37,6 +38,7 @@ LINGER_S = 0.2
 
 OPTIONAL = {
     "stream_options": re.compile(r"stream_options|include_usage"),
+    "response_format": re.compile(r"response_format|json_object|json_schema"),
     "logprobs": re.compile(r"logprobs"),
     "top_logprobs": re.compile(r"logprobs"),
     "grammar": re.compile(r"grammar"),
@@ -60,6 +62,8 @@ class OpenAICompatible:
     cuts_silently = True  # nobody knows what it is
     models_path = "/v1/models"
     chat_path = "/v1/chat/completions"
+    json_mode: ClassVar[Mapping[str, Any]] = {"response_format": {"type": "json_object"}}
+    """What holds such a server to JSON, as keys of the body."""
 
     @property
     def named_urls(self) -> tuple[str, ...]:
@@ -106,6 +110,7 @@ class OpenAICompatible:
             "stream": True,
             "stream_options": {"include_usage": True},
             **sampling,
+            **(self.json_mode if chat.format is Format.JSON else {}),
             **(self.narrowed(chat) if chat.options else {}),
         }
 

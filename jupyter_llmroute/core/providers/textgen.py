@@ -5,7 +5,8 @@ Facts: modules/api/script.py, models.py and completions.py of oobabooga/text-gen
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import httpx
 
@@ -15,6 +16,7 @@ from jupyter_llmroute.core.providers import Chat, Counted
 from jupyter_llmroute.core.providers.choosing import grammar
 from jupyter_llmroute.core.providers.counting import answer_limit, ask, whole
 from jupyter_llmroute.core.providers.failure import failure
+from jupyter_llmroute.core.providers.json_grammar import JSON_OBJECT
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.providers.signs import told
 
@@ -29,6 +31,7 @@ class TextGeneration(OpenAICompatible):
 
     name = "textgen"
     default_urls = ("http://127.0.0.1:5000",)
+    json_mode: ClassVar[Mapping[str, Any]] = {"grammar_string": JSON_OBJECT}
     models_path = "/v1/internal/model/info"
     marks = (models_path,)
     cuts_silently = True

@@ -1,0 +1,92 @@
+"""Handing an answer over in the form that was wanted: its code into a cell, and a word where the form is not kept.
+
+A cell is only written, by IPython's `set_next_input`: nothing is ever run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_llmroute.core.errors import UserError
+from jupyter_llmroute.core.request import Format
+from jupyter_llmroute.inert import inert_line
+from jupyter_llmroute.next_cell import Reader, next_cell
+from jupyter_llmroute.response import Response, State
+
+MOST_SAID = 600
+"""Characters of one sentence."""
+
+
+def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") -> dict[str, Any] | None:
+    """Write an answer's code into a cell where that is wanted, and return what there is to say; `None` for nothing.
+
+    Parameters
+    ----------
+    response
+        The answer, however it ended.
+    shell
+        The shell whose cell it is.
+    to
+        Where the code is to go: `"next"`, `"replace"`, or `None` for nowhere.
+    asked
+        The text of the cell that asked, where it is to be replaced.
+
+    Returns
+    -------
+    dict or None
+        A mime bundle.
+    """
+    said = []
+    if response.format is Format.JSON and response.state is State.COMPLETE:
+        try:
+            _ = response.data
+        except UserError as error:
+            said.append(str(error))
+    if to is not None:
+        reader = Reader(shell.magics_manager.magics["cell"].__contains__, shell.transform_cell)
+        cell = next_cell(response, reader, asked if to == "replace" else "")
+        if cell.text:
+            shell.set_next_input(cell.text, replace=to == "replace")
+            said.append(f"{cell.what} is {_where(shell, to)}; it was not run.")
+        else:
+            said.append(cell.what)
+        said += cell.notes
+    return _bundle(said) if said else None
+
+
+def _where(shell: Any, to: str) -> str:
+    if not hasattr(shell, "kernel"):
+        return "at the next prompt"
+    return "in this cell now, under the question" if to == "replace" else "in a new cell below"
+
+
+def _bundle(said: list[str]) -> dict[str, Any]:
+    return {"text/markdown": " ".join(inert_line(one, MOST_SAID) for one in said), "text/plain": " ".join(said)}
+
+
+def own_cell(raw: str, line: str, cell: str | None) -> str:
+    """Return the text of the cell that asks.
+
+    Parameters
+    ----------
+    raw
+        The cell that is running, as it was written.
+    line, cell
+        What the magic was called with.
+
+    Raises
+    ------
+    UserError
+        It holds more than the question, which would go with it, or the magic was called from elsewhere.
+    """
+    if cell is None:
+        code = [one for one in raw.splitlines() if one.strip() and not one.lstrip().startswith("#")]
+        is_own = len(code) == 1 and line.strip() in code[0]
+    else:
+        is_own = raw.lstrip().startswith("%%") and cell.strip() in raw
+    if not is_own:
+        raise UserError(
+            "--to replace replaces the whole cell, and this one holds more than the question: give the question a "
+            "cell of its own, or use --to next."
+        )
+    return raw
