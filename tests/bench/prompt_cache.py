@@ -36,7 +36,7 @@ from jupyter_llmroute.core.settings import ContextSettings, EmbeddedSettings
 write_tiny_model = runpy.run_path(str(Path(__file__).parents[1] / "tiny_gguf.py"))["write_tiny_model"]
 
 QUESTIONS = 20
-ANSWER_TOKENS = 150
+ANSWER_TOKENS = 110
 RESERVE = 512
 RULES = ContextSettings(max_cells=4, reserve_tokens=RESERVE)
 MODULE = (
@@ -83,9 +83,9 @@ SESSIONS = (
     Session("with variables", variables=True),
     Session("with code of the project", project=True),
     Session("a cell run again at 11", again=11),
-    Session("shortened once, at 5,120 tokens", window=5120),
+    Session("shortened once, at 6,144 tokens", window=6144),
     Session("another server answers at 7", elsewhere=7),
-    Session("all of these", window=6144, variables=True, project=True, again=11, elsewhere=7),
+    Session("all of these", window=7168, variables=True, project=True, again=11, elsewhere=7),
 )
 
 
@@ -167,12 +167,14 @@ def line(session: Session, costs: Sequence[Cost], compared: float | None) -> str
 
 async def measure(model: Path | None, only: str) -> None:
     """Run the sessions, and print a line for each."""
-    settings = EmbeddedSettings(threads=2, model_path=model)
+    settings = EmbeddedSettings(model_path=model)
     header = find_models(settings)[0]
     tiny = Path(tempfile.mkdtemp()) / "tiny.gguf"
     write_tiny_model(header.path, tiny)
     small = settings.model_copy(update={"model_path": tiny})
-    still = settings.model_copy(update={"model_path": shutil.copy(header.path, tiny.parent), "cache_reuse_tokens": 0})
+    still = settings.model_copy(
+        update={"model_path": Path(shutil.copy(header.path, tiny.parent)), "cache_reuse_tokens": 0}
+    )
     with EmbeddedBackend(settings) as backend, EmbeddedBackend(small) as second, EmbeddedBackend(still) as third:
         moving, other = await backend.ensure(header), await second.ensure(find_models(small)[0])
         unmoved = await third.ensure(find_models(still)[0])
