@@ -131,7 +131,9 @@ class SerenaHome:
             for number in range(_MOST_AT_ONCE):
                 folder = of_project / f"{'edit' if edits else 'read'}-{number}"
                 if lock := try_lock(folder.with_suffix(".lock")):
-                    return cls(folder, root, edits, lock)
+                    home = cls(folder, root, edits, lock)
+                    home.restart.unlink(missing_ok=True)  # whoever was meant is gone
+                    return home
         except (OSError, NotImplementedError) as error:
             raise CodeUnavailable(
                 f"Serena has no folder of its own, {str(of_project)!r} cannot be used ({error}): "
@@ -162,11 +164,6 @@ class SerenaHome:
     def restart(self) -> Path:
         """A mark: whoever owns the session is asked to start it anew."""
         return self.folder.with_suffix(".restart")
-
-    @property
-    def edit_lock(self) -> Path:
-        """Lock of whoever changes files of the project, in whatever session."""
-        return self.folder.parent / "edits.lock"
 
     def prepare(self, installed: Installed, version: str) -> None:
         """Write the configuration, as it has to be for this version; what Serena made of the last one is replaced.
@@ -299,6 +296,11 @@ def version_known(serena: Path, homes: Path | None = None) -> str:
             fresh.write_text(known.model_dump_json(), "utf-8")
             fresh.replace(path)
     return known.versions[key]
+
+
+def edit_lock(project: Path, homes: Path | None = None) -> Path:
+    """Lock of whoever changes files of the project, in whatever session."""
+    return (homes or homes_folder()) / _key(project.resolve()) / "edits.lock"
 
 
 def _key(project: Path) -> str:
