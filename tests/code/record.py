@@ -106,15 +106,21 @@ def _as_sent(answer: ToolAnswer, scratch: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": text}], "isError": answer.is_error}
 
 
-async def main(serena: Path, file: Path) -> None:
-    ty = find_ty(serena)
-    assert ty
+async def everything(serena: Path, ty: Path) -> dict[str, Any]:
+    """Record all of it, and what is said where the language server does not start."""
     recorded = await record(serena, ty, CALLS)
     # A program that ends at once in place of the language server; 1.7 does not say so before its limit of 240 s.
     broken = await record(serena, Path(sys.executable), CALLS[:1])
     recorded["answers"]["backend_failed"] = broken["answers"]["symbol"]
+    return recorded
+
+
+def main(serena: Path, file: Path) -> None:
+    ty = find_ty(serena)
+    assert ty
+    recorded = asyncio.run(everything(serena, ty))
     file.write_text(json.dumps(recorded, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
