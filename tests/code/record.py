@@ -52,7 +52,7 @@ CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("remarks_all", "get_diagnostics_for_file", {"relative_path": REPORT, "min_severity": 4}),
     ("remarks_clean", "get_diagnostics_for_file", {"relative_path": PRICING, "min_severity": 2}),
     ("remarks_half", "get_diagnostics_for_file", {"relative_path": HALF, "min_severity": 2}),
-    ("remarks_symbol", "get_diagnostics_for_symbol", {"name_path": "broken", "reference_file": REPORT}),
+    ("remarks_symbol", "get_diagnostics_for_symbol", {"name_path": "broken", "min_severity": 2}),
     ("too_long", "find_symbol", {"name_path_pattern": "Item", "include_body": True, "max_answer_chars": 20}),
     (
         "too_long_counted",
@@ -75,7 +75,7 @@ CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 def without_places(text: str, scratch: str) -> str:
     """Take this machine's paths out."""
-    return re.sub(r"(info:   \d\. )/(?!project).*", r"\1/somewhere", text.replace(scratch, "/project"))
+    return re.sub(r"(info:   \d+\. )/(?!project)[^\\\"]*", r"\1/somewhere", text.replace(scratch, "/project"))
 
 
 async def record(serena: Path, ty: Path, calls: tuple[tuple[str, str, dict[str, Any]], ...]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _as_sent(answer: ToolAnswer, scratch: str) -> dict[str, Any]:
 async def everything(serena: Path, ty: Path) -> dict[str, Any]:
     """Record all of it, and what is said where the language server does not start."""
     recorded = await record(serena, ty, CALLS)
-    # A program that ends at once in place of the language server; 1.7 does not say so before its limit of 240 s.
+    # A program that is no language server.
     broken = await record(serena, Path(sys.executable), CALLS[:1])
     recorded["answers"]["backend_failed"] = broken["answers"]["symbol"]
     return recorded

@@ -1,1 +1,1 @@
-"""Servers of code intelligence as scripts, over real pipes; each is a program of its own with the standard library alone."""
+"""Servers of code intelligence as scripts, over real pipes, with the standard library alone."""

@@ -41,7 +41,10 @@ def tell(answers, request):
         return said if said is None or isinstance(said, dict) else text(said, is_error=said.startswith("Error"))
     given = {name: value for name, value in arguments.items() if value not in ("", False)}
     for answer in answers.values():
-        if answer["tool"] == tool and {**answer["arguments"], "max_answer_chars": -1} == {**given, "max_answer_chars": -1}:
+        if answer["tool"] == tool and {**answer["arguments"], "max_answer_chars": -1} == {
+            **given,
+            "max_answer_chars": -1,
+        }:
             return {"result": answer["result"]}
     return text("[]" if tool in ("find_symbol", "find_implementations") else "{}")
 
