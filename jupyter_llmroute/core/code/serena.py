@@ -141,6 +141,10 @@ class Serena:
         """How the session for questions is."""
         return self._reader.state
 
+    async def changed(self) -> SerenaState:
+        """Wait for the next change of that state, and return what it is then."""
+        return await self._reader.changed()
+
     def start(self) -> None:
         """Have it started in the background, before the first question comes."""
         self._reader.start()

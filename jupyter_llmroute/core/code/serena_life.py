@@ -139,6 +139,11 @@ class SerenaLife:
         """How it is now."""
         return self._state
 
+    async def changed(self) -> SerenaState:
+        """Wait for the next change of the state, and return what it is then."""
+        await self._changed.wait()
+        return self._state
+
     def start(self) -> None:
         """Have it started in the background; where it runs, or has just failed for good, nothing happens."""
         lives = self._task is not None and not self._task.done()
