@@ -12,7 +12,10 @@ from jupyter_llmroute.core.code.installation import VARIABLE
 from jupyter_llmroute.core.code.serena_home import SerenaHome, Session
 from jupyter_llmroute.core.errors import UserError
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are made as scripts")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="programs are made as scripts"),
+    pytest.mark.filterwarnings("ignore:The variable LLMROUTE_SERENA names no setting"),
+]
 
 
 @pytest.fixture(autouse=True)
