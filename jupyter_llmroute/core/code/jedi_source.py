@@ -234,7 +234,7 @@ class JediSource:
         if inside == _QUESTION or (told["kind"] == "module" and ask is Ask.DEFINITION):
             return None
         symbol, lines = _symbol_at(path, line) if told["path"] else (None, [])
-        first, last = (symbol.first_line, symbol.last_line) if symbol else (line, line)
+        first, last = (symbol.first_line, symbol.last_line) if symbol else (line, max(line, told["last_line"] or 0))
         info = "\n\n".join(filter(None, (told["signature"] or told["full_name"], told["documentation"])))
         is_definition = ask is Ask.DEFINITION
         return Finding(

@@ -76,6 +76,7 @@ def _told(name: Any) -> dict[str, Any]:
         "module": name.module_name,
         "path": str(name.module_path) if name.module_path else "",
         "line": name.line or 0,
+        "last_line": _quietly(lambda: name.get_definition_end_position()[0], 0),
         "signature": "\n".join(_quietly(lambda: [each.to_string() for each in name.get_signatures()], [])[:3]),
         "documentation": _quietly(lambda: name.docstring(raw=True), "")[:MOST_DOCUMENTATION],
     }
