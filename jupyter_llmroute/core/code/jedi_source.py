@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jedi_process import JediProcess
-from jupyter_llmroute.core.code.project import SUFFIXES, python_files, relative, source_folders
+from jupyter_llmroute.core.code.project import PACKAGE, SUFFIXES, python_files, relative, source_folders
 from jupyter_llmroute.core.code.source_file import Unreadable, decode, read_bytes
-from jupyter_llmroute.core.code.symbols import Symbol, pattern, symbols_of
+from jupyter_llmroute.core.code.symbols import Symbol, innermost, known_symbols, pattern, symbol_at
 from jupyter_llmroute.core.code.syntax_index import SyntaxIndex
 from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused
 
@@ -32,9 +32,6 @@ MOST_BODY = 20_000
 
 _QUESTION = "llmroute_question.py"
 """What jedi is told that the text of a question is called; there is no such file."""
-
-PACKAGE = "package:"
-"""Begins the file of a finding outside the project; the module's dotted name follows."""
 
 
 class JediSource:
@@ -172,9 +169,9 @@ class JediSource:
         for key, through in (("uses", ""), ("through", ", or of what it overrides")):
             lines = dict.fromkeys((file, line) for file, line, _ in told[key])
             texts = {file: self._lines(file) for file, _ in lines}
-            standing = {file: _symbols("\n".join(text), file) for file, text in texts.items()}
+            standing = {file: known_symbols("\n".join(text), file) for file, text in texts.items()}
             for file, line in lines:
-                inside = _innermost(standing[file], line)
+                inside = innermost(standing[file], line)
                 yield Finding(
                     ask=Ask.REFERENCES,
                     name_path=inside.name_path if inside else "",
@@ -233,7 +230,7 @@ class JediSource:
         inside = relative(self._root, path) if told["path"] else None
         if inside == _QUESTION or (told["kind"] == "module" and ask is Ask.DEFINITION):
             return None
-        symbol, lines = _symbol_at(path, line) if told["path"] else (None, [])
+        symbol, lines = symbol_at(path, line) if told["path"] else (None, [])
         first, last = (symbol.first_line, symbol.last_line) if symbol else (line, max(line, told["last_line"] or 0))
         info = "\n\n".join(filter(None, (told["signature"] or told["full_name"], told["documentation"])))
         is_definition = ask is Ask.DEFINITION
@@ -279,25 +276,3 @@ def _missing(told: Any) -> str:
         return "uses that only show when it runs may be missing"
     places = "one more place has" if count == 1 else f"{count} more places have"
     return f"it may be incomplete: {places} the name, and what stands there is not known"
-
-
-def _symbols(text: str, file: str) -> tuple[Symbol, ...]:
-    try:
-        return symbols_of(text, file)
-    except Unreadable:
-        return ()
-
-
-def _innermost(symbols: Iterable[Symbol], line: int) -> Symbol | None:
-    around = (symbol for symbol in symbols if symbol.first_line <= line <= symbol.last_line)
-    return min(around, key=lambda symbol: symbol.last_line - symbol.first_line, default=None)
-
-
-def _symbol_at(path: Path, line: int) -> tuple[Symbol | None, list[str]]:
-    """Return the symbol whose name stands on a line of a file, and the file's lines."""
-    try:
-        text = decode(read_bytes(path))
-    except Unreadable:
-        return None, []
-    found = (symbol for symbol in _symbols(text, path.name) if symbol.name_line == line)
-    return next(found, None), text.split("\n")

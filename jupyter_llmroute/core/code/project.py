@@ -29,6 +29,9 @@ MAX_ENTRIES = 200_000
 
 SUFFIXES = (".py", ".pyi")
 
+PACKAGE = "package:"
+"""Begins the file of a finding outside the project; the module's dotted name follows."""
+
 _NOT_OWN = frozenset(("__pycache__", "__pypackages__", "node_modules", "site-packages", "venv", "env", "virtualenv"))
 _BUILT = frozenset(("build", "dist"))
 _NOT_IMPORTED = frozenset(("setup", "conftest", "noxfile", "tasks", "__main__", "__init__"))
@@ -280,3 +283,16 @@ def _is_package(entry: os.DirEntry[str]) -> bool:
     if not os.path.isdir(entry.path) or not _is_own(entry):
         return False
     return any(inner.name.endswith(SUFFIXES) for inner in _entries(Path(entry.path)))
+
+
+def installed_module(path: Path, folders: Iterable[str]) -> str:
+    """Return the dotted name of a module that lies in one of the folders that imports are looked for in.
+
+    Examples
+    --------
+    >>> installed_module(Path("/env/lib/numpy/linalg/__init__.py"), ["/env", "/env/lib"])
+    'numpy.linalg'
+    """
+    inside = [path.relative_to(folder).parts for folder in folders if folder and path.is_relative_to(folder)]
+    parts = min(inside, key=len, default=path.parts[-1:])
+    return ".".join(parts).rpartition(".")[0].removesuffix(".__init__") or path.stem

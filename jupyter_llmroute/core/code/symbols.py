@@ -10,10 +10,11 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from jupyter_llmroute.core.code.source_file import parse
+from jupyter_llmroute.core.code.source_file import Unreadable, decode, parse, read_bytes
 
 MOST_SIGNATURE = 400
 """Characters of a signature; what is longer is cut."""
@@ -69,6 +70,30 @@ def symbols_of(text: str, file: str) -> tuple[Symbol, ...]:
     collected = _Collector(file, text.split("\n"))
     collected.visit(parse(text).body, ())
     return tuple(_numbered(collected.found))
+
+
+def known_symbols(text: str, file: str) -> tuple[Symbol, ...]:
+    """Return the symbols of a file as `symbols_of` does; none where it does not parse."""
+    try:
+        return symbols_of(text, file)
+    except Unreadable:
+        return ()
+
+
+def innermost(symbols: Iterable[Symbol], line: int) -> Symbol | None:
+    """Return the smallest symbol that a line stands in."""
+    around = (symbol for symbol in symbols if symbol.first_line <= line <= symbol.last_line)
+    return min(around, key=lambda symbol: symbol.last_line - symbol.first_line, default=None)
+
+
+def symbol_at(path: Path, line: int) -> tuple[Symbol | None, list[str]]:
+    """Return the symbol whose name stands on a line of a file, and the file's lines; none where it cannot be read."""
+    try:
+        text = decode(read_bytes(path))
+    except Unreadable:
+        return None, []
+    found = (symbol for symbol in known_symbols(text, path.name) if symbol.name_line == line)
+    return next(found, None), text.split("\n")
 
 
 class _Collector:
