@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from keyword import iskeyword
 
 from jupyter_llmroute.core.cell_syntax import PASSING_BODIES, PYTHON_BODIES
+from jupyter_llmroute.core.code.source_file import Unreadable, parse
 from jupyter_llmroute.core.code.symbols import Pattern, Symbol, known_symbols
 
 CELL = "cell:"
@@ -49,6 +52,35 @@ def aligned(source: str) -> str:
         at_top = at_top and not line.strip()
         kept.append(line)
     return "\n".join(kept)
+
+
+def reachable(source: str) -> str:
+    r"""Return a cell without the statements that end it, line for line.
+
+    What follows them, in other cells too, would be taken for code that is never run; in a notebook it is.
+
+    Examples
+    --------
+    >>> reachable("raise ValueError(\n    1)\nx = 2")
+    'pass\n\nx = 2'
+    """
+    try:
+        body = parse(aligned(source)).body
+    except Unreadable:
+        return source
+    lines = source.split("\n")
+    begun = Counter(line for node in body for line in {node.lineno, node.end_lineno})
+    for node in body:
+        first, last = node.lineno, node.end_lineno or node.lineno
+        if _ends(node) and begun[first] == begun[last] == 1 and not node.col_offset:
+            lines[first - 1 : last] = ["pass", *[""] * (last - first)]
+    return "\n".join(lines)
+
+
+def _ends(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return ast.unparse(node.value.func) in ("exit", "quit", "sys.exit", "os._exit")
+    return isinstance(node, ast.Raise | ast.Return)
 
 
 def cell_symbols(cell: str, source: str) -> tuple[Symbol, ...]:
