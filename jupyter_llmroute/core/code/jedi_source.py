@@ -127,7 +127,7 @@ class JediSource:
         if not new_name.isidentifier() or keyword.iskeyword(new_name):
             raise EditRefused(f"{new_name!r} is no name in Python: nothing was changed; choose another one.")
         symbols = await self._index.symbols(name_path, file)
-        if len(symbols) != 1:
+        if len({_apart_from_number(symbol) for symbol in symbols}) != 1:
             raise EditRefused(
                 f"{name_path!r} means {len(symbols)} symbols of {file!r}: nothing was changed; name one of "
                 "them, from the top of the file."
@@ -146,18 +146,19 @@ class JediSource:
     async def _uses(self, question: CodeQuestion) -> list[Finding]:
         symbols = await self._index.symbols(question.name_path, question.file, question.line)
         found: list[Finding] = []
-        for symbol in symbols[:MOST_SYMBOLS]:
+        once = {_apart_from_number(symbol): symbol for symbol in symbols}
+        for symbol in list(once.values())[:MOST_SYMBOLS]:
             told = await self._references(symbol)
             found += await asyncio.to_thread(lambda: list(self._used(symbol, told)))  # noqa: B023
         return found
 
     async def _references(self, symbol: Symbol) -> Any:
         files = await asyncio.to_thread(python_files, self._root)
+        same = await self._index.symbols("/" + _apart_from_number(symbol)[1], symbol.file)
         asked = self._asked() | {
             "file": symbol.file,
             "name": symbol.name,
-            "line": symbol.name_line,
-            "column": symbol.name_column,
+            "places": [(one.name_line, one.name_column) for one in same or [symbol]],
             "files": _nearest({*files, symbol.file}, symbol.file),
             "limit_s": self._limit_s,
         }
@@ -180,7 +181,7 @@ class JediSource:
                     first_line=line,
                     last_line=line,
                     body="\n".join(texts[file][max(0, line - 2) : line + 1]),
-                    info=f"use of {symbol.name_path}{through}, found by jedi; {missing}",
+                    info=f"use of {_apart_from_number(symbol)[1]}{through}, found by jedi; {missing}",
                     source=Source.JEDI,
                 )
 
@@ -255,6 +256,15 @@ class JediSource:
 def _bringing(name: str) -> str:
     """Return what has to be written before a name can be: nothing for what Python always has."""
     return "" if hasattr(builtins, name) else f"import {name}"
+
+
+def _number(symbol: Symbol) -> str:
+    """Return the number that tells a symbol from others of its name; empty where it is the only one."""
+    return symbol.name_path.rpartition("/")[2].removeprefix(symbol.name)
+
+
+def _apart_from_number(symbol: Symbol) -> tuple[str, str]:
+    return symbol.file, symbol.name_path.removesuffix(_number(symbol))
 
 
 def _nearest(files: Iterable[str], file: str) -> list[str]:

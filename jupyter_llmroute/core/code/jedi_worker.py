@@ -97,24 +97,25 @@ def references(reader: Reader, asked: dict[str, Any]) -> dict[str, Any]:
     have one name with it, because methods override one another; the number of places `unresolved` that lead nowhere,
     and `unchecked` that there was no time for; and whether some of the family lies `outside` the project.
     """
-    target: Place = (asked["file"], asked["line"], asked["column"])
+    # Several where a property has a setter, or a function is defined in either branch.
+    targets: set[Place] = {(asked["file"], line, column) for line, column in asked["places"]}
     end = time.monotonic() + asked["limit_s"]
     leads: dict[Place, set[Place]] = {}
-    definitions: set[Place] = {target}
+    definitions = set(targets)
     unresolved = unchecked = 0
     for place, is_definition, lead in _leads(reader, asked, end):
         if lead is None:
             unchecked += 1
-        elif not lead and place != target:
+        elif not lead and place not in targets:
             unresolved += 1
         else:
             leads[place] = lead
             if is_definition:
                 definitions.add(place)
     # From the name in a method's definition jedi leads to the method that it overrides.
-    bases = leads.get(target, set()) - {target}
-    family = _family(target, definitions, leads)
-    uses = [place for place, lead in leads.items() if target in lead and place not in definitions]
+    bases = set().union(*(leads.get(target, ()) for target in targets)) - targets
+    family = _family(targets, definitions, leads)
+    uses = [place for place, lead in leads.items() if lead & targets and place not in definitions]
     through = [place for place, lead in leads.items() if lead & bases and place not in definitions.union(uses)]
     return {
         "uses": sorted(uses),
@@ -126,9 +127,9 @@ def references(reader: Reader, asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _family(target: Place, definitions: set[Place], leads: dict[Place, set[Place]]) -> set[Place]:
+def _family(targets: set[Place], definitions: set[Place], leads: dict[Place, set[Place]]) -> set[Place]:
     """Return the definitions that override one another, from one of them on."""
-    family, before = {target}, 0
+    family, before = set(targets), 0
     while len(family) != before:
         before = len(family)
         for place in definitions & leads.keys():
