@@ -70,7 +70,8 @@ async def apply(
     proposal
         As it was shown.
     editor
-        Makes the changes of symbols and the renames; `None` for `SyntaxEditor`.
+        Makes the changes of symbols and the renames. `None`: what was shown is written as it is, and what could not be
+        shown beforehand is left to `SyntaxEditor`.
     references
         Names of files that are known to use what is renamed: each must have been changed.
     state
@@ -88,7 +89,12 @@ async def apply(
     if proposal.is_empty:
         raise EditRefused("The proposal changes nothing: there is nothing to apply. Its refusals say why.")
     journal = Journal.of(proposal.root, state)
-    application = _Application(proposal, editor or SyntaxEditor(proposal.root), frozenset(references), journal, limit_s)
+    what = proposal.steps
+    if editor is None and not proposal.unseen:
+        proposal = proposal.model_copy(update={"steps": ()})
+    application = _Application(
+        proposal, what, editor or SyntaxEditor(proposal.root), frozenset(references), journal, limit_s
+    )
     async with held(journal):
         return await to_its_end(application.run(), application.stop)
 
@@ -152,9 +158,16 @@ class _Application:
     """One proposal on its way into the files."""
 
     def __init__(
-        self, proposal: Proposal, editor: Editor, references: frozenset[str], journal: Journal, limit_s: float
+        self,
+        proposal: Proposal,
+        what: tuple[Edit, ...],
+        editor: Editor,
+        references: frozenset[str],
+        journal: Journal,
+        limit_s: float,
     ) -> None:
         self._proposal = proposal
+        self._what = what
         self._editor = editor
         self._references = references
         self._journal = journal
@@ -264,11 +277,13 @@ class _Application:
         for path, raw in sorted(final.items(), key=lambda item: tree.names[item[0]]):
             name = tree.names[path]
             seen = tree.files.get(path)
+            if seen and seen.raw == raw:
+                continue
             change = self._shown.get(name) or _change(name, seen.raw if seen else None, raw)
             changes.append(change)
             kept.append(Kept(name, seen.raw if seen else None, seen.mode if seen else None, _digest(raw)))
         at = time.time()
-        what = tuple(told(step) for step in self._proposal.steps) or tuple(f"write {name!r}" for name in self._shown)
+        what = tuple(told(step) for step in self._what) or tuple(f"write {name!r}" for name in self._shown)
         number = self._journal.commit(what, kept, folders, at)
         return Applied(root=self._home, changes=tuple(changes), number=number, at=at, what=what, notes=self._notes)
 
@@ -305,7 +320,8 @@ class _Verification:
         final: dict[Path, bytes | None] = {}
         for path, raw in sorted(changed.items()):
             final[path] = self._checked(path, raw)
-        names = {self._tree.names[path] for path in changed}
+        # Of others the bytes alone were changed, and are put back.
+        names = {self._tree.names[path] for path, raw in final.items() if raw != self._tree.files[path].raw}
         if not names and self._proposal.steps:
             raise EditRefused(
                 "The editor said that it was done, and changed nothing. Try again, or change it yourself."
@@ -331,17 +347,19 @@ class _Verification:
         if path.suffix == ".ipynb":
             raise _wrong(name, "is a notebook, and its file was changed as if it were Python")
         shown = self._shown.get(name)
-        if shown is None and not self._renames:
-            raise _wrong(name, "was changed, and was not among the files that were shown")
         if not name.endswith(PYTHON):
             raise _wrong(name, "is not Python and was changed")
-        return self._python(path, name, old.raw, raw, shown)
+        return self._python(name, old.raw, raw, shown)
 
-    def _python(self, path: Path, name: str, old: bytes, raw: bytes, shown: FileChange | None) -> bytes:
+    def _python(self, name: str, old: bytes, raw: bytes, shown: FileChange | None) -> bytes:
         source = decoded(name, old)
         texts = _readings(raw, source.encoding)
         if shown and shown.raw_after is not None and any(_is_same(text, shown.after) for text in texts):
             return shown.raw_after
+        if shown is None and source.text in texts:
+            return old
+        if shown is None and not self._renames:
+            raise _wrong(name, "was changed, and was not among the files that were shown")
         if not any(map(_parses, texts)) and _parses(source.text):
             raise _wrong(name, "does not parse any more")
         if self._renames:

@@ -368,13 +368,19 @@ class _Restoring:
 
     def _put_links_back(self) -> None:
         for name, target in self._record["links"].items():
-            path = Path(name)
-            with contextlib.suppress(OSError):
-                if path.is_symlink() and os.readlink(path) == target:
-                    continue
-                if path.is_file() or path.is_symlink():
-                    path.unlink()
-                    path.symlink_to(target)
+            self._attempt(name, partial(self._put_link_back, Path(name), target))
+
+    def _put_link_back(self, path: Path, target: str) -> None:
+        if path.is_symlink() and os.readlink(path) == target:
+            return
+        if self._is_late and (not os.path.lexists(path) or self._is_anothers(path)):
+            self._left.append(str(path))
+            return
+        if path.is_file() and not path.is_symlink():
+            self._put_aside(path, path.read_bytes())
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+        self._done.append(str(path))
 
     def _clear_folders(self) -> None:
         for folder in {Path(row["path"]).parent for row in self._record["files"]} | {

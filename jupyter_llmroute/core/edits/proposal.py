@@ -119,7 +119,7 @@ async def propose(edits: Sequence[Edit], root: Path, *, preview: Preview | None 
     Proposal
         Renames come first, then the others in their order.
     """
-    home = root.resolve()
+    home = await asyncio.to_thread(root.resolve)
     previews = {edit: await _previewed(edit, home, preview) for edit in edits if isinstance(edit, RenameSymbol)}
     return await asyncio.to_thread(_propose, tuple(edits), home, previews)
 
