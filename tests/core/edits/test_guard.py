@@ -154,8 +154,12 @@ def garbled(shop: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"tgt():", b"goal():").replace(b", tgt", b", tgoal"))
 
 
-def half(shop: Path) -> None:
+def defined_alone(shop: Path) -> None:
     swap(shop / "shop.py", "def total", "def grand_total")
+
+
+def half(shop: Path) -> None:
+    defined_alone(shop)
     raise RuntimeError("the language server is gone")
 
 
@@ -184,7 +188,7 @@ TGT = RenameSymbol(file="emoji.py", symbol="tgt", new_name="goal")
 HARM: list[tuple[str, Edit, Callable[[Path], object], str]] = [
     ("a notebook's raw text is renamed in", RENAME, in_notebook, "notebook"),
     ("columns are counted in UTF-16", TGT, garbled, "more than the name"),
-    ("only the definition is renamed", RENAME, lambda s: swap(s / "shop.py", "def total", "def grand_total"), "uses.py"),
+    ("only the definition is renamed", RENAME, defined_alone, "uses.py"),
     ("half of it is renamed and then it crashes", RENAME, half, "gone"),
     ("the body becomes garbage", REPLACE, lambda s: swap(s / "shop.py", "return sum(self", "OK OK("), "parse"),
     ("another body is written", REPLACE, lambda s: swap(s / "shop.py", "sum(self.prices)", "0"), "than was shown"),
@@ -278,7 +282,7 @@ async def test_an_editor_that_is_never_done_is_stopped(shop: Path, state: Path) 
             await asyncio.Event().wait()
 
     before = all_bytes(shop)
-    with pytest.raises(EditRefused, match="not done after 0.1 s"):
+    with pytest.raises(EditRefused, match="not done after"):
         await apply(await proposed(shop, REPLACE), Endless(lambda: None), state=state, limit_s=0.1)
     assert all_bytes(shop) == before
 
@@ -340,8 +344,9 @@ async def test_what_somebody_else_wrote_meanwhile_is_kept_aside(shop: Path, stat
     with pytest.raises(EditRefused, match="is kept in") as caught:
         await apply(await proposed(shop, REPLACE), Doing(deed), state=state)
     aside = Path(str(caught.value).rsplit("is kept in ", 1)[1].rstrip(".").strip("'"))
-    assert "saved by somebody" in [path.read_text() for path in aside.iterdir()]
-    assert all(path.stat().st_mode & 0o077 == 0 for path in aside.iterdir())
+    kept = all_bytes(aside)
+    assert b"saved by somebody" in [raw for raw, _ in kept.values()]
+    assert {mode for _, mode in kept.values()} == {0o600}
 
 
 async def test_a_second_one_waits_and_is_then_refused(shop: Path, state: Path) -> None:
