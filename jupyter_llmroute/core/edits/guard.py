@@ -1,0 +1,491 @@
+"""`apply`: a proposal made true, or nothing at all.
+
+Whoever changes the files is not believed: every file is looked at afterwards, and what is not exactly what was shown is
+taken back, byte for byte. A process that dies in the middle leaves a snapshot from which the next one restores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, assert_never
+
+from jupyter_llmroute.core.edits.applied import Applied
+from jupyter_llmroute.core.edits.edit import (
+    DeleteSymbol,
+    Edit,
+    InsertSymbol,
+    PatchFile,
+    RenameSymbol,
+    ReplaceSymbol,
+    Side,
+    WriteFile,
+    told,
+)
+from jupyter_llmroute.core.edits.editor import Editor
+from jupyter_llmroute.core.edits.journal import Journal, Kept, Restored
+from jupyter_llmroute.core.edits.place import place
+from jupyter_llmroute.core.edits.proposal import FileChange, Proposal
+from jupyter_llmroute.core.edits.rename import is_renamed_alone
+from jupyter_llmroute.core.edits.symbol import parse
+from jupyter_llmroute.core.edits.syntax_editor import SyntaxEditor
+from jupyter_llmroute.core.edits.text_file import PYTHON, decoded, digest, with_plain_ends, write_whole
+from jupyter_llmroute.core.edits.tree import Tree
+from jupyter_llmroute.core.embedded.rendezvous import try_lock
+from jupyter_llmroute.core.errors import EditRefused
+
+LIMIT_S = 60.0
+"""Seconds that an editor may take for all of a proposal."""
+
+LOCK_S = 10.0
+"""Seconds to wait for another process that changes files of the same project."""
+
+T = TypeVar("T")
+
+
+class NotAsShown(EditRefused):
+    """An editor's rename reached other places than were shown; it was taken back."""
+
+    def __init__(self, message: str, instead: Proposal) -> None:
+        super().__init__(message)
+        self.instead = instead
+        """What the editor would do, to be looked at and applied instead."""
+
+
+async def apply(
+    proposal: Proposal,
+    editor: Editor | None = None,
+    *,
+    references: Collection[str] = (),
+    state: Path | None = None,
+    limit_s: float = LIMIT_S,
+) -> Applied:
+    """Make a proposal's changes, all of them or none.
+
+    Parameters
+    ----------
+    proposal
+        As it was shown.
+    editor
+        Makes the changes of symbols and the renames. `None`: what was shown is written as it is, and what could not be
+        shown beforehand is left to `SyntaxEditor`.
+    references
+        Names of files that are known to use what is renamed: each must have been changed.
+    state
+        The folder of all journals; `None` for the one in the user's state folder.
+    limit_s
+        Seconds that the editor may take.
+
+    Raises
+    ------
+    EditRefused
+        Nothing was changed, or all of it was taken back; the message says why.
+    NotAsShown
+        The same, and what the editor would do can be looked at.
+    """
+    if proposal.is_empty:
+        raise EditRefused("The proposal changes nothing: there is nothing to apply. Its refusals say why.")
+    journal = Journal.of(proposal.root, state)
+    what = proposal.steps
+    if editor is None and not proposal.unseen:
+        proposal = proposal.model_copy(update={"steps": ()})
+    application = _Application(
+        proposal, what, editor or SyntaxEditor(proposal.root), frozenset(references), journal, limit_s
+    )
+    async with held(journal):
+        return await to_its_end(application.run(), application.stop)
+
+
+async def recover(root: Path, *, state: Path | None = None) -> Restored | None:
+    """Put back what a process that died left of a change of a project's files; `None` where there is nothing.
+
+    Raises
+    ------
+    EditRefused
+        Something cannot be put back, or another process holds the project for long.
+    """
+    journal = Journal.of(root, state)
+    if not journal.is_pending:
+        return None
+    async with held(journal):
+        return await asyncio.to_thread(journal.recover)
+
+
+@contextlib.asynccontextmanager
+async def held(journal: Journal) -> AsyncIterator[None]:
+    """Hold a project's lock.
+
+    Raises
+    ------
+    EditRefused
+        Another process holds it.
+    """
+    await asyncio.to_thread(journal.open)
+    until = time.monotonic() + LOCK_S
+    while (lock := try_lock(journal.lock)) is None:
+        if time.monotonic() > until:
+            raise EditRefused(
+                f"Another process changes files of {str(journal.home)!r} just now: nothing was changed. Try again when "
+                f"it is done."
+            )
+        await asyncio.sleep(0.05)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def to_its_end(work: Coroutine[Any, Any, T], stop: Any) -> T:
+    """Run work that must not be left half done; a cancellation is told to `stop`, and waits for it."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+            stop()
+    if cancelled:
+        task.exception()
+        raise asyncio.CancelledError
+    return task.result()
+
+
+class _Application:
+    """One proposal on its way into the files."""
+
+    def __init__(
+        self,
+        proposal: Proposal,
+        what: tuple[Edit, ...],
+        editor: Editor,
+        references: frozenset[str],
+        journal: Journal,
+        limit_s: float,
+    ) -> None:
+        self._proposal = proposal
+        self._what = what
+        self._editor = editor
+        self._references = references
+        self._journal = journal
+        self._limit_s = limit_s
+        self._home = journal.home
+        self._shown = {change.file: change for change in proposal.changes}
+        self._written = {change.file for change in proposal.changes if change.written or not proposal.steps}
+        self._editing: asyncio.Future[None] | None = None
+        self._stopped = False
+        self._notes: tuple[str, ...] = ()
+
+    def stop(self) -> None:
+        """Have it taken back: nobody waits for it any more."""
+        self._stopped = True
+        if self._editing:
+            self._editing.cancel()
+
+    async def run(self) -> Applied:
+        try:
+            tree, folders = await asyncio.to_thread(self._begin)
+        except OSError as error:
+            raise EditRefused(
+                f"The files cannot be kept so that they could be put back ({error.strerror or error}): nothing was "
+                f"changed. Make room in {str(self._journal.folder)!r}."
+            ) from error
+        try:
+            if self._proposal.steps and not self._stopped:
+                self._editing = asyncio.ensure_future(self._edit())
+                await self._in_time(self._editing)
+            changed = await asyncio.to_thread(tree.changed)
+            final = await asyncio.to_thread(self._finish, tree, changed, folders)
+            if self._stopped:
+                raise asyncio.CancelledError
+            return self._commit(tree, final, folders)
+        except BaseException as error:
+            # Synchronously: nothing can come between.
+            restored = self._journal.restore(_made(tree))
+            if isinstance(error, EditRefused):
+                raise _with_aside(error, restored) from error
+            if not isinstance(error, Exception):
+                raise
+            raise _with_aside(EditRefused(_told_failure(error, self._limit_s)), restored) from error
+
+    def _begin(self) -> tuple[Tree, tuple[Path, ...]]:
+        self._journal.recover()
+        places = {place(self._home, change.file): change for change in self._proposal.changes}
+        tree = Tree.take(self._home, places, whole=bool(self._proposal.steps))
+        for path, change in places.items():
+            seen = tree.files.get(path)
+            if (digest(seen.raw) if seen else None) != change.digest:
+                raise EditRefused(
+                    f"{change.file!r} was changed since the proposal was made: nothing was changed. Ask again, so that "
+                    f"the change fits the file as it is."
+                )
+        folders = tuple(dict.fromkeys(folder for path in places for folder in _missing(path.parent)))
+        planned = {path: _digest(change.raw_after) for path, change in places.items()}
+        self._journal.begin(tree, planned, folders, self._limit_s)
+        return tree, folders
+
+    async def _in_time(self, editing: asyncio.Future[None]) -> None:
+        """Wait for the editor, and, where it is late, for its end."""
+        done, _ = await asyncio.wait([editing], timeout=self._limit_s)
+        if not done:
+            editing.cancel()
+            await asyncio.wait([editing])
+            raise TimeoutError
+        if editing.cancelled():
+            if self._stopped:
+                raise asyncio.CancelledError
+            raise TimeoutError
+        editing.result()
+
+    async def _edit(self) -> None:
+        for step in self._proposal.steps:
+            await _make(step, self._editor)
+
+    def _finish(
+        self, tree: Tree, changed: Mapping[Path, bytes | None], folders: Iterable[Path]
+    ) -> dict[Path, bytes | None]:
+        """Look at what the editor did, put right what it did to bytes alone, and write what is written whole."""
+        if others := sorted(self._written & {tree.names[path] for path in changed}):
+            raise _busy(others[0])
+        final = _Verification(self._proposal, tree, self._shown, self._written, self._references).run(changed)
+        self._notes = tuple(
+            f"Encoding, line ends or empty lines of {tree.names[path]!r} were put right."
+            for path, raw in sorted(changed.items())
+            if final[path] != raw
+        )
+        final |= {place(self._home, name): self._shown[name].raw_after for name in self._written}
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
+        for path, raw in final.items():
+            mode = tree.files[path].mode if path in tree.files else None
+            if raw is None:
+                path.unlink(missing_ok=True)
+            elif not path.is_file() or path.read_bytes() != raw:
+                write_whole(path, raw, mode)
+            elif mode is not None and path.stat().st_mode & 0o7777 != mode:
+                path.chmod(mode)
+        for path, raw in final.items():
+            if raw is not None and path.read_bytes() != raw:
+                raise _busy(tree.names[path])
+        return final
+
+    def _commit(self, tree: Tree, final: Mapping[Path, bytes | None], folders: Iterable[Path]) -> Applied:
+        changes, kept = [], []
+        for path, raw in sorted(final.items(), key=lambda item: tree.names[item[0]]):
+            name = tree.names[path]
+            seen = tree.files.get(path)
+            if seen and seen.raw == raw:
+                continue
+            change = self._shown.get(name) or _change(name, seen.raw if seen else None, raw)
+            changes.append(change)
+            kept.append(Kept(name, seen.raw if seen else None, seen.mode if seen else None, _digest(raw)))
+        at = time.time()
+        what = tuple(told(step) for step in self._what) or tuple(f"write {name!r}" for name in self._shown)
+        number = self._journal.commit(what, kept, folders, at)
+        return Applied(root=self._home, changes=tuple(changes), number=number, at=at, what=what, notes=self._notes)
+
+
+class _Verification:
+    """What an editor did, against what was shown."""
+
+    def __init__(
+        self,
+        proposal: Proposal,
+        tree: Tree,
+        shown: Mapping[str, FileChange],
+        written: Collection[str],
+        references: frozenset[str],
+    ) -> None:
+        self._proposal = proposal
+        self._tree = tree
+        self._shown = {name: change for name, change in shown.items() if name not in written}
+        self._references = references
+        self._renames = [step for step in proposal.steps if isinstance(step, RenameSymbol)]
+        self._others: dict[str, FileChange] = {}
+        """Files that a rename changed otherwise than was shown, in nothing but the name."""
+
+    def run(self, changed: Mapping[Path, bytes | None]) -> dict[Path, bytes | None]:
+        """Return what each changed file is to hold: what was shown, in the file's own encoding and line ends.
+
+        Raises
+        ------
+        EditRefused
+            Something is not as it was shown.
+        """
+        if lost := self._tree.lost_links():
+            raise _wrong(str(lost[0]), "is no more the link that it was")
+        final: dict[Path, bytes | None] = {}
+        for path, raw in sorted(changed.items()):
+            final[path] = self._checked(path, raw)
+        # Of others the bytes alone were changed, and are put back.
+        names = {self._tree.names[path] for path, raw in final.items() if raw != self._tree.files[path].raw}
+        if not names and self._proposal.steps:
+            raise EditRefused(
+                "The editor said that it was done, and changed nothing. Try again, or change it yourself."
+            )
+        if missing := sorted(self._shown.keys() - names) or sorted(self._references - names):
+            raise _wrong(missing[0], "was to be changed and was not: the change is not complete")
+        for rename in self._proposal.unseen:
+            if rename.file not in names:
+                raise _wrong(rename.file, "holds what was to be renamed, and was not changed")
+        if self._others:
+            raise self._not_as_shown()
+        return final
+
+    def _checked(self, path: Path, raw: bytes | None) -> bytes:
+        name = self._tree.names[path]
+        old = self._tree.files.get(path)
+        if raw is None:
+            raise _wrong(name, "was removed")
+        if old is None:
+            raise _wrong(name, "was made, and nobody had asked for it")
+        if not path.is_relative_to(self._tree.home):
+            raise _wrong(name, "lies outside the project and was changed through a link")
+        if path.suffix == ".ipynb":
+            raise _wrong(name, "is a notebook, and its file was changed as if it were Python")
+        shown = self._shown.get(name)
+        if not name.endswith(PYTHON):
+            raise _wrong(name, "is not Python and was changed")
+        return self._python(name, old.raw, raw, shown)
+
+    def _python(self, name: str, old: bytes, raw: bytes, shown: FileChange | None) -> bytes:
+        source = decoded(name, old)
+        texts = _readings(raw, source.encoding)
+        if shown and shown.raw_after is not None and any(_is_same(text, shown.after) for text in texts):
+            return shown.raw_after
+        if shown is None and source.text in texts:
+            return old
+        if shown is None and not self._renames:
+            raise _wrong(name, "was changed, and was not among the files that were shown")
+        if not any(map(_parses, texts)) and _parses(source.text):
+            raise _wrong(name, "does not parse any more")
+        if self._renames:
+            for text in texts:
+                if self._is_renamed(source.text, text):
+                    place(self._tree.home, name)
+                    fixed = source.encoded(text)
+                    if not self._proposal.unseen:
+                        self._others[name] = _change(name, old, fixed)
+                    return fixed
+            raise _wrong(name, "was changed in more than the name")
+        raise _wrong(name, "became something else than was shown")
+
+    def _is_renamed(self, old: str, new: str) -> bool:
+        if len(self._proposal.steps) != 1:
+            return False
+        step = self._renames[0]
+        return is_renamed_alone(old, new, step.symbol.rsplit("/", 1)[-1].split("[")[0], step.new_name)
+
+    def _not_as_shown(self) -> NotAsShown:
+        changes = {change.file: change for change in self._proposal.changes} | self._others
+        instead = Proposal(
+            root=self._proposal.root,
+            changes=tuple(change.model_copy(update={"written": True}) for _, change in sorted(changes.items())),
+        )
+        return NotAsShown(
+            f"The rename reaches {', '.join(map(repr, sorted(self._others)))} otherwise than was shown: all was taken "
+            f"back. Look at what it would change, and apply that.",
+            instead,
+        )
+
+
+async def _make(step: Edit, editor: Editor) -> None:
+    match step:
+        case ReplaceSymbol():
+            await editor.replace_body(step.file, step.symbol, step.body)
+        case InsertSymbol():
+            insert = editor.insert_after if step.side is Side.AFTER else editor.insert_before
+            await insert(step.file, step.symbol, step.body)
+        case RenameSymbol():
+            await editor.rename(step.file, step.symbol, step.new_name)
+        case DeleteSymbol():
+            await editor.safe_delete(step.file, step.symbol)
+        case WriteFile() | PatchFile():
+            raise EditRefused(f"No editor can {told(step)}: nothing was changed. Propose it anew.")
+        case _:
+            assert_never(step)
+
+
+def _readings(raw: bytes, encoding: str) -> list[str]:
+    """Return what bytes may say: in the file's own encoding, or in UTF-8, which editors write whatever it declares."""
+    texts = []
+    for each in dict.fromkeys(("utf-8", encoding)):
+        with contextlib.suppress(UnicodeDecodeError):
+            texts.append(with_plain_ends(raw.decode(each)).removeprefix("\ufeff"))
+    return texts
+
+
+def _is_same(text: str, shown: str | None) -> bool:
+    """Whether a text is the one that was shown; editors leave other empty lines around a definition."""
+    if shown is None:
+        return False
+    if text == shown:
+        return True
+    full, wanted = ([line.rstrip() for line in each.split("\n") if line.strip()] for each in (text, shown))
+    return full == wanted and _parses(text) and _parses(shown)
+
+
+def _parses(text: str) -> bool:
+    try:
+        parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
+def _change(name: str, old: bytes | None, new: bytes | None) -> FileChange:
+    return FileChange(
+        file=name,
+        before=None if old is None else decoded(name, old).text,
+        after=None if new is None else decoded(name, new).text,
+        digest=_digest(old),
+        raw_after=new,
+    )
+
+
+def _digest(raw: bytes | None) -> str | None:
+    return None if raw is None else digest(raw)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return the folders that are not there, the outermost first."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    return missing[::-1]
+
+
+def _made(tree: Tree) -> list[Path]:
+    """Return the files that are there and were not."""
+    try:
+        return [path for path in tree.changed() if path not in tree.files]
+    except (EditRefused, OSError):
+        return []
+
+
+def _wrong(name: str, what: str) -> EditRefused:
+    return EditRefused(f"{name!r} {what}: all was taken back. Make the change yourself, or with another editor.")
+
+
+def _busy(name: str) -> EditRefused:
+    return EditRefused(
+        f"{name!r} was changed by somebody else at the same time: all was taken back. Try again when nobody writes it."
+    )
+
+
+def _told_failure(error: BaseException, limit_s: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"The editor was not done after {limit_s:g} s: all was taken back. Try again, or without it."
+    said = " ".join(str(error).split())[:300]
+    return f"The editor failed ({type(error).__name__}: {said}): all was taken back. Try again, or without it."
+
+
+def _with_aside(error: EditRefused, restored: Restored) -> EditRefused:
+    if restored.aside is None:
+        return error
+    message = f"{error} What stood in the files instead is kept in {str(restored.aside)!r}."
+    return NotAsShown(message, error.instead) if isinstance(error, NotAsShown) else EditRefused(message)
