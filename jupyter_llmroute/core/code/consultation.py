@@ -87,7 +87,7 @@ class Consultation:
             names = used((cell.source for cell in self._sent()), known)
         places = await asyncio.gather(*(self._place(name, known) for name in names))
         failed = await asyncio.gather(*map(self._symbol_on, self._failing_lines()))
-        return list(dict.fromkeys((*meant, *filter(None, places), *failed)))
+        return list(dict.fromkeys((*meant, *failed, *filter(None, places))))
 
     def _file(self, name: str) -> Meant:
         """Read `src/x.py:42`."""
