@@ -53,6 +53,10 @@ _NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|^[ \t]*@[\w.]+(?:\(.*\))?[ \t]*$", re
 T = TypeVar("T")
 
 
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
 def _marked(question: str) -> list[str]:
     return _NAMED.findall(_NOT_PROSE.sub(" ", question))
 
@@ -148,6 +152,9 @@ class NotebookSession:
         fix: bool = False,
         variables: str = "",
         values: bool = False,
+        with_code: bool | None = None,
+        symbols: str = "",
+        files: str = "",
         **pins: Any,
     ) -> Request:
         """Return the request of the cell that is running.
@@ -166,6 +173,10 @@ class NotebookSession:
             Names with commas between them, to be attached beside those that the question marks with `@`.
         values
             Whether what is in the variables goes along too.
+        with_code
+            Whether the project's code is looked into; `None` where the question needs it.
+        symbols, files
+            What of it, by names with commas between them.
         pins
             Further fields of `Request`.
 
@@ -181,7 +192,8 @@ class NotebookSession:
             asked_in = (self.log.running, self.log.running_id)
             attachments = self._attachments(variables, question, values=values)
             known = self.log.cells() if with_context or fix else ()
-            places = order(notebook_path(self.shell)) if known else ()
+            path = notebook_path(self.shell)
+            places = order(path) if known else ()
             asking = CellRef(number=asked_in[0], source="", id=asked_in[1])
             choice = None if cells is None else chosen(cells, known, places, asking)
             request = Request(
@@ -191,6 +203,10 @@ class NotebookSession:
                 chosen_cells=choice and choice.numbers,
                 failed_cell=self._failed(known) if fix else None,
                 attachments=attachments,
+                with_code=False if with_code is None and not with_context else with_code,
+                symbols=_listed(symbols),
+                files=_listed(files),
+                folder=str(path.parent if path else Path.cwd()),
                 remarks=(*(choice.remarks if choice else ()), *self._unknown(question)),
                 **pins,
             )
@@ -207,7 +223,7 @@ class NotebookSession:
         from jupyter_llmroute.core.errors import UserError
         from jupyter_llmroute.variables import describe_all
 
-        named = [name.strip().lstrip("@") for name in listed.split(",") if name.strip()]
+        named = [name.lstrip("@") for name in _listed(listed)]
         there = self.shell.user_ns
         if missing := [name for name in named if name not in there]:
             raise UserError(
