@@ -18,6 +18,7 @@ from typing import Any, Self
 from filelock import FileLock
 
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
+from jupyter_llmroute.core.code.jsonrpc import CallTimedOut
 from jupyter_llmroute.core.code.mcp import ToolAnswer
 from jupyter_llmroute.core.code.serena_home import edit_lock
 from jupyter_llmroute.core.code.serena_life import SerenaLife, SerenaState
@@ -25,6 +26,7 @@ from jupyter_llmroute.core.code.serena_shapes import (
     EVERYTHING,
     ManySymbols,
     NoSuchSymbol,
+    TooSlow,
     check_done,
     remarks,
     symbols,
@@ -191,6 +193,17 @@ class Serena:
     async def replace_body(self, file: str, name_path: str, body: str) -> None:
         """Put `body` in the place of a symbol's whole definition, decorators included.
 
+        When this and the methods below return or raise, Serena writes nothing more.
+
+        Parameters
+        ----------
+        file
+            Relative to the project's root, with `/`.
+        name_path
+            As a question has it; with a `/` at its beginning the symbol is at the file's top level.
+        body
+            Its first line without indentation, the others as they will stand.
+
         Raises
         ------
         EditRefused
@@ -220,7 +233,12 @@ class Serena:
 
     async def _edit(self, tool: str, file: str, **arguments: str) -> None:
         async with _only_one(edit_lock(self._project, self._homes)):
-            check_done(await self._editing(tool, file, **arguments))
+            try:
+                check_done(await self._editing(tool, file, **arguments))
+            except (CallTimedOut, TooSlow, asyncio.CancelledError):
+                # It still works on it, and must not write when the files are looked at, or put back.
+                await self._editor.close()
+                raise
 
     async def _editing(self, tool: str, file: str, **arguments: str) -> ToolAnswer:
         self._check(file, must_be_named=True)
