@@ -53,7 +53,7 @@ def running(tmp_path):
     project.mkdir()
     home = SerenaHome.take(project, edits=False)
     home.write_record(
-        Session(project=project, edits=False, owner=os.getpid(), pid=12345, version="2.1.0", started_at=0.0)
+        Session(project=project, edits=False, owner=os.getpid(), pid=os.getpid(), version="2.1.0", started_at=0.0)
     )
     yield home
     home.release()
@@ -71,7 +71,7 @@ def test_status_tells_where_it_is_and_what_runs(capsys, programs, running):
     said = capsys.readouterr().out
     assert f"found by: environment variable\nserena: {programs / 'serena'}\nty: {programs / 'ty'}" in said
     assert "Serena: Serena 2.1.0" in said
-    assert f"{running.project}: Serena 2.1.0 for questions, process 12345, of process {os.getpid()}" in said
+    assert f"{running.project}: Serena 2.1.0 for questions, process {os.getpid()}, of process {os.getpid()}" in said
 
 
 def test_a_program_that_does_not_work_is_told(capsys, programs):

@@ -133,15 +133,16 @@ async def test_a_hostile_project_is_answered_about_and_otherwise_left_alone(exec
 async def test_each_change_is_made_where_it_should(executable, project, homes):
     before = contents(project)
     async with Serena(project, executable=executable, homes=homes) as serena:
-        await serena.rename(PRICING, "compute_total", "payable")
+        await serena.rename(PRICING, "/compute_total", "payable")
         await serena.replace_body(
             MODELS, "Order.add", "def add(self, item: Item) -> None:\n        self.items += [item]"
         )
         await serena.insert_after(MODELS, "Order", "\nclass Refund:\n    pass\n")
-        await serena.insert_before(MODELS, "Item", "KINDS = 2\n\n")
-        await serena.safe_delete(MODELS, "Refund")
+        await serena.insert_before(MODELS, "/Item", "KINDS = 2\n\n")
+        await serena.safe_delete(MODELS, "/Refund")
+        await serena.replace_body(MODELS, "/Order/note[1]", "@note.setter\n    def note(self, words: str) -> None: ...")
         with pytest.raises(EditRefused, match="still used"):
-            await serena.safe_delete(PRICING, "payable")
+            await serena.safe_delete(PRICING, "/payable")
     after = contents(project)
     changed = {name for name in before | after if before.get(name) != after.get(name)}
     assert changed == {MODELS, PRICING, ETE, "shop/__main__.py"}
@@ -150,6 +151,8 @@ async def test_each_change_is_made_where_it_should(executable, project, homes):
     assert b"self.items += [item]" in after[MODELS]
     assert b"Refund" not in after[MODELS]
     assert b"KINDS = 2" in after[MODELS]
+    setter = b"    @note.setter\n    def note(self, words: str) -> None: ...\n"
+    assert b"        return self._note\n\n" + setter in after[MODELS]
 
 
 ASKS_ONCE = f"""

@@ -8,29 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from filelock import FileLock
 
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
+from jupyter_llmroute.core.code.jsonrpc import CallTimedOut
 from jupyter_llmroute.core.code.mcp import ToolAnswer
 from jupyter_llmroute.core.code.serena_home import edit_lock
 from jupyter_llmroute.core.code.serena_life import SerenaLife, SerenaState
-from jupyter_llmroute.core.code.serena_shapes import (
-    EVERYTHING,
-    ManySymbols,
-    NoSuchSymbol,
-    check_done,
-    remarks,
-    symbols,
-    uses,
-)
-from jupyter_llmroute.core.code.symbol_at import symbol_at
+from jupyter_llmroute.core.code.serena_questions import ASKS, SerenaQuestion, slashed
+from jupyter_llmroute.core.code.serena_shapes import NoSuchSymbol, TooSlow, check_done
 from jupyter_llmroute.core.embedded.rendezvous import try_lock
 from jupyter_llmroute.core.errors import CodeUnavailable
 
@@ -44,15 +36,6 @@ EDIT_S = 120.0
 
 _LOCK_S = 20.0
 _LOOK_AGAIN_S = 0.05
-
-_MOST_DEFINITIONS = 8
-"""Symbols of one name whose uses are asked for."""
-
-_DEPTH = 2
-"""An overview holds classes, what is in them, and what is in that."""
-
-_WORST_TO_WARNING = 2
-"""Errors and warnings; hints say that something is unused."""
 
 _PYTHON = (".py", ".pyi")
 
@@ -129,7 +112,7 @@ class Serena:
     @property
     def asks(self) -> frozenset[Ask]:
         """What it can be asked."""
-        return frozenset(_ASKS)
+        return frozenset(ASKS)
 
     @property
     def project(self) -> Path:
@@ -179,10 +162,10 @@ class Serena:
         CodeUnavailable
             Serena is not ready, or cannot say; the message says which.
         """
-        if question.ask not in _ASKS:
+        if question.ask not in ASKS:
             raise CodeUnavailable(f"Serena cannot be asked for {question.ask.value!r}: ask somebody else.")
         self._check(question.file)
-        asker = _Asker(self._reader, self._project, timeout_s)
+        asker = SerenaQuestion(self._reader, self._project, timeout_s)
         try:
             return await asker.find(await asker.named(question))
         except NoSuchSymbol:
@@ -191,6 +174,17 @@ class Serena:
     async def replace_body(self, file: str, name_path: str, body: str) -> None:
         """Put `body` in the place of a symbol's whole definition, decorators included.
 
+        When this and the methods below return or raise, Serena writes nothing more.
+
+        Parameters
+        ----------
+        file
+            Relative to the project's root, with `/`.
+        name_path
+            As a question has it; with a `/` at its beginning the symbol is at the file's top level.
+        body
+            Its first line without indentation, the others as they will stand.
+
         Raises
         ------
         EditRefused
@@ -198,29 +192,34 @@ class Serena:
         CodeUnavailable
             It failed, or is not there; something may have been changed.
         """
-        await self._edit("replace_symbol_body", file, name_path=_slashed(name_path), body=body)
+        await self._edit("replace_symbol_body", file, name_path=slashed(name_path), body=body)
 
     async def insert_after(self, file: str, name_path: str, body: str) -> None:
         """Put `body` behind a symbol; raises as `replace_body` does."""
-        await self._edit("insert_after_symbol", file, name_path=_slashed(name_path), body=body)
+        await self._edit("insert_after_symbol", file, name_path=slashed(name_path), body=body)
 
     async def insert_before(self, file: str, name_path: str, body: str) -> None:
         """Put `body` before a symbol; raises as `replace_body` does."""
-        await self._edit("insert_before_symbol", file, name_path=_slashed(name_path), body=body)
+        await self._edit("insert_before_symbol", file, name_path=slashed(name_path), body=body)
 
     async def rename(self, file: str, name_path: str, new_name: str) -> None:
         """Give a symbol another name, here and wherever it is used; raises as `replace_body` does."""
         # The first question about uses makes the language server read everything; a rename before it may miss some.
-        await self._editing("find_referencing_symbols", file, name_path=_slashed(name_path))
-        await self._edit("rename_symbol", file, name_path=_slashed(name_path), new_name=new_name)
+        await self._editing("find_referencing_symbols", file, name_path=slashed(name_path))
+        await self._edit("rename_symbol", file, name_path=slashed(name_path), new_name=new_name)
 
     async def safe_delete(self, file: str, name_path: str) -> None:
         """Remove a symbol that nothing uses; raises as `replace_body` does."""
-        await self._edit("safe_delete_symbol", file, name_path_pattern=_slashed(name_path))
+        await self._edit("safe_delete_symbol", file, name_path_pattern=slashed(name_path))
 
     async def _edit(self, tool: str, file: str, **arguments: str) -> None:
         async with _only_one(edit_lock(self._project, self._homes)):
-            check_done(await self._editing(tool, file, **arguments))
+            try:
+                check_done(await self._editing(tool, file, **arguments))
+            except (CallTimedOut, TooSlow, asyncio.CancelledError):
+                # It still works on it, and must not write when the files are looked at, or put back.
+                await self._editor.close()
+                raise
 
     async def _editing(self, tool: str, file: str, **arguments: str) -> ToolAnswer:
         self._check(file, must_be_named=True)
@@ -240,137 +239,6 @@ class Serena:
             there = False
         if not there or Path(file).is_absolute():
             raise CodeUnavailable(f"There is no file {file!r} in the project: name it relative to the project's root.")
-
-
-class _Asker:
-    """One question on its way: which tools are used for it, and with what."""
-
-    def __init__(self, life: SerenaLife, project: Path, timeout_s: float) -> None:
-        self._life = life
-        self._project = project
-        self._timeout_s = timeout_s
-
-    async def named(self, question: CodeQuestion) -> CodeQuestion:
-        """Return the question with the name of the symbol that it means."""
-        if question.name_path:
-            return question.model_copy(update={"name_path": _slashed(question.name_path)})
-        if question.ask in _WHOLE_FILES and question.file:
-            return question
-        if not question.file or question.line is None:
-            raise CodeUnavailable("Serena needs the name of a symbol, or a file and a line: name one.")
-        if not (name := await self._symbol_at(question.file, question.line)):
-            raise CodeUnavailable(
-                f"Line {question.line} of {question.file!r} is in no function or class: name the symbol that is meant."
-            )
-        return question.model_copy(update={"name_path": name})
-
-    async def find(self, question: CodeQuestion) -> tuple[Finding, ...]:
-        """Ask for what is meant."""
-        match question.ask:
-            case Ask.OVERVIEW:
-                return await self._overview(question)
-            case Ask.DEFINITION:
-                found = await self._symbols(question, include_body=True)
-                return await asyncio.to_thread(lambda: tuple(_as_it_stands(self._project, one) for one in found))
-            case Ask.DOCUMENTATION:
-                return await self._symbols(question, include_info=True)
-            case Ask.REFERENCES:
-                return await self._uses(question)
-            case Ask.IMPLEMENTATIONS:
-                return await self._implementations(question)
-            case Ask.DIAGNOSTICS:
-                return await self._remarks(question)
-            case _:
-                return ()
-
-    async def _call(self, tool: str, arguments: Mapping[str, Any]) -> ToolAnswer:
-        return await self._life.call(tool, arguments, timeout_s=self._timeout_s)
-
-    async def _symbols(self, question: CodeQuestion, **options: bool) -> tuple[Finding, ...]:
-        where = {"name_path_pattern": question.name_path, "relative_path": question.file}
-        return symbols(await self._call("find_symbol", {**where, **options}), question.ask)
-
-    async def _overview(self, question: CodeQuestion) -> tuple[Finding, ...]:
-        if question.name_path:
-            which: Mapping[str, Any] = {"name_path_pattern": question.name_path}
-        else:
-            which = EVERYTHING
-        arguments = {**which, "relative_path": question.file, "depth": _DEPTH}
-        return symbols(await self._call("find_symbol", arguments), question.ask, with_children=True)
-
-    async def _uses(self, question: CodeQuestion) -> tuple[Finding, ...]:
-        if question.file:
-            try:
-                return await self._uses_of(question.name_path, question.file)
-            except ManySymbols:
-                pass  # each of them has a longer name
-        meant = await self._meant(question)
-        found = await asyncio.gather(*(self._uses_of(one.name_path, one.file) for one in meant))
-        return _merged(found)
-
-    async def _uses_of(self, name_path: str, file: str) -> tuple[Finding, ...]:
-        return uses(await self._call("find_referencing_symbols", {"name_path": name_path, "relative_path": file}))
-
-    async def _implementations(self, question: CodeQuestion) -> tuple[Finding, ...]:
-        meant = await self._meant(question)
-        found = await asyncio.gather(*(self._implementations_of(one) for one in meant))
-        return _merged(found)
-
-    async def _implementations_of(self, meant: Finding) -> tuple[Finding, ...]:
-        arguments = {"name_path": meant.name_path, "relative_path": meant.file, "include_info": False}
-        found = symbols(await self._call("find_implementations", arguments), Ask.IMPLEMENTATIONS)
-        itself = (meant.file, meant.first_line)
-        return tuple(one for one in found if (one.file, one.first_line) != itself)
-
-    async def _remarks(self, question: CodeQuestion) -> tuple[Finding, ...]:
-        if question.name_path:
-            which = {"name_path": question.name_path, "reference_file": question.file}
-            answer = await self._call("get_diagnostics_for_symbol", {**which, "min_severity": _WORST_TO_WARNING})
-        else:
-            which = {"relative_path": question.file}
-            answer = await self._call("get_diagnostics_for_file", {**which, "min_severity": _WORST_TO_WARNING})
-        return remarks(answer)
-
-    async def _meant(self, question: CodeQuestion) -> tuple[Finding, ...]:
-        """Return the symbols of that name; a getter and its setter are one."""
-        by_place: dict[tuple[str, str], Finding] = {}
-        for one in await self._symbols(question):
-            by_place.setdefault((one.file, one.name_path.partition("[")[0]), one)
-        return tuple(by_place.values())[:_MOST_DEFINITIONS]
-
-    async def _symbol_at(self, file: str, line: int) -> str:
-        try:
-            source = await asyncio.to_thread((self._project / file).read_bytes)
-            return await asyncio.to_thread(symbol_at, source, line)
-        except OSError as error:
-            raise CodeUnavailable(f"{file!r} cannot be read ({error.strerror}): see who may read it.") from error
-        except (SyntaxError, ValueError, RecursionError):
-            all_of_it = await self._overview(CodeQuestion(ask=Ask.OVERVIEW, file=file))
-        around = [one for one in all_of_it if one.first_line <= line <= one.last_line]
-        return max(around, key=lambda one: one.first_line).name_path if around else ""
-
-
-_WHOLE_FILES = frozenset({Ask.OVERVIEW, Ask.DIAGNOSTICS})
-_ASKS = _WHOLE_FILES | {Ask.DEFINITION, Ask.DOCUMENTATION, Ask.REFERENCES, Ask.IMPLEMENTATIONS}
-
-
-def _slashed(name_path: str) -> str:
-    return name_path.replace(".", "/")
-
-
-def _merged(found: list[tuple[Finding, ...]]) -> tuple[Finding, ...]:
-    return tuple(sorted(dict.fromkeys(chain(*found)), key=lambda one: (one.file, one.first_line, one.name_path)))
-
-
-def _as_it_stands(project: Path, finding: Finding) -> Finding:
-    """Give the body's first line the indentation that Serena leaves out, if the file still has it so."""
-    try:
-        lines = (project / finding.file).read_text("utf-8").split("\n")[finding.first_line - 1 : finding.last_line]
-    except (OSError, ValueError):
-        return finding
-    indentation = lines[0][: len(lines[0]) - len(lines[0].lstrip())] if lines else ""
-    is_same = bool(lines) and lines[0].strip() == finding.body.split("\n")[0].strip()
-    return finding.model_copy(update={"body": indentation + finding.body}) if is_same else finding
 
 
 @asynccontextmanager

@@ -265,7 +265,22 @@ def sessions(homes: Path | None = None) -> Iterator[tuple[Path, Session]]:
             lock.release()
             continue  # whoever wrote it is gone
         with suppress(OSError, ValidationError):
-            yield record.with_suffix(""), Session.model_validate_json(record.read_bytes())
+            session = Session.model_validate_json(record.read_bytes())
+            if _lives(session.pid):
+                yield record.with_suffix(""), session
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process: a child that a dead kernel forked still holds its locks."""
+    if os.name == "nt":
+        return True  # nothing is forked there, and a signal would end the process
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def version_known(serena: Path, homes: Path | None = None) -> str:

@@ -45,6 +45,19 @@ async def main():
 
 asyncio.run(main())
 """
+WATCHED = """
+import os, runpy, subprocess, sys
+from jupyter_llmroute.core.code import process
+watch = (
+    "import runpy, sys; path, owner, *command = sys.argv[1:];"
+    "sys.exit(runpy.run_path(path)['watch'](int(owner), command))"
+)
+path = os.path.join(os.path.dirname(process.__file__), "tied.py")
+command = [sys.executable, "-c", watch, path, str(os.getpid()), sys.executable, "-c", sys.argv[1]]
+watching = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+print(watching.stdout.readline().decode(), flush=True)
+sys.exit(watching.wait() if sys.argv[2] == "waits" else sys.stdin.read())
+"""
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
 
 
@@ -148,3 +161,27 @@ async def test_it_dies_with_its_owner_however_that_dies(tmp_path, forks):
     owner.kill()
     await asyncio.to_thread(child.wait, 30)
     owner.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is a job object instead")
+async def test_where_there_is_no_such_signal_somebody_watches(tmp_path):
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    owner = start_watched(code, "reads")
+    child = psutil.Process(int(owner.stdout.readline()))
+    tree = [child, child.parent()]
+    owner.kill()
+    owner.communicate()
+    _, left = await asyncio.to_thread(psutil.wait_procs, tree, 30)
+    assert not left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is a job object instead")
+async def test_who_watches_ends_as_what_is_watched_does():
+    owner = start_watched("import sys; print(1, flush=True); sys.exit(7)", "waits")
+    assert await asyncio.to_thread(owner.wait, 30) == 7
+    owner.communicate()
+
+
+def start_watched(*arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", WATCHED, *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -364,6 +364,21 @@ async def test_a_change_waits_for_that_of_another_kernel(make, fake_serena, proj
         assert len(fake.calls("replace_symbol_body")) == 1
 
 
+async def test_a_change_that_is_called_off_writes_nothing_later(make, fake_serena, tmp_path):
+    fake = fake_serena()
+    async with make(fake) as serena:
+        changing = asyncio.ensure_future(serena.safe_delete(PRICING, "please be slow"))
+        while not fake.asked.exists() or not fake.calls("safe_delete_symbol"):
+            await asyncio.wait({changing}, timeout=0.01)
+        ((_, session),) = sessions(tmp_path / "homes")
+        process = psutil.Process(session.pid)
+        changing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await changing
+        assert not process.is_running()
+        await serena.safe_delete(PRICING, "more")
+
+
 async def test_a_failed_backend_is_told_apart(make, fake_serena):
     async with make(fake_serena("backend failed")) as serena:
         serena.start()

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -169,11 +170,15 @@ def test_two_kernels_of_one_project_have_a_home_each(project, homes):
 
 def test_what_runs_is_told_from_what_has_run(project, homes):
     living, dead = (SerenaHome.take(project, edits=edits, homes=homes) for edits in (False, True))
-    session = Session(project=project, edits=False, owner=1, pid=2, version="2.1.0", started_at=3.0)
+    session = Session(project=project, edits=False, owner=1, pid=os.getpid(), version="2.1.0", started_at=3.0)
     for home in (living, dead):
         home.write_record(session)
     dead._lock.release()  # as the end of its process does
     assert list(sessions(homes)) == [(living.folder, session)]
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    living.write_record(session.model_copy(update={"pid": gone.pid}))
+    assert list(sessions(homes)) == []  # its lock is held by a process that the owner forked
     living.restart.touch()
     living.release()
     assert list(sessions(homes)) == []
