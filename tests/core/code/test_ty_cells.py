@@ -160,10 +160,11 @@ async def test_cells_may_change_move_and_go(cells: TyCells) -> None:
         await cells.open([("a", source), ("b", "y = 2")])
         assert [one.info for one in await ask(cells, Ask.DOCUMENTATION, "x")] == told
         assert [one.info for one in await ask(cells, Ask.DOCUMENTATION, "y")] == ["y: Literal[2]"]
-    await cells.open([("a", "z = 1"), ("b", "z = 2")])
-    assert [one.file for one in await ask(cells, Ask.DEFINITION, "z")] == ["cell:b"]
-    await cells.open([("b", "z = 2"), ("a", "z = 1")])
-    assert [one.file for one in await ask(cells, Ask.DEFINITION, "z")] == ["cell:a"]
+    for order in ("ab", "ba"):
+        await cells.open([(cell, f"z = {cell!r}") for cell in order])
+        assert [one.file for one in await ask(cells, Ask.DEFINITION, "z")] == [f"cell:{cell}" for cell in order]
+        [found] = await ask(cells, Ask.DOCUMENTATION, "z")
+        assert (found.file, found.info) == (f"cell:{order[-1]}", f'z: Literal["{order[-1]}"]')
     await cells.open([])
     assert await ask(cells, Ask.DEFINITION, "z") == []
 
