@@ -150,8 +150,10 @@ class TyCells:
             What is bound in the kernel besides; it is not said to be undefined.
         """
         # Half characters cannot be sent; the lines of files end in one way, those of cells in theirs.
-        self._cells = {cell: source.encode("utf-8", "replace").decode().replace("\r\n", "\n") for cell, source in cells}
-        self._names = frozenset(names)
+        clean = {cell: source.encode("utf-8", "replace").decode().replace("\r\n", "\n") for cell, source in cells}
+        async with self._one:
+            self._cells = clean
+            self._names = frozenset(names)
 
     async def find(self, question: CodeQuestion) -> tuple[Finding, ...]:
         """Return what is found, in the order of the cells, then by file, each by line.
@@ -178,7 +180,13 @@ class TyCells:
     async def _asked(self, answer: _Answer, question: CodeQuestion) -> list[Finding]:
         notebook = await self._ready()
         self._rest()
-        return await answer(self, notebook, question)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await answer(self, notebook, question)
+        except TimeoutError:
+            raise CodeUnavailable(
+                f"ty did not answer within {self._limit_s:g} s: ask again, or allow it more time."
+            ) from None
 
     async def _ready(self) -> TyNotebook:
         """Return `ty`, started, and with cells and files as they are now."""
