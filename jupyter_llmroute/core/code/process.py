@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, BinaryIO, Self, cast
 
 from jupyter_llmroute.core.errors import CodeUnavailable
 
@@ -21,6 +21,9 @@ LOG_BYTES = 1 << 20
 
 _GRACE_S = 2.0
 """Seconds that a program has to leave after the end of its input, and again after it was asked to."""
+
+_LAST_WORDS_S = 1.0
+"""Seconds for what it wrote last; somebody else may hold that pipe open."""
 
 
 class Child:
@@ -52,7 +55,6 @@ class Child:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
-        self._log = log
         try:
             self._process = subprocess.Popen(
                 _tied(command),
@@ -68,15 +70,12 @@ class Child:
                 f"{command[0]!r} cannot be started ({error}): see whether it is there, and may be run."
             ) from error
         self._job = _job(self._process.pid)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self.stdin: BinaryIO = self._process.stdin  # type: ignore[assignment]
-        self.stdout: BinaryIO = self._process.stdout  # type: ignore[assignment]
-        threading.Thread(target=self._wait, name=f"llmroute-child-{self.pid}", daemon=True).start()
+        self._unused = {self._process.stdin, self._process.stdout}
+        self._logging: threading.Thread | None = None
         if log and self._process.stderr:
-            threading.Thread(
-                target=_keep, args=(self._process.stderr, log), name=f"llmroute-log-{self.pid}", daemon=True
-            ).start()
+            self._logging = threading.Thread(target=_keep, args=(self._process.stderr, log), daemon=True)
+            self._logging.start()
+        threading.Thread(target=self._wait, name=f"llmroute-child-{self.pid}", daemon=True).start()
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,6 +84,16 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    @property
+    def stdin(self) -> BinaryIO:
+        """Pipe into it; whoever asks for it has to close it."""
+        return self._taken(self._process.stdin)
+
+    @property
+    def stdout(self) -> BinaryIO:
+        """Pipe out of it; whoever asks for it has to close it."""
+        return self._taken(self._process.stdout)
 
     @property
     def pid(self) -> int:
@@ -114,6 +123,8 @@ class Child:
                 await self._leaves(grace_s)
         finally:
             self.kill()
+            while self._unused:
+                self._taken(self._unused.pop()).close()
         await self._ended.wait()
 
     def kill(self) -> None:
@@ -125,6 +136,10 @@ class Child:
             self._job = None
         if self._process.returncode is None:
             self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def _taken(self, pipe: IO[bytes] | None) -> BinaryIO:
+        self._unused.discard(pipe)
+        return cast(BinaryIO, pipe)
 
     async def _leaves(self, within_s: float) -> bool:
         with suppress(TimeoutError):
@@ -148,6 +163,8 @@ class Child:
                 self._process.wait()
             self._signal(signal.SIGKILL)
         self._process.wait()
+        if self._logging:
+            self._logging.join(_LAST_WORDS_S)
         with suppress(RuntimeError):  # the loop may have ended before
             self._loop.call_soon_threadsafe(self._ended.set)
 
