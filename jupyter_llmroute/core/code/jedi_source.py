@@ -154,8 +154,8 @@ class JediSource:
             told = await self._references(symbol)
             if told["unchecked"] and not told["uses"]:
                 raise CodeUnavailable(
-                    f"jedi found no use of {symbol.name_path!r} within {self._limit_s:g} s, and has not looked everywhere: "
-                    "ask again, or allow it more time."
+                    f"jedi found no use of {symbol.name_path!r} within {self._limit_s:g} s, and has not looked "
+                    "everywhere: ask again, or allow it more time."
                 )
             found += await asyncio.to_thread(lambda: list(self._used(symbol, told)))  # noqa: B023
         return found

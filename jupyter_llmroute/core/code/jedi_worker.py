@@ -290,15 +290,16 @@ def main(folders: list[str], cache: str, idle_s: float) -> None:
 
 
 def _until_idle(lines: Iterable[bytes], idle_s: float) -> Iterator[bytes]:
-    while True:
+    """Go through lines until none comes for long; the first is sure to come."""
+    reading = iter(lines)
+    line = next(reading, b"")
+    while line:
+        yield line
         timer = threading.Timer(idle_s, os._exit, (0,))
         timer.daemon = True
         timer.start()
-        line = next(iter(lines), b"")
+        line = next(reading, b"")
         timer.cancel()
-        if not line:
-            return
-        yield line
 
 
 if __name__ == "__main__":
