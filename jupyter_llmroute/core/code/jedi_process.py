@@ -9,6 +9,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ START_S = 20.0
 """Seconds that it may take to start, on a machine that has other things to do."""
 
 _WORKER = Path(__file__).with_name("jedi_worker.py")
-_PASSED_ON = frozenset("HOME LANG LD_LIBRARY_PATH LOCALAPPDATA PATH SYSTEMROOT TEMP USERPROFILE XDG_CACHE_HOME".split())
+_PASSED_ON = frozenset("HOME LANG LD_LIBRARY_PATH LOCALAPPDATA PATH SYSTEMROOT TEMP USERPROFILE".split())
 
 
 def installed_folders(sys_path: Sequence[str]) -> list[str]:
@@ -40,6 +41,18 @@ def installed_folders(sys_path: Sequence[str]) -> list[str]:
         own.append(site.getusersitepackages())
     known = {os.path.realpath(folder) for folder in own}
     return [folder for folder in sys_path if folder and os.path.realpath(folder) in known]
+
+
+def cache_folder() -> Path:
+    """Return where jedi keeps what it has parsed; not where it does by itself, for IPython uses that too.
+
+    `LLMROUTE_HOME`, where it is set, holds it.
+    """
+    if home := os.environ.get("LLMROUTE_HOME"):
+        return Path(home).expanduser().absolute() / "cache" / "jedi"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("jupyter-llmroute", appauthor=False) / "jedi"
 
 
 class JediProcess:
@@ -126,8 +139,11 @@ class JediProcess:
     def _start(self) -> Connection:
         if PathFinder.find_spec("jedi", self._folders) is None:
             raise CodeUnavailable(f"jedi is not installed for {self._python!r}: install it there, `pip install jedi`.")
+        with suppress(OSError):  # without it jedi is slower
+            cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         # Isolated, and without `site`: see what the worker says of it.
-        command = [self._python, "-I", "-S", str(_WORKER), json.dumps(self._folders), str(self._idle_s)]
+        command = [self._python, "-I", "-S", str(_WORKER), json.dumps(self._folders)]
+        command += [str(cache_folder()), str(self._idle_s)]
         environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
         self._child = Child(command, environment=environment, folder=_WORKER.parent)
         self._connection = Connection(self._child.stdout, self._child.stdin, MCP, name="jedi")

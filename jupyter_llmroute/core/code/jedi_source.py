@@ -24,6 +24,9 @@ from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused
 LIMIT_S = 5.0
 """Seconds that one answer may take; of uses, those that were found by then are returned."""
 
+GRACE_S = 5.0
+"""Seconds that jedi has to notice that its time is over; then its process is ended."""
+
 MOST_SYMBOLS = 5
 """Symbols of one name whose uses are looked for."""
 
@@ -149,6 +152,11 @@ class JediSource:
         once = {_apart_from_number(symbol): symbol for symbol in symbols}
         for symbol in list(once.values())[:MOST_SYMBOLS]:
             told = await self._references(symbol)
+            if told["unchecked"] and not told["uses"]:
+                raise CodeUnavailable(
+                    f"jedi found no use of {symbol.name_path!r} within {self._limit_s:g} s, and has not looked "
+                    "everywhere: ask again, or allow it more time."
+                )
             found += await asyncio.to_thread(lambda: list(self._used(symbol, told)))  # noqa: B023
         return found
 
@@ -163,7 +171,7 @@ class JediSource:
             "limit_s": self._limit_s,
         }
         # It looks at the clock itself, so that what it has found is not lost.
-        return await self._process.ask("references", asked, limit_s=2 * self._limit_s)
+        return await self._process.ask("references", asked, limit_s=self._limit_s + GRACE_S)
 
     def _used(self, symbol: Symbol, told: Any) -> Iterator[Finding]:
         missing = _missing(told)
@@ -221,8 +229,14 @@ class JediSource:
             "line": code.count("\n") + 1,
             "column": len(dotted),
             "inferred": question.ask is Ask.DOCUMENTATION,
+            "limit_s": self._limit_s,
         }
-        told = await self._process.ask("definitions", asked, limit_s=self._limit_s)
+        told = await self._process.ask("definitions", asked, limit_s=self._limit_s + GRACE_S)
+        if told is None:
+            raise CodeUnavailable(
+                f"jedi did not find out within {self._limit_s:g} s what {dotted!r} is: ask again, for it keeps "
+                "what it has read."
+            )
         found = await asyncio.to_thread(lambda: [self._origin(question.ask, one) for one in told])
         return list(dict.fromkeys(finding for finding in found if finding))
 

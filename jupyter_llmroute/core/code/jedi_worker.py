@@ -16,6 +16,7 @@ import _thread
 import io
 import json
 import os
+import pickle
 import re
 import signal
 import sys
@@ -23,15 +24,12 @@ import threading
 import time
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 Place = tuple[str, int, int]
 """A file, a line counted from 1, a column counted from 0."""
-
-MOST_PLACE_S = 1.0
-"""Seconds that one place is followed."""
 
 MOST_DOCUMENTATION = 4_000
 MOST_FOUND = 20
@@ -40,10 +38,13 @@ MOST_FOUND = 20
 class Reader:
     """jedi, set up for a project that is only read."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: str) -> None:
         import jedi  # type: ignore[import-untyped]
+        import parso.cache
         from jedi.api.environment import InterpreterEnvironment  # type: ignore[import-untyped]
 
+        jedi.settings.cache_directory = Path(cache)
+        _keep_whole(parso.cache)
         jedi.settings.auto_import_modules = []  # such as `gi`, which would be imported
         self._jedi = jedi
         self._environment = InterpreterEnvironment()
@@ -57,8 +58,42 @@ class Reader:
         return self._jedi.Script(code, path=os.path.join(root, path), project=project, environment=self._environment)
 
 
-def definitions(reader: Reader, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """Say where the name at a place of a text comes from, imports followed."""
+def _keep_whole(cache: Any) -> None:
+    """Have parso's files written as a whole or not at all, and broken ones overlooked: it does neither.
+
+    Its own way leaves half a file where a process ends at the wrong moment, and fails on it for ever after.
+    """
+    load = cache._load_from_file_system
+
+    def load_whole(*args: Any, **options: Any) -> Any:
+        return _quietly(lambda: load(*args, **options), None)
+
+    def save_whole(grammar: str, path: Any, item: Any, cache_path: Any = None) -> None:
+        name = cache._get_hashed_path(grammar, path, cache_path=cache_path)
+        part = f"{name}.{os.getpid()}"
+        try:
+            with open(part, "wb") as file:
+                pickle.dump(item, file, pickle.HIGHEST_PROTOCOL)
+            os.replace(part, name)
+        except BaseException:
+            with suppress(OSError):
+                os.remove(part)
+            raise
+
+    cache._load_from_file_system = load_whole
+    cache._save_to_file_system = lambda *args, **options: _quietly(lambda: save_whole(*args, **options), None)
+
+
+def definitions(reader: Reader, asked: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Say where the name at a place of a text comes from, imports followed; `None` where that takes too long."""
+    try:
+        with _interrupted_after(asked["limit_s"]):
+            return _definitions(reader, asked)
+    except KeyboardInterrupt:
+        return None
+
+
+def _definitions(reader: Reader, asked: dict[str, Any]) -> list[dict[str, Any]]:
     script = reader.script(asked, asked["file"], asked["code"])
     place = asked["line"], asked["column"]
     found = script.goto(*place, follow_imports=True, follow_builtin_imports=True)
@@ -154,7 +189,8 @@ def _leads(reader: Reader, asked: dict[str, Any], end: float) -> Iterator[tuple[
                 yield (file, line, column), is_definition, None
                 continue
             try:
-                with _interrupted_after(MOST_PLACE_S):
+                # One place that takes for ever leaves half of the time to the others.
+                with _interrupted_after((end - time.monotonic()) / 2):
                     script = script or reader.script(asked, file, text)
                     lead = _lead(script, root, line, column)
             except KeyboardInterrupt:
@@ -242,28 +278,29 @@ def serve(lines: Iterable[bytes], write: Callable[[bytes], Any], reader: Reader)
         write(json.dumps(reply).encode() + b"\n")
 
 
-def main(folders: list[str], idle_s: float) -> None:
+def main(folders: list[str], cache: str, idle_s: float) -> None:
     """Answer on the pipes that stdin and stdout are; end where nothing is asked for long."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the one who started it ignores them
     # What an imported module prints goes elsewhere.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     sys.path += folders
-    reader = Reader()
+    reader = Reader(cache)
     serve(_until_idle(sys.stdin.buffer, idle_s), answers.write, reader)
 
 
 def _until_idle(lines: Iterable[bytes], idle_s: float) -> Iterator[bytes]:
-    while True:
+    """Go through lines until none comes for long; the first is sure to come."""
+    reading = iter(lines)
+    line = next(reading, b"")
+    while line:
+        yield line
         timer = threading.Timer(idle_s, os._exit, (0,))
         timer.daemon = True
         timer.start()
-        line = next(iter(lines), b"")
+        line = next(reading, b"")
         timer.cancel()
-        if not line:
-            return
-        yield line
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), float(sys.argv[2]))
+    main(json.loads(sys.argv[1]), sys.argv[2], float(sys.argv[3]))

@@ -33,6 +33,9 @@ PACKAGE = "package:"
 """Begins the file of a finding outside the project; the module's dotted name follows."""
 
 _NOT_OWN = frozenset(("__pycache__", "__pypackages__", "node_modules", "site-packages", "venv", "env", "virtualenv"))
+_ENVIRONMENT = frozenset(("pyvenv.cfg", "conda-meta"))
+"""What stands in the folder of an environment, whatever it is called."""
+
 _BUILT = frozenset(("build", "dist"))
 _NOT_IMPORTED = frozenset(("setup", "conftest", "noxfile", "tasks", "__main__", "__init__"))
 
@@ -169,19 +172,22 @@ def python_files(
 
 def _stamped(root: Path) -> Iterator[tuple[str, Stamp]]:
     """Go through the Python files, a level of folders after another."""
-    level, entries = [""], 0
+    level, entries, top = [""], 0, str(root)
     while level:
         deeper: list[str] = []
         for folder in level:
-            for entry in _entries(root / folder):
-                entries += 1
-                if entries > MAX_ENTRIES:
-                    return
+            inside = _entries(f"{top}/{folder}")
+            if folder and not _ENVIRONMENT.isdisjoint(entry.name for entry in inside):
+                continue
+            entries += len(inside)
+            if entries > MAX_ENTRIES:
+                return
+            for entry in inside:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 with suppress(OSError, UnicodeEncodeError):
                     if entry.is_dir(follow_symlinks=False):
-                        name.encode()
                         if _is_own(entry):
+                            name.encode()
                             deeper.append(name)
                     elif name.endswith(SUFFIXES) and entry.is_file() and _stays(root, entry):
                         name.encode()
@@ -189,7 +195,7 @@ def _stamped(root: Path) -> Iterator[tuple[str, Stamp]]:
         level = deeper
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -201,9 +207,7 @@ def _is_own(folder: os.DirEntry[str]) -> bool:
     name = folder.name
     if name.startswith(".") or name in _NOT_OWN or name.endswith(".egg-info"):
         return False
-    if name in _BUILT:
-        return os.path.isfile(os.path.join(folder.path, "__init__.py"))
-    return not any(os.path.exists(os.path.join(folder.path, mark)) for mark in ("pyvenv.cfg", "conda-meta"))
+    return name not in _BUILT or os.path.isfile(os.path.join(folder.path, "__init__.py"))
 
 
 def _stays(root: Path, entry: os.DirEntry[str]) -> bool:

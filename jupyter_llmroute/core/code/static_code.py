@@ -9,7 +9,7 @@ from typing import Self
 
 from jupyter_llmroute.core.code.finding import CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jedi_process import JediProcess
-from jupyter_llmroute.core.code.jedi_source import JediSource
+from jupyter_llmroute.core.code.jedi_source import LIMIT_S, JediSource
 from jupyter_llmroute.core.code.syntax_index import SyntaxIndex
 from jupyter_llmroute.core.errors import CodeUnavailable
 
@@ -25,6 +25,8 @@ class StaticCode:
         Where jedi works; it is ended with this.
     sys_path
         Where imports are looked for, after the project itself; default: as it is here when something is asked.
+    limit_s
+        Seconds that one answer of jedi's may take, once it is started.
 
     Examples
     --------
@@ -37,10 +39,15 @@ class StaticCode:
     asks = SyntaxIndex.asks | JediSource.asks
 
     def __init__(
-        self, root: Path, process: JediProcess | None = None, *, sys_path: Sequence[str] | None = None
+        self,
+        root: Path,
+        process: JediProcess | None = None,
+        *,
+        sys_path: Sequence[str] | None = None,
+        limit_s: float = LIMIT_S,
     ) -> None:
         self.index = SyntaxIndex(root)
-        self.jedi = JediSource(self.index, process, sys_path=sys_path)
+        self.jedi = JediSource(self.index, process, sys_path=sys_path, limit_s=limit_s)
 
     async def __aenter__(self) -> Self:
         return self

@@ -35,8 +35,8 @@ LIMIT_S = 3.0
 IDLE_S = 900.0
 """Seconds without a question after which it is ended."""
 
-MOST_REMARKS = 50
-"""What is wrong with cells, of which the first are told."""
+MOST_FOUND = 50
+"""Findings in an answer; the first of them are told."""
 
 MOST_TRIED = 5
 """Places of a name that are asked about, until one is known."""
@@ -150,8 +150,10 @@ class TyCells:
             What is bound in the kernel besides; it is not said to be undefined.
         """
         # Half characters cannot be sent; the lines of files end in one way, those of cells in theirs.
-        self._cells = {cell: source.encode("utf-8", "replace").decode().replace("\r\n", "\n") for cell, source in cells}
-        self._names = frozenset(names)
+        clean = {cell: source.encode("utf-8", "replace").decode().replace("\r\n", "\n") for cell, source in cells}
+        async with self._one:
+            self._cells = clean
+            self._names = frozenset(names)
 
     async def find(self, question: CodeQuestion) -> tuple[Finding, ...]:
         """Return what is found, in the order of the cells, then by file, each by line.
@@ -173,12 +175,18 @@ class TyCells:
                 found = await self._asked(answer, question)
         order = {CELL + cell: number for number, cell in enumerate(self._cells)}
         found = sorted(found, key=lambda one: (order.get(one.file, len(order)), one.file, one.first_line))
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found))[:MOST_FOUND]
 
     async def _asked(self, answer: _Answer, question: CodeQuestion) -> list[Finding]:
         notebook = await self._ready()
         self._rest()
-        return await answer(self, notebook, question)
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await answer(self, notebook, question)
+        except TimeoutError:
+            raise CodeUnavailable(
+                f"ty did not answer within {self._limit_s:g} s: ask again, or allow it more time."
+            ) from None
 
     async def _ready(self) -> TyNotebook:
         """Return `ty`, started, and with cells and files as they are now."""
@@ -264,7 +272,7 @@ class TyCells:
             return []
         place, told = found
         locations = await notebook.at(place, "definition", limit_s=self._limit_s) or []
-        where = await self._defined(question, locations[:1])
+        where = await self._defined(question, locations[-1:])  # of several bindings the newest
         return [_documentation(question, _hover(told), where[0] if where else None)]
 
     async def _references(self, notebook: TyNotebook, question: CodeQuestion) -> list[Finding]:
@@ -333,7 +341,7 @@ class TyCells:
                         source=Source.TY,
                     )
                 )
-        return findings[:MOST_REMARKS]
+        return findings
 
     # -- texts -----------------------------------------------------------------------------------------------------
 

@@ -122,9 +122,9 @@ class TyNotebook:
 
     async def tell(self, cells: Mapping[str, str]) -> None:
         """Tell it the cells as they are, and which files of the project have changed."""
-        newest = dict(_newest(cells))
-        if newest != self._cells:
-            self._tell_cells(newest)
+        newest = _newest(cells)
+        if self._cells is None or newest != list(self._cells.items()):
+            self._tell_cells(dict(newest))
         files = await asyncio.to_thread(python_files, self.root)
         if self._files and (changes := list(self._changes(files))):
             self._server.notify("workspace/didChangeWatchedFiles", {"changes": changes})

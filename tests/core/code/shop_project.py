@@ -107,7 +107,7 @@ FILES = {
 
 def make(folder: Path) -> Path:
     """Write the project, and return its root."""
-    root = folder.resolve() / "größe und mehr 😀" / "the shop"
+    root = root_of(folder)
     for name, text in FILES.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +119,11 @@ def make(folder: Path) -> Path:
         os.symlink(elsewhere, root / "src" / "linked")
         os.symlink(elsewhere / "outside.py", root / "src" / "shop" / "linked.py")
     return root
+
+
+def root_of(folder: Path) -> Path:
+    """Return where `make` puts the project."""
+    return folder.resolve() / "größe und mehr 😀" / "the shop"
 
 
 def has_run(root: Path) -> bool:

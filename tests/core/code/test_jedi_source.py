@@ -3,7 +3,7 @@
 import io
 import sys
 import tokenize
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psutil
@@ -20,14 +20,26 @@ from .shop_project import FILES, HOSTILE, contents, has_run, make
 pytestmark = pytest.mark.anyio
 
 
+PATIENCE_S = 60
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of our own for what jedi keeps."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMROUTE_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[StaticCode]:
-    async with StaticCode(make(tmp_path)) as code:
+    async with StaticCode(make(tmp_path), limit_s=PATIENCE_S) as code:
         yield code
 
 
@@ -109,7 +121,7 @@ async def test_what_comes_from_nowhere_is_not_found(shop: StaticCode, name: str)
 
 async def test_what_the_project_defines_ast_tells_without_starting_jedi(tmp_path: Path) -> None:
     process = JediProcess()
-    async with StaticCode(make(tmp_path), process) as code:
+    async with StaticCode(make(tmp_path), process, limit_s=PATIENCE_S) as code:
         [found] = await ask(code, Ask.DEFINITION, "Order")
         assert found.source is Source.AST
         assert process.pid is None
@@ -138,7 +150,7 @@ async def test_nothing_of_the_project_is_run_or_written(tmp_path: Path) -> None:
     (root / "src/shop/__init__.py").write_text("import orders_ext, json, conftest, no_such_thing\n")
     before = contents(root)
     async with StaticCode(
-        root, JediProcess(sys_path=["", str(root), *sys.path]), sys_path=[str(root), *sys.path]
+        root, JediProcess(sys_path=["", str(root), *sys.path]), sys_path=[str(root), *sys.path], limit_s=PATIENCE_S
     ) as code:
         assert await ask(code, Ask.REFERENCES, "Order")
         for name in ("shop.orders_ext", "conftest", "no_such_thing.x", "no_such_thing", "sitecustomize", "json.dumps"):
@@ -184,7 +196,7 @@ async def test_a_rename_changes_the_name_wherever_it_stands_and_nothing_else(
 
 async def test_columns_are_counted_in_characters(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("def tgt(): ...\nx = '😀é'; tgt(); y = '😀'; tgt()\n", "utf-8")
-    async with StaticCode(tmp_path) as code:
+    async with StaticCode(tmp_path, limit_s=PATIENCE_S) as code:
         told = await code.jedi.rename_preview("a.py", "tgt", "target")
     assert told == {"a.py": "def target(): ...\nx = '😀é'; target(); y = '😀'; target()\n"}
 
@@ -222,7 +234,7 @@ async def test_the_process_ends_with_us_and_is_started_again(shop: StaticCode) -
 
 
 async def test_an_idle_process_ends_and_the_next_question_is_answered(tmp_path: Path) -> None:
-    async with StaticCode(make(tmp_path), JediProcess(idle_s=0.001)) as code:
+    async with StaticCode(make(tmp_path), JediProcess(idle_s=0.001), limit_s=PATIENCE_S) as code:
         for _ in range(3):
             assert len(await ask(code, Ask.REFERENCES, "Order")) == 5
 
@@ -234,6 +246,24 @@ async def test_an_answer_that_takes_too_long_is_given_up_with_its_process(tmp_pa
         with pytest.raises(CodeUnavailable, match="within"):
             await process.ask("references", {}, limit_s=-1)
         assert process.pid is None
+
+
+async def test_what_jedi_keeps_may_be_broken(shop: StaticCode, home: Path) -> None:
+    assert len(await ask(shop, Ask.REFERENCES, "Order")) == 5
+    await shop.close()
+    kept = list((home / "cache/jedi").rglob("*.pkl"))
+    for file in kept:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert len(await ask(shop, Ask.REFERENCES, "Order")) == 5
+    assert kept
+
+
+async def test_without_time_jedi_says_so(tmp_path: Path) -> None:
+    async with StaticCode(make(tmp_path), limit_s=0.001) as code:
+        with pytest.raises(CodeUnavailable, match="did not find out within"):
+            await ask(code, Ask.DOCUMENTATION, "json.dumps")
+        with pytest.raises(CodeUnavailable, match="has not looked"):
+            await ask(code, Ask.REFERENCES, "Order")
 
 
 async def test_without_jedi_it_is_said_how_to_get_it(tmp_path: Path) -> None:
@@ -257,7 +287,7 @@ def tokens(root: Path, name: str) -> set[tuple[str, int]]:
 async def test_nearly_all_uses_in_a_real_package_are_found(name: str) -> None:
     requests = pytest.importorskip("requests", reason="the package that is searched is not installed")
     root = Path(requests.__file__).parent
-    async with StaticCode(root) as code:
+    async with StaticCode(root, limit_s=PATIENCE_S) as code:
         [definition] = await ask(code, Ask.DEFINITION, name)
         found = {(one.file, one.first_line) for one in await ask(code, Ask.REFERENCES, name)}
     truth = tokens(root, name) - {(definition.file, definition.first_line)}
