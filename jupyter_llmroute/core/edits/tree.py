@@ -150,7 +150,7 @@ def python_files(home: Path) -> dict[str, Path]:
     for number, path in enumerate(_entries(home, {}, follow=False)):
         if number > MOST_ENTRIES or len(found) > MOST_FILES:
             break
-        if path.name.endswith(PYTHON) and not path.is_symlink():
+        if path.name.endswith(PYTHON) and not path.is_symlink() and path.is_file():
             found[_name(home, path)] = path
     return dict(sorted(found.items()))
 
