@@ -66,7 +66,7 @@ HABITS: list[tuple[str, str, Edit]] = [
     ("a diff", "```diff\n--- a/src/shop.py\n+++ b/src/shop.py\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n```", LINE),
     ("a diff of git's", "```diff\ndiff --git a/src/shop.py b/src/shop.py\nindex 1..2 100644\n--- a/src/shop.py\n"
      "+++ b/src/shop.py\n@@ -1,2 +1,2 @@ def f():\n a\n-b\n+c\n\\ No newline at end of file\n```", LINE),
-    ("a diff with wrong counts", "```diff\n--- a/src/shop.py\n+++ b/src/shop.py\n@@ -1,9 +1 @@\n a\n-b\n+c\n\n```", LINE),
+    ("a diff with wrong counts", "```diff\n--- src/shop.py\n+++ src/shop.py\n@@ -1,9 +1 @@\n a\n-b\n+c\n\n```", LINE),
     ("a diff that names its file beside", "```diff file=src/shop.py\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n```", LINE),
     ("a diff without numbers", "```diff\n--- src/shop.py\n+++ src/shop.py\n@@ ... @@\n-a\n+b\n```", ANYWHERE),
     ("a diff without a place", "```diff\n--- src/shop.py\t2024\n+++ src/shop.py\t2025\n-a\n+b\n```", ANYWHERE),

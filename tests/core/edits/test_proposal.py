@@ -88,7 +88,7 @@ async def test_a_decorator_that_goes_is_said(shop: Path) -> None:
 
 
 async def test_of_a_getter_and_a_setter_one_is_meant(tmp_path: Path) -> None:
-    text = "class A:\n    @property\n    def x(self):\n        return 1\n\n    @x.setter\n    def x(self, y):\n        pass\n"
+    text = "class A:\n  @property\n  def x(self):\n    return 1\n\n  @x.setter\n  def x(self, y):\n    pass\n"
     (tmp_path / "a.py").write_text(text)
     body = "@x.setter\ndef x(self, y):\n    print(y)"
     ambiguous = await propose([ReplaceSymbol(file="a.py", symbol="A.x", body=body)], tmp_path)
