@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapp
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
+from filelock import FileLock
+
 from jupyter_llmroute.core.edits.applied import Applied
 from jupyter_llmroute.core.edits.edit import (
     DeleteSymbol,
@@ -114,6 +116,26 @@ async def recover(root: Path, *, state: Path | None = None) -> Restored | None:
         return await asyncio.to_thread(journal.recover)
 
 
+async def recover_all(*, state: Path | None = None) -> tuple[Restored, ...]:
+    """Put back what processes that died left in any project; those that somebody is changing now are left alone.
+
+    What cannot be put back stays pending, and says so when a change of that project is next asked for.
+    """
+    return await asyncio.to_thread(_recover_all, state)
+
+
+def _recover_all(state: Path | None) -> tuple[Restored, ...]:
+    restored = []
+    for journal in Journal.pending(state):
+        with contextlib.suppress(EditRefused):
+            if (lock := _lock(journal)) is not None:
+                try:
+                    restored.append(journal.recover())
+                finally:
+                    lock.release()
+    return tuple(found for found in restored if found is not None)
+
+
 @contextlib.asynccontextmanager
 async def held(journal: Journal) -> AsyncIterator[None]:
     """Hold a project's lock.
@@ -125,7 +147,7 @@ async def held(journal: Journal) -> AsyncIterator[None]:
     """
     await asyncio.to_thread(journal.open)
     until = time.monotonic() + LOCK_S
-    while (lock := try_lock(journal.lock)) is None:
+    while (lock := _lock(journal)) is None:
         if time.monotonic() > until:
             raise EditRefused(
                 f"Another process changes files of {str(journal.home)!r} just now: nothing was changed. Try again when "
@@ -136,6 +158,16 @@ async def held(journal: Journal) -> AsyncIterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _lock(journal: Journal) -> FileLock | None:
+    try:
+        return try_lock(journal.lock)
+    except (NotImplementedError, OSError) as error:
+        raise EditRefused(
+            f"{str(journal.lock)!r} cannot be locked ({error}): nothing was changed. Name a folder of a local disk in "
+            f"LLMROUTE_HOME."
+        ) from error
 
 
 async def to_its_end(work: Coroutine[Any, Any, T], stop: Any) -> T:
@@ -468,7 +500,7 @@ def _made(tree: Tree) -> list[Path]:
 
 
 def _wrong(name: str, what: str) -> EditRefused:
-    return EditRefused(f"{name!r} {what}: all was taken back. Make the change yourself, or with another editor.")
+    return EditRefused(f"{name!r} {what}: all was taken back. Apply it without this editor, or make it yourself.")
 
 
 def _busy(name: str) -> EditRefused:

@@ -138,10 +138,15 @@ class Tree(NamedTuple):
                 raise _too_large(self.home)
             if not path.name.endswith(WATCHED) or path.name.startswith(TEMPORARY):
                 continue
-            true = Path(os.path.realpath(path))
+            true = self._true(path)
             if true not in self.names and true.is_file():
                 self.names[true] = _name(self.home, path)
                 yield true
+
+    def _true(self, path: Path) -> Path:
+        # Of what is found without following a link the path is the true one.
+        is_own = path not in self.links and not any(folder in self.links for folder in path.parents)
+        return path if is_own else Path(os.path.realpath(path))
 
 
 def python_files(home: Path) -> dict[str, Path]:

@@ -22,7 +22,7 @@ from jupyter_llmroute.core.edits.edit import (
     Side,
     WriteFile,
 )
-from jupyter_llmroute.core.edits.guard import NotAsShown, apply, recover
+from jupyter_llmroute.core.edits.guard import NotAsShown, apply, recover, recover_all
 from jupyter_llmroute.core.edits.journal import Journal
 from jupyter_llmroute.core.edits.proposal import Proposal, propose
 from jupyter_llmroute.core.edits.syntax_editor import SyntaxEditor
@@ -428,6 +428,12 @@ async def test_what_a_killed_process_left_is_put_back_by_the_next(killed: Path, 
     assert {Path(name).name for name in restored.files} == {"shop.py", "tour.ipynb"}
     assert all_bytes(killed) == wanted
     assert await recover(killed, state=state) is None
+
+
+async def test_the_next_start_puts_back_whatever_project_it_is_about(killed: Path, state: Path) -> None:
+    assert len(await recover_all(state=state)) == 1
+    assert (killed / "shop.py").read_text() == SHOP
+    assert await recover_all(state=state) == ()
 
 
 async def test_the_next_change_puts_back_first(killed: Path, state: Path) -> None:

@@ -241,6 +241,8 @@ REFUSED: list[tuple[Edit, str]] = [
     (write("latin.py", "def f():\n    return 'é'\n"), "encoding"),
     (write("shop.py", "# -*- coding: latin-1 -*-\nx = 'é'\n"), "encoding"),
     (write("shop.py", "# -*- coding: no-such -*-\nx = 1\n"), "encoding"),
+    (write("new.py", "x = '\ud800'\n"), "would not parse"),
+    (write("new.txt", "\ud800\n"), "has no '\\ud800'"),
     (total("def other(self):\n    pass"), "does not define it"),
     (total("return 1 +"), "does not parse"),
     (total("def total(self):\n    # ... rest of the code\n    return 1"), "leaves code out"),
