@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
@@ -170,7 +170,7 @@ def _lock(journal: Journal) -> FileLock | None:
         ) from error
 
 
-async def to_its_end(work: Coroutine[Any, Any, T], stop: Any) -> T:
+async def to_its_end(work: Coroutine[Any, Any, T], stop: Callable[[], None]) -> T:
     """Run work that must not be left half done; a cancellation is told to `stop`, and waits for it."""
     task = asyncio.ensure_future(work)
     cancelled = False
