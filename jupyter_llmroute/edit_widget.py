@@ -30,7 +30,7 @@ def show_proposal(
     import ipywidgets  # noqa: TID251
     from IPython.display import display  # noqa: TID251
 
-    from jupyter_llmroute.core.edits.guard import NotAsShown
+    from jupyter_llmroute.core.edits.verification import NotAsShown
     from jupyter_llmroute.core.errors import LLMRouteError
     from jupyter_llmroute.edit_card import bundle
     from jupyter_llmroute.inert import inert_line, plain_line

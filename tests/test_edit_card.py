@@ -12,8 +12,8 @@ import pytest
 
 from jupyter_llmroute.core.edits.applied import Applied
 from jupyter_llmroute.core.edits.edit import RenameSymbol, WriteFile
-from jupyter_llmroute.core.edits.guard import NotAsShown
 from jupyter_llmroute.core.edits.proposal import FileChange, Proposal, Refusal
+from jupyter_llmroute.core.edits.verification import NotAsShown
 from jupyter_llmroute.core.errors import EditRefused
 from jupyter_llmroute.edit_card import MOST_LINES, OPEN_LINES, bundle, headline
 from jupyter_llmroute.edit_widget import DISCARDED, show_proposal

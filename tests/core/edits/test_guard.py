@@ -22,12 +22,13 @@ from jupyter_llmroute.core.edits.edit import (
     Side,
     WriteFile,
 )
-from jupyter_llmroute.core.edits.guard import NotAsShown, apply, recover, recover_all
+from jupyter_llmroute.core.edits.guard import apply, recover, recover_all
 from jupyter_llmroute.core.edits.journal import Journal
 from jupyter_llmroute.core.edits.proposal import Proposal, propose
 from jupyter_llmroute.core.edits.syntax_editor import SyntaxEditor
 from jupyter_llmroute.core.edits.tree import MOST_BYTES
 from jupyter_llmroute.core.edits.undo import undo
+from jupyter_llmroute.core.edits.verification import NotAsShown
 from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused
 
 from .shop import NEW_TOTAL, SHOP, Doing, all_bytes, make_shop, swap

@@ -71,6 +71,17 @@ async def test_a_change_that_was_changed_since_stays(shop: Path, state: Path) ->
     assert not (shop / "m.py").exists()
 
 
+async def test_what_was_taken_back_by_hand_is_said_and_the_change_before_it_waits(shop: Path, state: Path) -> None:
+    await apply(await propose([number(1)], shop), state=state)
+    await apply(await propose([number(2)], shop), state=state)
+    (shop / "n.py").write_text("n = 1\n")
+    with pytest.raises(EditRefused, match=r"Change 2 of .* is taken back already"):
+        await undo(shop, state=state)
+    assert (shop / "n.py").read_text() == "n = 1\n"
+    await undo(shop, state=state)
+    assert not (shop / "n.py").exists()
+
+
 async def test_a_file_that_was_removed_since_stays_away(shop: Path, state: Path) -> None:
     await apply(await propose([ReplaceSymbol(file="shop.py", symbol="Order.total", body=NEW_TOTAL)], shop), state=state)
     (shop / "shop.py").unlink()
