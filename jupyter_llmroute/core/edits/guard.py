@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
+
+from filelock import FileLock
 
 from jupyter_llmroute.core.edits.applied import Applied
 from jupyter_llmroute.core.edits.edit import (
@@ -28,12 +30,11 @@ from jupyter_llmroute.core.edits.edit import (
 from jupyter_llmroute.core.edits.editor import Editor
 from jupyter_llmroute.core.edits.journal import Journal, Kept, Restored
 from jupyter_llmroute.core.edits.place import place
-from jupyter_llmroute.core.edits.proposal import FileChange, Proposal
-from jupyter_llmroute.core.edits.rename import is_renamed_alone
-from jupyter_llmroute.core.edits.symbol import parse
+from jupyter_llmroute.core.edits.proposal import Proposal
 from jupyter_llmroute.core.edits.syntax_editor import SyntaxEditor
-from jupyter_llmroute.core.edits.text_file import PYTHON, decoded, digest, with_plain_ends, write_whole
+from jupyter_llmroute.core.edits.text_file import digest, write_whole
 from jupyter_llmroute.core.edits.tree import Tree
+from jupyter_llmroute.core.edits.verification import NotAsShown, Verification, change_of, digest_of
 from jupyter_llmroute.core.embedded.rendezvous import try_lock
 from jupyter_llmroute.core.errors import EditRefused
 
@@ -44,15 +45,6 @@ LOCK_S = 10.0
 """Seconds to wait for another process that changes files of the same project."""
 
 T = TypeVar("T")
-
-
-class NotAsShown(EditRefused):
-    """An editor's rename reached other places than were shown; it was taken back."""
-
-    def __init__(self, message: str, instead: Proposal) -> None:
-        super().__init__(message)
-        self.instead = instead
-        """What the editor would do, to be looked at and applied instead."""
 
 
 async def apply(
@@ -114,6 +106,26 @@ async def recover(root: Path, *, state: Path | None = None) -> Restored | None:
         return await asyncio.to_thread(journal.recover)
 
 
+async def recover_all(*, state: Path | None = None) -> tuple[Restored, ...]:
+    """Put back what processes that died left in any project; those that somebody is changing now are left alone.
+
+    What cannot be put back stays pending, and says so when a change of that project is next asked for.
+    """
+    return await asyncio.to_thread(_recover_all, state)
+
+
+def _recover_all(state: Path | None) -> tuple[Restored, ...]:
+    restored = []
+    for journal in Journal.pending(state):
+        with contextlib.suppress(EditRefused):
+            if (lock := _lock(journal)) is not None:
+                try:
+                    restored.append(journal.recover())
+                finally:
+                    lock.release()
+    return tuple(found for found in restored if found is not None)
+
+
 @contextlib.asynccontextmanager
 async def held(journal: Journal) -> AsyncIterator[None]:
     """Hold a project's lock.
@@ -125,7 +137,7 @@ async def held(journal: Journal) -> AsyncIterator[None]:
     """
     await asyncio.to_thread(journal.open)
     until = time.monotonic() + LOCK_S
-    while (lock := try_lock(journal.lock)) is None:
+    while (lock := _lock(journal)) is None:
         if time.monotonic() > until:
             raise EditRefused(
                 f"Another process changes files of {str(journal.home)!r} just now: nothing was changed. Try again when "
@@ -138,7 +150,17 @@ async def held(journal: Journal) -> AsyncIterator[None]:
         lock.release()
 
 
-async def to_its_end(work: Coroutine[Any, Any, T], stop: Any) -> T:
+def _lock(journal: Journal) -> FileLock | None:
+    try:
+        return try_lock(journal.lock)
+    except (NotImplementedError, OSError) as error:
+        raise EditRefused(
+            f"{str(journal.lock)!r} cannot be locked ({error}): nothing was changed. Name a folder of a local disk in "
+            f"LLMROUTE_HOME."
+        ) from error
+
+
+async def to_its_end(work: Coroutine[Any, Any, T], stop: Callable[[], None]) -> T:
     """Run work that must not be left half done; a cancellation is told to `stop`, and waits for it."""
     task = asyncio.ensure_future(work)
     cancelled = False
@@ -223,7 +245,7 @@ class _Application:
                     f"the change fits the file as it is."
                 )
         folders = tuple(dict.fromkeys(folder for path in places for folder in _missing(path.parent)))
-        planned = {path: _digest(change.raw_after) for path, change in places.items()}
+        planned = {path: digest_of(change.raw_after) for path, change in places.items()}
         self._journal.begin(tree, planned, folders, self._limit_s)
         return tree, folders
 
@@ -250,7 +272,7 @@ class _Application:
         """Look at what the editor did, put right what it did to bytes alone, and write what is written whole."""
         if others := sorted(self._written & {tree.names[path] for path in changed}):
             raise _busy(others[0])
-        final = _Verification(self._proposal, tree, self._shown, self._written, self._references).run(changed)
+        final = Verification(self._proposal, tree, self._shown, self._written, self._references).run(changed)
         self._notes = tuple(
             f"Encoding, line ends or empty lines of {tree.names[path]!r} were put right."
             for path, raw in sorted(changed.items())
@@ -279,117 +301,13 @@ class _Application:
             seen = tree.files.get(path)
             if seen and seen.raw == raw:
                 continue
-            change = self._shown.get(name) or _change(name, seen.raw if seen else None, raw)
+            change = self._shown.get(name) or change_of(name, seen.raw if seen else None, raw)
             changes.append(change)
-            kept.append(Kept(name, seen.raw if seen else None, seen.mode if seen else None, _digest(raw)))
+            kept.append(Kept(name, seen.raw if seen else None, seen.mode if seen else None, digest_of(raw)))
         at = time.time()
         what = tuple(told(step) for step in self._what) or tuple(f"write {name!r}" for name in self._shown)
         number = self._journal.commit(what, kept, folders, at)
         return Applied(root=self._home, changes=tuple(changes), number=number, at=at, what=what, notes=self._notes)
-
-
-class _Verification:
-    """What an editor did, against what was shown."""
-
-    def __init__(
-        self,
-        proposal: Proposal,
-        tree: Tree,
-        shown: Mapping[str, FileChange],
-        written: Collection[str],
-        references: frozenset[str],
-    ) -> None:
-        self._proposal = proposal
-        self._tree = tree
-        self._shown = {name: change for name, change in shown.items() if name not in written}
-        self._references = references
-        self._renames = [step for step in proposal.steps if isinstance(step, RenameSymbol)]
-        self._others: dict[str, FileChange] = {}
-        """Files that a rename changed otherwise than was shown, in nothing but the name."""
-
-    def run(self, changed: Mapping[Path, bytes | None]) -> dict[Path, bytes | None]:
-        """Return what each changed file is to hold: what was shown, in the file's own encoding and line ends.
-
-        Raises
-        ------
-        EditRefused
-            Something is not as it was shown.
-        """
-        if lost := self._tree.lost_links():
-            raise _wrong(str(lost[0]), "is no more the link that it was")
-        final: dict[Path, bytes | None] = {}
-        for path, raw in sorted(changed.items()):
-            final[path] = self._checked(path, raw)
-        # Of others the bytes alone were changed, and are put back.
-        names = {self._tree.names[path] for path, raw in final.items() if raw != self._tree.files[path].raw}
-        if not names and self._proposal.steps:
-            raise EditRefused(
-                "The editor said that it was done, and changed nothing. Try again, or change it yourself."
-            )
-        if missing := sorted(self._shown.keys() - names) or sorted(self._references - names):
-            raise _wrong(missing[0], "was to be changed and was not: the change is not complete")
-        for rename in self._proposal.unseen:
-            if rename.file not in names:
-                raise _wrong(rename.file, "holds what was to be renamed, and was not changed")
-        if self._others:
-            raise self._not_as_shown()
-        return final
-
-    def _checked(self, path: Path, raw: bytes | None) -> bytes:
-        name = self._tree.names[path]
-        old = self._tree.files.get(path)
-        if raw is None:
-            raise _wrong(name, "was removed")
-        if old is None:
-            raise _wrong(name, "was made, and nobody had asked for it")
-        if not path.is_relative_to(self._tree.home):
-            raise _wrong(name, "lies outside the project and was changed through a link")
-        if path.suffix == ".ipynb":
-            raise _wrong(name, "is a notebook, and its file was changed as if it were Python")
-        shown = self._shown.get(name)
-        if not name.endswith(PYTHON):
-            raise _wrong(name, "is not Python and was changed")
-        return self._python(name, old.raw, raw, shown)
-
-    def _python(self, name: str, old: bytes, raw: bytes, shown: FileChange | None) -> bytes:
-        source = decoded(name, old)
-        texts = _readings(raw, source.encoding)
-        if shown and shown.raw_after is not None and any(_is_same(text, shown.after) for text in texts):
-            return shown.raw_after
-        if shown is None and source.text in texts:
-            return old
-        if shown is None and not self._renames:
-            raise _wrong(name, "was changed, and was not among the files that were shown")
-        if not any(map(_parses, texts)) and _parses(source.text):
-            raise _wrong(name, "does not parse any more")
-        if self._renames:
-            for text in texts:
-                if self._is_renamed(source.text, text):
-                    place(self._tree.home, name)
-                    fixed = source.encoded(text)
-                    if not self._proposal.unseen:
-                        self._others[name] = _change(name, old, fixed)
-                    return fixed
-            raise _wrong(name, "was changed in more than the name")
-        raise _wrong(name, "became something else than was shown")
-
-    def _is_renamed(self, old: str, new: str) -> bool:
-        if len(self._proposal.steps) != 1:
-            return False
-        step = self._renames[0]
-        return is_renamed_alone(old, new, step.symbol.rsplit("/", 1)[-1].split("[")[0], step.new_name)
-
-    def _not_as_shown(self) -> NotAsShown:
-        changes = {change.file: change for change in self._proposal.changes} | self._others
-        instead = Proposal(
-            root=self._proposal.root,
-            changes=tuple(change.model_copy(update={"written": True}) for _, change in sorted(changes.items())),
-        )
-        return NotAsShown(
-            f"The rename reaches {', '.join(map(repr, sorted(self._others)))} otherwise than was shown: all was taken "
-            f"back. Look at what it would change, and apply that.",
-            instead,
-        )
 
 
 async def _make(step: Edit, editor: Editor) -> None:
@@ -409,47 +327,6 @@ async def _make(step: Edit, editor: Editor) -> None:
             assert_never(step)
 
 
-def _readings(raw: bytes, encoding: str) -> list[str]:
-    """Return what bytes may say: in the file's own encoding, or in UTF-8, which editors write whatever it declares."""
-    texts = []
-    for each in dict.fromkeys(("utf-8", encoding)):
-        with contextlib.suppress(UnicodeDecodeError):
-            texts.append(with_plain_ends(raw.decode(each)).removeprefix("\ufeff"))
-    return texts
-
-
-def _is_same(text: str, shown: str | None) -> bool:
-    """Whether a text is the one that was shown; editors leave other empty lines around a definition."""
-    if shown is None:
-        return False
-    if text == shown:
-        return True
-    full, wanted = ([line.rstrip() for line in each.split("\n") if line.strip()] for each in (text, shown))
-    return full == wanted and _parses(text) and _parses(shown)
-
-
-def _parses(text: str) -> bool:
-    try:
-        parse(text)
-    except SyntaxError:
-        return False
-    return True
-
-
-def _change(name: str, old: bytes | None, new: bytes | None) -> FileChange:
-    return FileChange(
-        file=name,
-        before=None if old is None else decoded(name, old).text,
-        after=None if new is None else decoded(name, new).text,
-        digest=_digest(old),
-        raw_after=new,
-    )
-
-
-def _digest(raw: bytes | None) -> str | None:
-    return None if raw is None else digest(raw)
-
-
 def _missing(folder: Path) -> list[Path]:
     """Return the folders that are not there, the outermost first."""
     missing = []
@@ -465,10 +342,6 @@ def _made(tree: Tree) -> list[Path]:
         return [path for path in tree.changed() if path not in tree.files]
     except (EditRefused, OSError):
         return []
-
-
-def _wrong(name: str, what: str) -> EditRefused:
-    return EditRefused(f"{name!r} {what}: all was taken back. Make the change yourself, or with another editor.")
 
 
 def _busy(name: str) -> EditRefused:

@@ -97,6 +97,18 @@ class Journal:
         readable = re.sub(r"[^A-Za-z0-9._-]", "_", home.name)[:40]
         return cls(home, (state or edits_folder()) / f"{readable}-{key}")
 
+    @classmethod
+    def pending(cls, state: Path | None = None) -> list[Journal]:
+        """Return the journals of all projects in which a change was begun and not ended."""
+        found = []
+        for path in sorted((state or edits_folder()).glob("*/pending.json")):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                journal = cls(Path(json.loads(path.read_bytes())["home"]), path.parent)
+                # A project that is gone is not made anew.
+                if journal.home.is_dir():
+                    found.append(journal)
+        return found
+
     @property
     def lock(self) -> Path:
         """Held by whoever changes files of the project."""

@@ -242,21 +242,19 @@ class _Draft:
         symbol = find_symbol(file.text, edit.symbol, name)
         text, body, notes = _with_symbol_changed(file.text, symbol, edit, name)
         if isinstance(edit, DeleteSymbol):
-            notes = self._unused(file, name, symbol)
+            self._refuse_used(file, name, symbol)
         self._change(file, name, text, notes)
         self._by_symbol.add(name)
         exact = {"file": name, "symbol": f"/{symbol.name_path}"} | ({} if body is None else {"body": body})
         self._steps.append(edit.model_copy(update=exact))
 
-    def _unused(self, file: _File, name: str, symbol: Symbol) -> tuple[str, ...]:
-        """Refuse to delete what is used; return what to say of the search."""
+    def _refuse_used(self, file: _File, name: str, symbol: Symbol) -> None:
         try:
             uses = [] if file.raw is None else list(rename.references(self._home, name, f"/{symbol.name_path}"))
-        except (CodeUnavailable, EditRefused):
-            return (f"Whether {symbol.name_path} is used could not be looked up.",)
+        except CodeUnavailable as error:
+            raise _refused(name, f"may use {symbol.name_path!r} elsewhere ({error})", "Delete it yourself") from error
         if uses:
             raise _refused(name, f"holds {symbol.name_path!r}, which is used ({_some(uses)})", "Change the uses first")
-        return ()
 
     def _write(self, file: _File, name: str, edit: WriteFile) -> None:
         if line := elided(edit.text, file.text):

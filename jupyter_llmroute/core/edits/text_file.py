@@ -57,7 +57,7 @@ class TextFile(NamedTuple):
         Parameters
         ----------
         text
-            With `\n`. Where the file mixes line ends, each line that stays keeps its own.
+            With `\n`. Where the file mixes line ends, each line keeps its own, or that of the line in its place.
 
         Raises
         ------
@@ -71,7 +71,11 @@ class TextFile(NamedTuple):
                 f"{self.name!r} is kept in {self.encoding}, which has no {text[error.start]!r}: nothing was changed. "
                 f"Ask for a text without it."
             ) from error
-        if with_plain_ends(decoded(self.name, raw).decoded) != text:
+        try:
+            reads_back = decoded(self.name, raw).text == text
+        except EditRefused:
+            reads_back = False
+        if not reads_back:
             raise EditRefused(
                 f"{self.name!r} is kept in {self.encoding}, and the new text declares another encoding: nothing was "
                 f"changed. Ask for a text that keeps the declaration in its first two lines."
@@ -89,9 +93,9 @@ class TextFile(NamedTuple):
         old_ends, new = _END.findall(self.decoded), text.split("\n")
         ends = [usual] * (len(new) - 1)
         same = SequenceMatcher(None, self.text.split("\n"), new, autojunk=False)
-        for old_start, new_start, size in same.get_matching_blocks():
-            for offset in range(min(size, len(ends) - new_start, len(old_ends) - old_start)):
-                ends[new_start + offset] = old_ends[old_start + offset]
+        for _, old_start, old_end, new_start, new_end in same.get_opcodes():
+            count = min(old_end - old_start, new_end - new_start, len(ends) - new_start, len(old_ends) - old_start)
+            ends[new_start : new_start + count] = old_ends[old_start : old_start + count]
         return "".join(line + end for line, end in zip(new, [*ends, ""], strict=True))
 
 

@@ -93,11 +93,11 @@ class Tree(NamedTuple):
         tree = cls(home, {}, {}, {}, whole, time.time_ns(), tuple(also))
         total = 0
         for path in tree._walk(tree.also):
-            if (seen := _read(path)) is not None:
-                total += len(seen.raw)
-                tree.files[path] = seen
-            if len(tree.files) > MOST_FILES or total > MOST_BYTES:
+            total += path.stat().st_size if path.exists() else 0
+            if len(tree.files) >= MOST_FILES or total > MOST_BYTES:
                 raise _too_large(home)
+            if (seen := _read(path)) is not None:
+                tree.files[path] = seen
         return tree
 
     def changed(self) -> dict[Path, bytes | None]:
@@ -131,65 +131,85 @@ class Tree(NamedTuple):
             yield path
         if not self.whole:
             return
-        budget = MOST_ENTRIES
-        for path in _entries(self.home, self.links):
-            budget -= 1
-            if not budget:
-                raise _too_large(self.home)
-            if not path.name.endswith(WATCHED) or path.name.startswith(TEMPORARY):
-                continue
-            true = Path(os.path.realpath(path))
+        for found, is_own in _watched(self.home, self.links):
+            # Of what is found without following a link the path is the true one.
+            true = Path(found if is_own else os.path.realpath(found))
             if true not in self.names and true.is_file():
-                self.names[true] = _name(self.home, path)
+                self.names[true] = _name(self.home, Path(found))
                 yield true
 
 
 def python_files(home: Path) -> dict[str, Path]:
     """Return the Python files of a project by name; links are left out."""
     found: dict[str, Path] = {}
-    for number, path in enumerate(_entries(home, {}, follow=False)):
-        if number > MOST_ENTRIES or len(found) > MOST_FILES:
-            break
-        if path.name.endswith(PYTHON) and not path.is_symlink():
-            found[_name(home, path)] = path
+    for text in _below(str(home), {}, [], Budget(MOST_ENTRIES)):
+        if text.endswith(PYTHON) and not os.path.islink(text) and os.path.isfile(text):
+            found[_name(home, Path(text))] = Path(text)
     return dict(sorted(found.items()))
 
 
-def _entries(home: Path, links: dict[Path, str], *, follow: bool = True) -> Iterator[Path]:
-    """Yield the files below a folder, and note links; folders behind links are looked into for a little."""
-    linked: list[Path] = []
-    yield from _below(home, links, linked)
-    seen = {os.path.realpath(home)}
-    while follow and linked:
+class Budget:
+    """How many entries of folders may still be looked at."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+def _watched(home: Path, links: dict[Path, str]) -> Iterator[tuple[str, bool]]:
+    """Yield the watched files below a folder, each with whether no link led to it, and note the links.
+
+    Folders behind links are looked into for a little.
+    """
+    linked: list[str] = []
+    budget = Budget(MOST_ENTRIES)
+    for path in _below(str(home), links, linked, budget):
+        yield path, Path(path) not in links if links else True
+    if not budget.left:
+        raise _too_large(home)
+    seen: set[str] = set()
+    while linked:
         folder = linked.pop()
         true = os.path.realpath(folder)
-        if true in seen or Path(true).is_relative_to(home):
-            continue
-        seen.add(true)
-        for number, path in enumerate(_below(folder, links, linked)):
-            if number >= MOST_BEHIND_LINK:
-                break
-            yield path
+        if true not in seen and not Path(true).is_relative_to(home):
+            seen.add(true)
+            for path in _below(folder, links, linked, Budget(MOST_BEHIND_LINK)):
+                yield path, False
 
 
-def _below(top: Path, links: dict[Path, str], linked: list[Path]) -> Iterator[Path]:
-    for folder, folders, files in os.walk(top):
-        here = Path(folder)
-        for name in folders:
-            if (target := _target(here / name)) is not None and name not in SKIPPED:
-                links[here / name] = target
-                linked.append(here / name)
-        folders[:] = sorted(name for name in folders if _is_own(here / name))
-        for name in sorted(files):
-            if name.endswith(WATCHED) and (target := _target(here / name)) is not None:
-                links[here / name] = target
-            yield here / name
+def _below(top: str, links: dict[Path, str], linked: list[str], budget: Budget) -> Iterator[str]:
+    """Yield the watched files below a folder in a stable order; links to folders go into `linked`."""
+    todo = [top]
+    while todo:
+        folder = todo.pop()
+        entries = _entries(folder)
+        if folder != top and not {"pyvenv.cfg", "conda-meta"}.isdisjoint(entry.name for entry in entries):
+            continue  # an environment of Python's
+        budget.left = max(0, budget.left - len(entries))
+        if not budget.left:
+            return
+        for entry in entries:
+            is_file_name = entry.name.endswith(WATCHED) and not entry.name.startswith(TEMPORARY)
+            if entry.is_symlink():
+                is_folder = entry.name not in SKIPPED and os.path.isdir(entry.path)  # a loop of links is none
+                if is_file_name or is_folder:
+                    links[Path(entry.path)] = _target(Path(entry.path)) or ""
+                if is_folder:
+                    linked.append(entry.path)
+                    continue
+            elif entry.is_dir():
+                if entry.name not in SKIPPED:
+                    todo.append(entry.path)
+                continue
+            if is_file_name:
+                yield entry.path
 
 
-def _is_own(folder: Path) -> bool:
-    if folder.name in SKIPPED or folder.is_symlink():
-        return False
-    return not (folder / "pyvenv.cfg").exists() and not (folder / "conda-meta").exists()
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:  # gone meanwhile, or somebody else's
+        return []
 
 
 def _target(path: Path) -> str | None:

@@ -46,14 +46,19 @@ def changes(root: Path, *, state: Path | None = None) -> tuple[tuple[int, float,
 def _undo(journal: Journal) -> Applied:
     journal.recover()
     entries = journal.entries()
-    while entries and _is_undone(journal, entries[-1]):
-        journal.drop(entries.pop().number)  # by a process that died before it could say so
     if not entries:
         raise EditRefused(
             f"There is no change of {str(journal.home)!r} to take back: nothing was changed. Only changes that were "
             f"applied from an answer are kept."
         )
     entry = entries[-1]
+    if _is_undone(journal, entry):
+        # By hand, or by a process that died before it could say so.
+        journal.drop(entry.number)
+        raise EditRefused(
+            f"Change {entry.number} of {_when(entry)} is taken back already: nothing was changed. The next undo is "
+            f"about the one before it."
+        )
     kept = {place(journal.home, each.file): each for each in entry.files}
     tree = Tree.take(journal.home, kept, whole=False)
     done = []

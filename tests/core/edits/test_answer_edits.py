@@ -39,7 +39,7 @@ HABITS: list[tuple[str, str, Edit]] = [
     ("in two comments", f"```python\n# File: src/shop.py\n# Symbol: Order.total\n{BODY}\n```", TOTAL),
     ("the symbol in a comment", f"```python file=src/shop.py\n# symbol: Order.total\n{BODY}\n```", TOTAL),
     ("in a block without a language", f"```\n# file: src/shop.py, symbol: Order.total\n{BODY}\n```", TOTAL),
-    ("in an answer that is wrapped", f"```markdown\nSo:\n```python file=src/shop.py symbol=Order.total\n{BODY}\n```\n```", TOTAL),
+    ("in an answer that is wrapped", f"```md\nSo:\n```py file=src/shop.py symbol=Order.total\n{BODY}\n```\n```", TOTAL),
     ("in a list", "1. First:\n   ```python file=src/shop.py\n   x = 1\n   ```\n2. Then", NEW),
     ("the path alone in the first comment", "```python\n# src/shop.py\nx = 1\n```", NEW),
     ("the path behind the language", "```python src/shop.py\nx = 1\n```", NEW),
@@ -61,17 +61,19 @@ HABITS: list[tuple[str, str, Edit]] = [
     ("a rename in a plain block", "```\nrename src/shop.py Order.total to grand_total\n```", RENAME),
     ("a rename in a shell's block", "```bash\nrename src/shop.py Order.total to grand_total\n```", RENAME),
     ("a rename without a block", "So:\nrename src/shop.py Order.total to grand_total\nDone.", RENAME),
-    ("something goes", "```edits\ndelete src/shop.py Order.old\n```", DeleteSymbol(file="src/shop.py", symbol="Order.old")),
+    ("something goes", "```edits\ndelete src/shop.py Order.old\n```",
+     DeleteSymbol(file="src/shop.py", symbol="Order.old")),
     ("a diff", "```diff\n--- a/src/shop.py\n+++ b/src/shop.py\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n```", LINE),
     ("a diff of git's", "```diff\ndiff --git a/src/shop.py b/src/shop.py\nindex 1..2 100644\n--- a/src/shop.py\n"
      "+++ b/src/shop.py\n@@ -1,2 +1,2 @@ def f():\n a\n-b\n+c\n\\ No newline at end of file\n```", LINE),
-    ("a diff with wrong counts", "```diff\n--- a/src/shop.py\n+++ b/src/shop.py\n@@ -1,9 +1,7 @@\n a\n-b\n+c\n\n```", LINE),
+    ("a diff with wrong counts", "```diff\n--- src/shop.py\n+++ src/shop.py\n@@ -1,9 +1 @@\n a\n-b\n+c\n\n```", LINE),
     ("a diff that names its file beside", "```diff file=src/shop.py\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n```", LINE),
     ("a diff without numbers", "```diff\n--- src/shop.py\n+++ src/shop.py\n@@ ... @@\n-a\n+b\n```", ANYWHERE),
     ("a diff without a place", "```diff\n--- src/shop.py\t2024\n+++ src/shop.py\t2025\n-a\n+b\n```", ANYWHERE),
     ("a diff without its language", "```\n--- a/src/shop.py\n+++ b/src/shop.py\n@@ @@\n-a\n+b\n```", ANYWHERE),
     ("search and replace", "```python\n# src/shop.py\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```", ANYWHERE),
-    ("search and replace below the name", "src/shop.py\n```\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```", ANYWHERE),
+    ("search and replace below the name", "src/shop.py\n```\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```",
+     ANYWHERE),
     ("Markdown with blocks in it", "```markdown file=README.md\n# A\n```python\nx\n```\nB\n```",
      WriteFile(file="README.md", text="# A\n```python\nx\n```\nB\n")),
     ("a path that leads away stays what it is", "```python file=../../etc/x.py\nx = 1\n```",
@@ -169,7 +171,7 @@ def test_hostile_answers_are_read_in_one_pass(answer: str) -> None:
 
 PIECES = st.sampled_from(
     ["```", "````", "~~~", "\n", " ", "file=", "symbol=", "a.py", "python", "diff", "edits", "@@", "-a", "+b", "--- a/",
-     "+++ b/", "rename ", " to ", "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE", "# ", "x = 1", "\\", "\0", "\ud800", "é"]
+     "+++ b/", "rename ", " to ", "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE", "# ", "x = 1", "\\", "\0", "\ud800"]
 )  # fmt: skip
 
 

@@ -22,11 +22,13 @@ from jupyter_llmroute.core.edits.edit import (
     Side,
     WriteFile,
 )
-from jupyter_llmroute.core.edits.guard import NotAsShown, apply, recover
+from jupyter_llmroute.core.edits.guard import apply, recover, recover_all
 from jupyter_llmroute.core.edits.journal import Journal
 from jupyter_llmroute.core.edits.proposal import Proposal, propose
 from jupyter_llmroute.core.edits.syntax_editor import SyntaxEditor
+from jupyter_llmroute.core.edits.tree import MOST_BYTES
 from jupyter_llmroute.core.edits.undo import undo
+from jupyter_llmroute.core.edits.verification import NotAsShown
 from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused
 
 from .shop import NEW_TOTAL, SHOP, Doing, all_bytes, make_shop, swap
@@ -216,6 +218,8 @@ async def test_harm_is_taken_back_byte_for_byte(
         (outside / name).write_text("total = 1\n")
     (shop / "linked.py").symlink_to(outside / "near.py")
     (shop / "lib").symlink_to(outside)
+    (shop / "loop.pyi").symlink_to("loop.pyi")
+    (shop / "up").symlink_to("..")
     before = all_bytes(shop.parent)
     proposal = await proposed(shop, edit, seen=seen)
     with pytest.raises(EditRefused, match=why):
@@ -304,6 +308,28 @@ async def test_who_is_interrupted_finds_everything_as_it_was(shop: Path, state: 
         await task
     assert all_bytes(shop) == before
     await apply(await proposed(shop, REPLACE), state=state)
+
+
+async def test_an_environment_in_the_project_is_not_looked_into(shop: Path, state: Path) -> None:
+    (shop / "env" / "lib").mkdir(parents=True)
+    (shop / "env" / "pyvenv.cfg").write_text("home = /usr")
+
+    def deed() -> None:
+        swap(shop / "shop.py", "sum(self.prices)", "round(sum(self.prices), 2)")
+        (shop / "env" / "lib" / "made.py").write_text("x = 1\n")
+
+    await apply(await proposed(shop, REPLACE), Doing(deed), state=state)
+    assert (shop / "env" / "lib" / "made.py").exists()
+
+
+async def test_a_project_that_is_too_large_is_left_to_what_needs_no_watching(shop: Path, state: Path) -> None:
+    with (shop / "large.ipynb").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(EditRefused, match="to watch over"):
+        await apply(await proposed(shop, REPLACE), SyntaxEditor(shop), state=state)
+    assert (shop / "shop.py").read_text() == SHOP
+    await apply(await proposed(shop, REPLACE), state=state)
+    assert "round(" in (shop / "shop.py").read_text()
 
 
 # --- others write too ---
@@ -428,6 +454,12 @@ async def test_what_a_killed_process_left_is_put_back_by_the_next(killed: Path, 
     assert {Path(name).name for name in restored.files} == {"shop.py", "tour.ipynb"}
     assert all_bytes(killed) == wanted
     assert await recover(killed, state=state) is None
+
+
+async def test_the_next_start_puts_back_whatever_project_it_is_about(killed: Path, state: Path) -> None:
+    assert len(await recover_all(state=state)) == 1
+    assert (killed / "shop.py").read_text() == SHOP
+    assert await recover_all(state=state) == ()
 
 
 async def test_the_next_change_puts_back_first(killed: Path, state: Path) -> None:

@@ -88,7 +88,7 @@ async def test_a_decorator_that_goes_is_said(shop: Path) -> None:
 
 
 async def test_of_a_getter_and_a_setter_one_is_meant(tmp_path: Path) -> None:
-    text = "class A:\n    @property\n    def x(self):\n        return 1\n\n    @x.setter\n    def x(self, y):\n        pass\n"
+    text = "class A:\n  @property\n  def x(self):\n    return 1\n\n  @x.setter\n  def x(self, y):\n    pass\n"
     (tmp_path / "a.py").write_text(text)
     body = "@x.setter\ndef x(self, y):\n    print(y)"
     ambiguous = await propose([ReplaceSymbol(file="a.py", symbol="A.x", body=body)], tmp_path)
@@ -104,7 +104,7 @@ async def test_of_a_getter_and_a_setter_one_is_meant(tmp_path: Path) -> None:
         ("f", "def f(): return 2", "def f(): return 1\n", "def f(): return 2\n"),
         ("b", "b = 3", "a = 1; b = 2; c = 3\n", "a = 1; b = 3; c = 3\n"),
         ("é", "é = 'ü'", "x = '😀'; é = 1\n", "x = '😀'; é = 'ü'\n"),
-        ("g", "async def g():\n    pass", "if True:\n    @d\n    async def g():\n        ...\n", "if True:\n    async def g():\n        pass\n"),
+        ("g", "async def g(): 1", "if 1:\n  @d\n  async def g():\n    2\n", "if 1:\n  async def g(): 1\n"),
         ("C", "class C:\n\tx = 2", "class C:\n\tx = 1\n", "class C:\n\tx = 2\n"),
     ],
 )  # fmt: skip
@@ -121,7 +121,7 @@ async def test_any_definition_is_replaced_and_nothing_beside_it(
     [
         ("cheapest", Side.AFTER, "def f():\n    pass", SHOP + "\n\ndef f():\n    pass\n"),
         ("cheapest", Side.BEFORE, "def f():\n    pass", SHOP.replace("def cheap", "def f():\n    pass\n\n\ndef cheap")),
-        ("Order.total", Side.AFTER, "def f(self):\n    pass", SHOP.replace(OLD_TOTAL, OLD_TOTAL + "\n    def f(self):\n        pass\n")),
+        ("Order.total", Side.AFTER, "def f(self): 1", SHOP.replace(OLD_TOTAL, OLD_TOTAL + "\n    def f(self): 1\n")),
         ("Order.count", Side.BEFORE, "x = 1", SHOP.replace("    @prop", "    x = 1\n\n    @prop")),
     ],
 )  # fmt: skip
@@ -133,10 +133,11 @@ async def test_something_new_stands_apart_as_is_usual(
 
 
 async def test_a_patch_is_applied_where_its_old_lines_stand(shop: Path) -> None:
+    head, old, new = "    def total(self):", "        return sum(self.prices)   ", "        return 0"
     hunks = (
-        Hunk(line=90, old=("    def total(self):", "        return sum(self.prices)   "), new=("    def total(self):", "        return 0")),
+        Hunk(line=90, old=(head, old), new=(head, new)),
         Hunk(line=1, old=("def cheapest(order):",), new=("def cheapest(order):", "    # the first")),
-    )  # fmt: skip
+    )
     text = text_of(await propose([PatchFile(file="shop.py", hunks=hunks)], shop))
     assert text == SHOP.replace("sum(self.prices)", "0").replace("(order):\n", "(order):\n    # the first\n")
 
@@ -227,19 +228,21 @@ REFUSED: list[tuple[Edit, str]] = [
     (write("into_git/x.py"), "'.git'"),
     (write("shop.py/x.py"), "below a file"),
     (write("folder"), "is not a file"),
-    (write("pipe.py"), "is not a file"),
+    (write("pipe"), "is not a file"),
     (write("tour.ipynb"), "notebook"),
     (write("new.ipynb"), "notebook"),
     (write("data.bin"), "read as text"),
     (write("utf16.txt"), "read as text"),
     (write("readonly.py"), "read-only"),
     (write("shop.py", SHOP), "stay as it is"),
-    (write("shop.py", SHOP + "def (:\n"), "would not parse (line 25"),
+    (write("shop.py", SHOP + "def (:\n"), "would not parse (line 20"),
     (write("shop.py", "class Order:\n    # ... existing code ...\n    pass\n"), "leaves code out"),
     (write("latin.py", "# -*- coding: latin-1 -*-\nx = '😀'\n"), "has no '😀'"),
     (write("latin.py", "def f():\n    return 'é'\n"), "encoding"),
     (write("shop.py", "# -*- coding: latin-1 -*-\nx = 'é'\n"), "encoding"),
-    (write("shop.py", "# -*- coding: no-such -*-\nx = 1\n"), "read as text"),
+    (write("shop.py", "# -*- coding: no-such -*-\nx = 1\n"), "encoding"),
+    (write("new.py", "x = '\ud800'\n"), "would not parse"),
+    (write("new.txt", "\ud800\n"), "has no '\\ud800'"),
     (total("def other(self):\n    pass"), "does not define it"),
     (total("return 1 +"), "does not parse"),
     (total("def total(self):\n    # ... rest of the code\n    return 1"), "leaves code out"),
@@ -250,7 +253,7 @@ REFUSED: list[tuple[Edit, str]] = [
     (ReplaceSymbol(file="none.py", symbol="f", body="def f(): 1"), "is not there"),
     (ReplaceSymbol(file="broken.py", symbol="f", body="def f(): 1"), "does not parse (line 1"),
     (ReplaceSymbol(file="pyproject.toml", symbol="f", body="def f(): 1"), "is not Python"),
-    (DeleteSymbol(file="shop.py", symbol="Order.total"), "is used (uses.py:6)"),
+    (DeleteSymbol(file="shop.py", symbol="Order.total"), "may use 'Order/total' elsewhere"),
     (RenameSymbol(file="shop.py", symbol="Order.total", new_name="count"), "there already"),
     (RenameSymbol(file="shop.py", symbol="Order.total", new_name="1x"), "no name in Python"),
     (RenameSymbol(file="shop.py", symbol="Order.total", new_name="class"), "no name in Python"),
@@ -276,7 +279,7 @@ def odd_shop(shop: Path) -> Path:
     (shop / "folder").mkdir()
     (shop / "venv" / "lib").mkdir(parents=True)
     (shop / "venv" / "pyvenv.cfg").write_text("")
-    os.mkfifo(shop / "pipe.py")
+    os.mkfifo(shop / "pipe")
     (shop / "utf16.txt").write_bytes("x".encode("utf-16"))
     (shop / "readonly.py").write_text("x = 2\n")
     (shop / "readonly.py").chmod(0o444)
@@ -294,6 +297,11 @@ async def test_what_cannot_be_is_refused_in_words(odd_shop: Path, edit: Edit, re
     assert reason in said
     assert "nothing was changed" in said
     assert len(said) < 600
+
+
+async def test_what_is_used_is_not_deleted(shop: Path) -> None:
+    proposal = await propose([DeleteSymbol(file="shop.py", symbol="Order.total")], shop)
+    assert "is used (uses.py:6)" in proposal.refused[0].reason
 
 
 async def test_a_refused_edit_leaves_the_others(odd_shop: Path) -> None:
