@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from traceback import TracebackException
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ MOST_FRAMES = 8
 """Of a traceback those in the user's cells are kept, and the innermost of others."""
 
 INNERMOST = 3
+
+MOST_CAUSES = 3
+"""Errors that one was raised from, itself among them."""
 
 READ_FRAMES = 200
 """Of an endless recursion these are looked at."""
@@ -84,6 +88,9 @@ class CellLog:
         self._ran[number] = ran
         if not info.store_history:
             self._unstored[number] = str(info.raw_cell)
+        else:
+            self._unstored.pop(number, None)
+        self._outputs.pop(number, None)
 
     @property
     def running(self) -> int:
@@ -177,17 +184,33 @@ _PRINTED_TRACEBACK = re.compile(r"^-{40,}$", re.MULTILINE)
 _CELL = re.compile(r"ipykernel_\d+[\\/]|^<ipython-input-")
 """The file of a frame that lies in a cell."""
 
+_CAUSED = "The above exception was the direct cause of the following exception:"
+_MEANWHILE = "During handling of the above exception, another exception occurred:"
+"""Between two of a chain, as Python says it."""
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 
 
 def _traceback(error: BaseException) -> str:
     """Return a traceback as text, without IPython's own frames."""
-    from traceback import TracebackException
-
     told = TracebackException(type(error), error, error.__traceback__, limit=-READ_FRAMES, compact=True)
+    parts: list[str] = []
+    for place in range(MOST_CAUSES):
+        parts.insert(0, "".join(_shortened(told).format(chain=False)).rstrip())
+        cause, context = told.__cause__, told.__context__
+        before = cause or (None if told.__suppress_context__ else context)
+        if before is None or place == MOST_CAUSES - 1:
+            break
+        parts.insert(0, _CAUSED if cause else _MEANWHILE)
+        told = before
+    return _COLOUR.sub("", _ends("\n\n".join(parts)))
+
+
+def _shortened(told: TracebackException) -> TracebackException:
+    """Leave the frames of a traceback that say something to the user."""
     frames = [frame for frame in told.stack if f"{os.sep}IPython{os.sep}" not in frame.filename]
     kept = [f for at, f in enumerate(frames) if at >= len(frames) - INNERMOST or _CELL.search(f.filename)]
     if len(kept) > MOST_FRAMES:
         kept = kept[: MOST_FRAMES // 2] + kept[-MOST_FRAMES // 2 :]
     told.stack[:] = kept
-    return _COLOUR.sub("", _ends("".join(told.format(chain=False)).rstrip()))
+    return told

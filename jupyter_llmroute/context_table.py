@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from jupyter_llmroute.core.cell_ranges import spans
+from jupyter_llmroute.core.context import OLD, turn_ref
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.prompt import INSTRUCTIONS, item_text
 from jupyter_llmroute.core.request import CellRef
 from jupyter_llmroute.core.router import Preview
 from jupyter_llmroute.core.tokens import estimate_tokens
+from jupyter_llmroute.inert import seen
 from jupyter_llmroute.table import Table
 from jupyter_llmroute.wording import plural, who
 
@@ -40,6 +42,11 @@ def table(preview: Preview, cells: Sequence[CellRef]) -> Table:
     )
 
 
+def full(preview: Preview) -> str:
+    """Return every message that would be sent, word for word, under a line that says who says it."""
+    return "\n\n".join(f"--- {message.role} ---\n{seen(message.content)}" for message in preview.fitted.chat.messages)
+
+
 Row = tuple[str, str, str, str]
 
 
@@ -53,8 +60,9 @@ class _Rows:
         yield self._row("instructions", INSTRUCTIONS, "always the same", NEW)
         for turn in self._context.request.turns:
             yield from (self._item(item, KNOWN) for item in turn.items)
-            yield self._row(f"In[{turn.number}]: {_short(turn.question)}", turn.question, "asked earlier", NEW)
-            yield self._row(f"answer to In[{turn.number}]", turn.answer, "answered earlier", NEW)
+            number = f"In[{turn.number}]" if turn.number >= 0 else f"{OLD}In[{-turn.number}]"
+            yield self._row(f"{number}: {_short(turn.question)}", turn.question, "asked earlier", NEW)
+            yield self._row(turn_ref(turn), turn.answer, "answered earlier", NEW)
         yield from (self._item(item, NEW) for item in self._context.items)
         question = self._context.request.question
         yield self._row(f"question: {_short(question)}", question, "as you wrote it", NEW)
@@ -71,8 +79,9 @@ class _Rows:
             yield ref, "", reasons.get(ref, ""), LEFT_OUT
 
     def not_needed(self, cells: Sequence[CellRef]) -> Iterator[Row]:
-        gathered = {item.ref for item in self._gathered.items}
-        others = [cell.number for cell in cells if f"In[{cell.number}]" not in gathered]
+        earlier = (item for turn in self._context.request.turns for item in turn.items)
+        gathered = {item.ref for item in (*self._gathered.items, *earlier)}
+        others = [cell.number for cell in cells if cell.kind == "code" and f"In[{cell.number}]" not in gathered]
         if others:
             yield (
                 f"In[{spans(others)}]",
@@ -86,6 +95,9 @@ class _Rows:
         window = f" of a window of {chat.window:,}" if chat.window else ""
         model = who(self._candidate.model.id, self._candidate.endpoint.name)
         yield f"About {chat.prompt_tokens:,} tokens{window} would go to {model}; estimated for its family."
+        if self._gathered.items or self._gathered.request.turns:
+            yield "A server that counts for itself may find more; then more is left out, and the card says what."
+        yield from self._gathered.remarks
 
 
 def _short(text: str) -> str:

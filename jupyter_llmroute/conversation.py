@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from jupyter_llmroute.core.context import OLD
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.request import Turn
 from jupyter_llmroute.core.values import Value
@@ -107,10 +108,23 @@ class Conversation:
             raise UserError(
                 f"{str(path)!r} holds no conversation: name a file that `%llm_context save` has written."
             ) from None
-        self._turns = [turn.model_copy(update={"cell": "", "number": -abs(turn.number)}) for turn in saved.turns]
+        self._turns = [_of_old(turn) for turn in saved.turns]
         return len(self._turns)
 
 
 def _without(turn: Turn, deleted: Collection[str]) -> Turn:
     items = tuple(item for item in turn.items if item.cell not in deleted)
     return turn if items == turn.items else turn.model_copy(update={"items": items})
+
+
+def _of_old(turn: Turn) -> Turn:
+    """Return a turn of another session: its cells are none of this one, though their numbers may be."""
+    items = (
+        item
+        if item.ref.startswith(OLD)
+        else item.model_copy(
+            update={"ref": f"{OLD}{item.ref}", "text": f"Of an earlier session, {item.text}", "cell": ""}
+        )
+        for item in turn.items
+    )
+    return turn.model_copy(update={"cell": "", "number": -abs(turn.number), "items": tuple(items)})

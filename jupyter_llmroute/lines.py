@@ -45,11 +45,25 @@ class QuestionLines:
         return None
 
 
-def without_body(lines: list[str]) -> list[str]:
-    """Make a line magic of `%%route --fix` with nothing below it: IPython takes no cell magic without a body."""
-    head = lines[0] if lines else ""
-    is_alone = head.startswith("%%route") and "--fix" in head and not any(line.strip() for line in lines[1:])
-    return [head[1:]] if is_alone else lines
+class LoneFix:
+    """Makes a line magic of `%%route --fix` with nothing below it: IPython takes no cell magic without a body.
+
+    Parameters
+    ----------
+    names
+        Of the cell magics that take `--fix`.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._head = re.compile(rf"%%(?:{'|'.join(map(re.escape, names))})(?=\s)(?:.*\s)?--fix(?:\s|$)")
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """Return the lines of a cell as they are to be run."""
+        for at, line in enumerate(lines):
+            if line.strip():
+                is_alone = self._head.match(line) and not any(below.strip() for below in lines[at + 1 :])
+                return [line[1:]] if is_alone else lines
+        return lines
 
 
 def seconds(text: str) -> float:

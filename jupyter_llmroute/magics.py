@@ -16,7 +16,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from jupyter_llmroute.cells import CellLog
-from jupyter_llmroute.lines import QuestionLines, parse, seconds, split_options, without_body
+from jupyter_llmroute.lines import LoneFix, QuestionLines, parse, seconds, split_options
 from jupyter_llmroute.traits import LLMRoute
 
 if TYPE_CHECKING:
@@ -171,22 +171,28 @@ class RouteMagics(LLMRoute, Magics):
 
     @no_var_expand
     @_with_options
-    @line_magic
-    def llm_context(self, line: str) -> None:
-        """Show what would be sent with a question, item by item, and ask nobody.
+    @argument("--full", action="store_true", help="show all that would be sent, word for word")
+    @line_cell_magic
+    def llm_context(self, line: str, cell: str | None = None) -> None:
+        """Show what would be sent with a question, item by item or with --full word for word, and ask nobody.
 
-        %llm_context [options] question takes the options of %%route. %llm_context reset forgets the earlier questions
-        and answers; save FILE and load FILE keep them in a file, which holds all that was sent with them.
+        %llm_context [options] question takes the options of %%route; so does %%llm_context above the question.
+        %llm_context reset forgets the earlier questions and answers; save FILE and load FILE keep them in a file, which
+        holds all that was sent with them.
         """
-        session, words = self.session, line.split()
-        if words == ["reset"]:
-            session.say(f"Forgotten: {session.conversation.reset()} earlier questions with their answers.")
-        elif len(words) == 2 and words[0] in ("save", "load"):
-            session.keep_conversation(*words)
+        session, (word, _, file) = self.session, line.strip().partition(" ")
+        if cell is None and line.strip() == "reset":
+            from jupyter_llmroute.wording import plural
+
+            session.say(f"Forgotten: {plural(session.conversation.reset(), 'earlier question')}.")
+        elif cell is None and word in ("save", "load"):
+            if not (file := file.strip().strip("\"'")):
+                raise UsageError(f"%llm_context {word} wants the name of a file, such as {word} talk.json.")
+            session.keep_conversation(word, file)
         else:
-            head, question = split_options(line, self.route.parser)
-            options = parse(self.route.parser, head, self._defaults())
-            session.show_context(self._request(options, question), shown=SHOWN_ITEMS)
+            head, question = split_options(line, self.llm_context.parser) if cell is None else (line, cell)
+            options = parse(self.llm_context.parser, head, self._defaults())
+            session.show_context(self._request(options, question), shown=SHOWN_ITEMS, is_full=options.full)
 
     @magic_arguments()
     @argument("--all", action="store_true", help="show every line of every part")
@@ -365,8 +371,7 @@ def load(shell: Any) -> None:
     manager = shell.magics_manager
     names = manager.registry[RouteMagics.__name__].take_names(manager)
     shell.input_transformer_manager.token_transformers.append(QuestionLines((*names, "llm_context")))
-    if without_body not in shell.input_transformers_cleanup:
-        shell.input_transformers_cleanup.append(without_body)
+    shell.input_transformers_cleanup.append(LoneFix(names))
 
 
 def unload(shell: Any) -> None:
@@ -381,5 +386,5 @@ def unload(shell: Any) -> None:
         for name in [name for name, magic in named.items() if getattr(magic, "__self__", None) is magics]:
             del named[name]
     transformers[:] = [each for each in transformers if not isinstance(each, QuestionLines)]
-    if without_body in shell.input_transformers_cleanup:
-        shell.input_transformers_cleanup.remove(without_body)
+    cleanup = shell.input_transformers_cleanup
+    cleanup[:] = [each for each in cleanup if not isinstance(each, LoneFix)]

@@ -47,8 +47,13 @@ STOPPED = "(The person stopped this answer here.)"
 _NAMED = re.compile(r"(?<![\w@.`])@([^\W\d]\w*)(?![\w(])")
 """`@df` in a question: no e-mail address, no decorator that is called, nothing within backticks."""
 
-_NOT_PROSE = re.compile(r"```.*?(?:```|\Z)|^[ \t]*@[\w.]+(?:\(.*\))?[ \t]*$", re.DOTALL | re.MULTILINE)
+_NOT_PROSE = re.compile(
+    r"```[\s\S]*?(?:```|\Z)|^[ \t]*@[\w.]+(?:\([^\n]*\))?[ \t]*(?=\n\s*(?:def|class|async|@))", re.MULTILINE
+)
 """Code in a question, where `@name` is a decorator."""
+
+MOST_MARKED_CHARS = 20_000
+"""Of a longer question only so much is read for `@name`."""
 
 T = TypeVar("T")
 
@@ -58,7 +63,7 @@ def _listed(names: str) -> tuple[str, ...]:
 
 
 def _marked(question: str) -> list[str]:
-    return _NAMED.findall(_NOT_PROSE.sub(" ", question))
+    return _NAMED.findall(_NOT_PROSE.sub(" ", question[:MOST_MARKED_CHARS]))
 
 
 class Screen(Protocol):
@@ -118,10 +123,6 @@ class NotebookSession:
         """The run that followed it; `None` where it was only to be shown."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
-        self._asked_in = (0, "")
-        """Number and id of the cell that the question under way stands in."""
-        self._drafted: tuple[Request | None, tuple[int, str]] = (None, (0, ""))
-        """The request that was made last, and the cell that it was made in; it may only have been looked at."""
         self._items: tuple[ContextItem, ...] = ()
         """What goes along with it."""
         atexit.register(self.close)
@@ -189,17 +190,19 @@ class NotebookSession:
         from jupyter_llmroute.places import chosen, notebook_path, order, with_prose
 
         with folded():
-            asked_in = (self.log.running, self.log.running_id)
+            number, cell = self.log.running, self.log.running_id
             attachments = self._attachments(variables, question, values=values)
             known = self.log.cells() if with_context or fix else ()
             path = notebook_path(self.shell)
-            places = order(path) if known else ()
-            asking = CellRef(number=asked_in[0], source="", id=asked_in[1])
+            places = order(path) if with_context else ()
+            asking = CellRef(number=number, source="", id=cell)
             choice = None if cells is None else chosen(cells, known, places, asking)
-            request = Request(
+            return Request(
                 question=question if question.strip() or not fix else FIX,
+                number=number,
+                cell=cell,
                 cells=with_prose(known, places, asking) if with_context else known,
-                turns=self._turns(*asked_in) if with_context else (),
+                turns=self._turns(number, cell) if with_context else (),
                 chosen_cells=choice and choice.numbers,
                 failed_cell=self._failed(known) if fix else None,
                 attachments=attachments,
@@ -210,8 +213,6 @@ class NotebookSession:
                 remarks=(*(choice.remarks if choice else ()), *self._unknown(question)),
                 **pins,
             )
-            self._drafted = (request, asked_in)
-            return request
 
     def _turns(self, number: int, cell: str) -> tuple[Turn, ...]:
         most = self.router.settings.context.max_turns
@@ -268,8 +269,6 @@ class NotebookSession:
 
         view, screen = RunView(request), screen or self.screen()
         self.last = request
-        if request is self._drafted[0]:
-            self._asked_in = self._drafted[1]
         with folded():
             try:
                 self._loop.drain(self._stream(request, view), Ticker(view, screen))
@@ -314,21 +313,26 @@ class NotebookSession:
         self.last_decision, self.last_view = self.router.last_decision, None
         self.show({"text/plain": text})
 
-    def show_context(self, request: Request, *, shown: int | None) -> None:
+    def show_context(self, request: Request, *, shown: int | None, is_full: bool = False) -> None:
         """Show what would be sent for a request, and ask nobody."""
-        from jupyter_llmroute.context_table import table
+        from jupyter_llmroute.context_table import full, table
 
         with folded():
             preview = self._loop.run(self.router.preview(request))
         self.show(table(preview, request.cells).bundle(shown))
+        if is_full:
+            self.show({"text/plain": full(preview)})
 
     def keep_conversation(self, action: str, file: str) -> None:
         """Save the conversation in a file, or load it from there."""
+        from jupyter_llmroute.wording import plural
+
         path = Path(file).expanduser()
         with folded():
             count = self.conversation.save(path) if action == "save" else self.conversation.load(path)
         done = "Saved in" if action == "save" else "Loaded from"
-        self.say(f"{done} {str(path)!r}: {count} questions with their answers, and what was sent with them.")
+        questions = plural(count, "question")
+        self.say(f"{done} {str(path)!r}: {questions}, answered, with what was sent along.")
 
     def say(self, line: str) -> None:
         """Show a line of text as an output."""
@@ -407,11 +411,10 @@ class NotebookSession:
         response = view.response()
         self.shell.user_ns["_route"] = response
         if response.text and response.state != "failed":
-            number, cell = self._asked_in
             self.conversation.add(
                 Turn(
-                    number=number,
-                    cell=cell,
+                    number=view.request.number,
+                    cell=view.request.cell,
                     question=response.question,
                     answer=f"{response.text}\n\n{STOPPED}" if response.state == "interrupted" else response.text,
                     task=response.task,

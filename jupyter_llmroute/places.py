@@ -113,16 +113,17 @@ def chosen(text: str, cells: Sequence[CellRef], places: Sequence[Place], asking:
         case "none":
             return Chosen(frozenset())
         case "all":
-            return Chosen(frozenset(cell.number for cell in cells))
+            return Chosen(frozenset(cell.number for cell in (*cells, asking)))
         case "above":
             return _above(cells, [place.id for place in places], asking)
 
 
 def _above(cells: Sequence[CellRef], places: Sequence[str], asking: CellRef) -> Chosen:
     if asking.id not in places:
-        return Chosen(frozenset(cell.number for cell in cells), (UNKNOWN_ORDER,))
+        numbers = frozenset(cell.number for cell in cells)
+        return Chosen(numbers, (UNKNOWN_ORDER,) if numbers else ())
     above = set(places[: places.index(asking.id)])
     unknown = [cell.number for cell in cells if cell.id not in places]
     remark = f"--cells above: In[{spans(unknown)}] came along too: their place in the notebook is not known."
-    numbers = frozenset(cell.number for cell in cells if cell.id in above or cell.id not in places)
+    numbers = frozenset(cell.number for cell in cells if cell.id in above or cell.id not in places) | {asking.number}
     return Chosen(numbers, (remark,) if unknown else ())

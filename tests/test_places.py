@@ -65,7 +65,8 @@ def test_cells_without_an_id_have_no_prose():
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("all", {1, 2, 3}), ("none", set()), ("above", {1, 2}), ("2-3", {2, 3}), ("1,3", {1, 3})]
+    ("text", "expected"),
+    [("all", {1, 2, 3, 4}), ("none", set()), ("above", {1, 2, 4}), ("2-3", {2, 3}), ("1,3", {1, 3})],
 )
 def test_cells_are_chosen(text: str, expected: set[int]):
     assert chosen(text, (STRAY, *CELLS), NOTEBOOK, QUESTION).numbers == expected

@@ -9,7 +9,14 @@ from jupyter_llmroute.core.context import Gathered, cut_middle, fenced
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.relevance import Ranking, Relevant, rank
 from jupyter_llmroute.core.request import CellRef, Request
+from jupyter_llmroute.core.secrets import MASK, masked
 from jupyter_llmroute.core.settings import ContextSettings
+
+BESIDE = ("recent", "just before")
+"""Reasons that say nothing of what a cell has to do with the question."""
+
+LONGEST_KEY = 8000
+"""Characters: a private key of 4,096 bits has half of them."""
 
 
 class CellsSource:
@@ -21,14 +28,21 @@ class CellsSource:
     async def gather(self, request: Request) -> Gathered:
         """Return the cells that go along, oldest first, each with its place in the ranking."""
         ranking = self._ranking(request)
-        ordered = sorted(enumerate(ranking.relevant), key=lambda pair: _place(pair[1].cell))
+        places = {id(cell): place for place, cell in enumerate(request.cells)}
+        ordered = sorted(enumerate(ranking.relevant), key=lambda pair: places[id(pair[1].cell)])
+        items = [self._item(found.cell, found.reason, place) for place, found in ordered]
+        hidden = [item.ref for item in items if MASK in item.text + item.output]
         return Gathered(
-            items=tuple(self._item(found.cell, found.reason, place) for place, found in ordered),
-            remarks=(*map(_sentence, ranking.limits), *_unknown(request)),
+            items=tuple(items),
+            remarks=(
+                *([f"Passwords and keys in {', '.join(hidden)} are masked."] if hidden else ()),
+                *map(_sentence, ranking.limits),
+                *_unknown(request),
+            ),
         )
 
     def _ranking(self, request: Request) -> Ranking:
-        failed = next((cell for cell in request.cells if cell.number == request.failed_cell), None)
+        failed = request.failed
         wanted = [Relevant(cell=failed, reason="failed last")] if failed else []
         if request.chosen_cells is not None:
             named = [cell for cell in request.cells if cell.number in request.chosen_cells and cell is not failed]
@@ -36,22 +50,27 @@ class CellsSource:
             return Ranking(relevant=tuple(wanted))
         if not self._settings.max_cells:
             return Ranking(relevant=tuple(wanted))
-        failed = failed or next((cell for cell in _code(request)[-1:] if cell.error), None)
-        return rank(
+        last = failed or next((cell for cell in request.code[-1:] if cell.error), None)
+        ranking = rank(
             request.cells,
             request.question,
             names=[attachment.name for attachment in request.attachments],
-            failed=failed.number if failed else None,
-            traceback=failed.error if failed else "",
+            failed=last.number if last else None,
+            traceback=last.error if last else "",
             most=self._settings.max_cells,
         )
+        if failed:
+            # The question is about one error: other cells, and their errors, are about something else.
+            needed = tuple(found for found in ranking.relevant if found.reason not in BESIDE)
+            ranking = ranking.model_copy(update={"relevant": needed})
+        return ranking
 
     def _item(self, cell: CellRef, reason: str, rank: int) -> ContextItem:
         limit = self._settings.max_cell_chars
-        source = cut_middle(_sendable(cell.source), limit)
+        source = _told(cell.source, limit)
         if cell.kind == "markdown":
             return ContextItem(ref=f"text above In[{cell.number}]", text=source, reason=reason, cell=cell.id, rank=rank)
-        told = (cut_middle(_sendable(text), limit) for text in (cell.output, cell.error))
+        told = (_told(text, limit) for text in (cell.output, cell.error))
         output = "\n".join(part for part in told if part)
         return ContextItem(
             ref=f"In[{cell.number}]",
@@ -64,25 +83,24 @@ class CellsSource:
         )
 
 
+def _told(text: str, limit: int) -> str:
+    """Return a text as it may be sent: without secrets, without half characters, and not too long."""
+    # What is cut first is longer than what is left of it: a key that it cuts in two is not among that.
+    return cut_middle(masked(cut_middle(_sendable(text), limit + LONGEST_KEY)), limit)
+
+
 def _sentence(phrase: str) -> str:
     return f"{phrase[0].upper()}{phrase[1:]}."
 
 
-def _place(cell: CellRef) -> tuple[int, bool]:
-    """Sort prose right before the cell that it stands above."""
-    return cell.number, cell.kind == "code"
-
-
-def _code(request: Request) -> tuple[CellRef, ...]:
-    return tuple(cell for cell in request.cells if cell.kind == "code")
-
-
 def _unknown(request: Request) -> Iterator[str]:
-    """Say which cells a question names that are not there."""
-    there = {cell.number for cell in request.cells} | {turn.number for turn in request.turns}
+    """Say which cells a question names that are not there; where the user keeps cells out nothing is said."""
+    there = {cell.number for cell in request.code} | {turn.number for turn in request.turns}
     for reference in dict.fromkeys(references(request.question)):
-        if reference.number not in there:
+        if reference.number >= (request.number or 1 + max(there, default=0)):
             yield f"There is no {reference} in this session: nothing was attached for it."
+        elif reference.number not in there and request.code and request.chosen_cells is None:
+            yield f"{reference} is no longer among the cells of this session: nothing was attached for it."
 
 
 def _sendable(text: str) -> str:

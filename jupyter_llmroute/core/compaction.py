@@ -44,6 +44,12 @@ JOINT = "\n\n"
 NO_TEXT = (ContextItem(ref="", text=""),)
 """One item, of which a question has only what is said around items."""
 
+LAST_TURNS = 2
+"""They stay as long as all of the prompt can fit at all."""
+
+MOST_NEEDED = 2
+"""Items of a question, the best in rank, that stay at the cost of what was said before."""
+
 REMEMBERED = 2048
 """Texts and items that are counted and cut once: those of a conversation come again with every question."""
 
@@ -140,7 +146,17 @@ class _Fold:
                 new = self._new(items)
         while self._lines and self._total(new, question, wanted) > self._budget:
             del self._lines[0]
-        parts = self._fewer(new)
+        # What was said last is missed more than cells that the question hardly needs.
+        parts = self._fewer(new, least=MOST_NEEDED)
+        while self._total(new, question, wanted) > self._budget and (fewer := next(parts, None)) is not None:
+            items = fewer
+            new = self._new(items)
+        turns = self._summarise(0)
+        while self._total(new, question, wanted) > self._budget and next(turns, False):
+            new = self._new(items)
+        while self._lines and self._total(new, question, wanted) > self._budget:
+            del self._lines[0]
+        parts = self._fewer(new, least=0)
         while self._total(new, question, wanted) > self._budget and (fewer := next(parts, None)) is not None:
             new = self._new(fewer)
         return (*_earlier(self._lines), *new)
@@ -180,7 +196,7 @@ class _Fold:
         yield from self._cut_outputs(0)
         self._must_cut = True
         yield True
-        yield from self._summarise(0)
+        yield from self._summarise(LAST_TURNS)
 
     def _cut_outputs(self, spared: int) -> Iterator[bool]:
         """Cut long outputs of the turns, but for the newest `spared` of all outputs."""
@@ -212,14 +228,14 @@ class _Fold:
                 del self._lines[0]
             yield True
 
-    def _fewer(self, items: tuple[ContextItem, ...]) -> Iterator[tuple[ContextItem, ...]]:
-        """Give a question's items with one more cut each time, then with one less, what it needs least first."""
+    def _fewer(self, items: tuple[ContextItem, ...], *, least: int) -> Iterator[tuple[ContextItem, ...]]:
+        """Give a question's items with one more cut each time, then one less, the least needed first; `least` stay."""
         order = sorted(range(len(items)), key=lambda index: (-items[index].rank, index))
         left = dict(enumerate(items))
         for index in order:
             left[index] = self._cut(left[index])
             yield tuple(left.values())
-        for index in order:
+        for index in order[: len(order) - least]:
             del left[index]
             yield tuple(left.values())
 

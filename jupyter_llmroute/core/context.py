@@ -12,6 +12,9 @@ from jupyter_llmroute.core.values import Value
 
 CUT = "\n… {chars} characters left out …\n"
 
+OLD = "earlier "
+"""Begins the references of what was taken from the cells of another session."""
+
 
 class Context(Value):
     """A request with what was gathered for it."""
@@ -44,7 +47,7 @@ class Context(Value):
 
 def turn_ref(turn: Turn) -> str:
     """Return what the user knows an earlier answer by."""
-    return f"answer to In[{turn.number}]"
+    return f"answer to In[{turn.number}]" if turn.number >= 0 else f"{OLD}answer to In[{-turn.number}]"
 
 
 class Gathered(Value):

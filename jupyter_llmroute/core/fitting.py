@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import MutableMapping
 from typing import NamedTuple
 
@@ -124,8 +125,10 @@ def _window(candidate: Candidate, context: Context, provider: Provider, rules: C
     """Return the window that the server is to give, or gives anyway."""
     model = candidate.model
     if isinstance(provider, WindowChooser):
-        # The whole context if it can be had: what must be left out is left out only then.
-        needed = estimate_prompt(lay_out(bare_of_repeats(context)), candidate.info.family) + rules.reserve_tokens
+        # The whole context if it can be had, and so much more that nothing is shortened before a larger window is asked
+        # for: what was once left out, and comes back with the larger window, is read anew twice.
+        whole = estimate_prompt(lay_out(bare_of_repeats(context)), candidate.info.family)
+        needed = math.ceil(whole / rules.compaction_threshold) + rules.reserve_tokens
         if chosen := provider.window_for(model, needed):
             return chosen
     return model.context_window

@@ -93,8 +93,12 @@ class Request(Value):
 
     question: str
     """Reaches the model character for character."""
+    number: int = 0
+    """Execution count of the cell that asks; 0 where none does."""
+    cell: str = ""
+    """Its id, where the notebook tells it."""
     cells: tuple[CellRef, ...] = ()
-    """Earlier cells, oldest first."""
+    """Earlier cells, oldest first, each behind the prose that stands above it; that above the question comes last."""
     turns: tuple[Turn, ...] = ()
     """Earlier questions and answers, oldest first."""
     chosen_cells: frozenset[int] | None = None
@@ -125,3 +129,13 @@ class Request(Value):
     """What the user should know of how it was put together, a sentence each; no model reads them."""
     timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
     """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
+
+    @property
+    def code(self) -> tuple[CellRef, ...]:
+        """The cells of code."""
+        return tuple(cell for cell in self.cells if cell.kind == "code")
+
+    @property
+    def failed(self) -> CellRef | None:
+        """The cell whose error the question is about."""
+        return next((cell for cell in self.code if cell.number == self.failed_cell), None)

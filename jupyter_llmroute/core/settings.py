@@ -175,6 +175,9 @@ class EmbeddedSettings(Value):
     context_window: int = Field(8192, ge=512, description="tokens served; never more than the model was trained for")
     threads: int | None = Field(None, ge=1, description="unset: one less than the cores")
     idle_timeout_s: float = Field(900, gt=0, description="seconds without a question after which the server stops")
+    cache_reuse_tokens: int = Field(
+        64, ge=0, description="pieces of so many tokens that only moved in a prompt are not read again; 0: all are"
+    )
 
     @field_validator("model_path")
     @classmethod

@@ -48,12 +48,12 @@ def asks(text: str) -> bool:
 
 def with_cell(request: Request) -> str:
     """Return the question with the cell before it, where it points at that: "why?", "explain this"."""
-    if failed := next((cell for cell in request.cells if cell.number == request.failed_cell), None):
+    if failed := request.failed:
         return f"{request.question}\n\n{failed.error[-PASTED_CHARS:]}"
-    words = _words(request.question)
-    if not words or not request.cells:
+    words, cells = _words(request.question), request.code
+    if not words or not cells:
         return request.question
-    cell = request.cells[-1]
+    cell = cells[-1]
     if request.turns and request.turns[-1].number > cell.number:
         return request.question  # what was said since is what it points at
     if not any(word.plain in cues().pointing for word in words):

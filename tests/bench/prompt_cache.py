@@ -2,11 +2,12 @@
 
 Run: python tests/bench/prompt_cache.py [--model FILE.gguf] [--only NAME]
 
-The embedded llama.cpp server is asked the same twenty questions in two ways, side by side: with prompts that grow at
-their ends, as the router sends them, and with a window of the last two exchanges. Then the first way again with what
-costs something: variables, code of the project, a cell that is run again in the middle, a window so small that the
-conversation is shortened, a question that another server answers. All figures are the server's own: `cached_tokens` and
-`timings.prompt_ms` of each answer, from the second question on.
+llama.cpp's server is asked the same twenty questions in two ways, side by side: with prompts that grow at their ends,
+as the router sends them, and with a window of the last two exchanges. The first two sessions are with llama.cpp's own
+defaults, the others with those of the embedded server, which moves what it remembers of a prompt's middle. Then the
+first way again with what costs something: variables, code of the project, a cell that is run again in the middle, a
+window so small that the conversation is shortened, a question that another server answers. All figures are the
+server's own: `cached_tokens` and `timings.prompt_ms` of each answer, from the second question on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import runpy
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,11 +71,15 @@ class Session(NamedTuple):
     """This question is answered by another server."""
     exchanges: int | None = None
     """So many earlier exchanges go along; `None`: all."""
+    moves: bool = True
+    """Whether the server moves what it remembers, as ours does; by llama.cpp's own default it does not."""
 
 
 SESSIONS = (
-    Session("grows at its end"),
-    Session("window of two exchanges", exchanges=2),
+    Session("grows at its end", moves=False),
+    Session("window of two exchanges", exchanges=2, moves=False),
+    Session("grows, server moves", moves=True),
+    Session("window, server moves", exchanges=2),
     Session("with variables", variables=True),
     Session("with code of the project", project=True),
     Session("a cell run again at 11", again=11),
@@ -166,13 +172,15 @@ async def measure(model: Path | None, only: str) -> None:
     tiny = Path(tempfile.mkdtemp()) / "tiny.gguf"
     write_tiny_model(header.path, tiny)
     small = settings.model_copy(update={"model_path": tiny})
-    with EmbeddedBackend(settings) as backend, EmbeddedBackend(small) as second:
-        server, other = await backend.ensure(header), await second.ensure(find_models(small)[0])
+    still = settings.model_copy(update={"model_path": shutil.copy(header.path, tiny.parent), "cache_reuse_tokens": 0})
+    with EmbeddedBackend(settings) as backend, EmbeddedBackend(small) as second, EmbeddedBackend(still) as third:
+        moving, other = await backend.ensure(header), await second.ensure(find_models(small)[0])
+        unmoved = await third.ensure(find_models(still)[0])
         async with httpx.AsyncClient(trust_env=False, timeout=600) as client:
             compared: float | None = None
             for session in SESSIONS:
                 if only in session.name:
-                    costs = await run(session, client, server, other)
+                    costs = await run(session, client, moving if session.moves else unmoved, other)
                     print(line(session, costs, compared), flush=True)
                     if session.exchanges is None and compared is None:
                         compared = sum(cost.prompt_ms for cost in costs) / 1000

@@ -103,6 +103,14 @@ async def test_a_cell_that_is_named_and_is_not_there_is_said(question: str, expe
     assert await remarks(question) == said
 
 
+async def test_a_cell_that_is_gone_is_said_and_one_that_the_user_keeps_out_is_not():
+    request = Request(question="In[3] and In[2]?", cells=(CELLS[1], CELLS[4]), number=6)
+    said = (await CellsSource(ContextSettings()).gather(request)).remarks
+    assert said == ("In[3] is no longer among the cells of this session: nothing was attached for it.",)
+    for kept_out in ({"chosen_cells": frozenset({5})}, {"cells": ()}):
+        assert (await CellsSource(ContextSettings()).gather(request.model_copy(update=kept_out))).remarks == ()
+
+
 async def test_what_was_not_read_is_said():
     long = CellRef(number=6, source="x = 1\n" * 200_000)
     [said] = await remarks("what is `x`?", (*CELLS, long))
@@ -113,6 +121,20 @@ async def test_what_a_description_leaves_out_is_said():
     cut = Attachment(name="df", kind="pandas.DataFrame", text="...", left_out=("960 of 1,000 columns",))
     found = await AttachmentsSource().gather(Request(question="?", attachments=(cut,)))
     assert found.remarks == ("df is described without 960 of 1,000 columns.",)
+
+
+async def test_the_failing_cell_is_meant_and_not_what_stands_above_it():
+    heading = FAILING.model_copy(update={"kind": "markdown", "source": "## Ratio", "error": "", "output": ""})
+    request = Request(
+        question="Fix this error.", cells=(heading, FAILING), failed_cell=7, chosen_cells=frozenset(), number=8
+    )
+    assert [item.ref for item in await items(request)] == ["In[7]"]
+
+
+async def test_prose_goes_along_in_its_order():
+    prose = [CellRef(number=5, source=text, kind="markdown", id=text) for text in ("# One", "first", "second")]
+    found = await items(Request(question="why?", cells=(*CELLS[:4], *prose, CELLS[4])), max_cells=9)
+    assert [item.text for item in found if "text above" in item.ref] == ["# One", "first", "second"]
 
 
 async def test_the_heading_of_a_cell_that_is_needed_goes_before_it():

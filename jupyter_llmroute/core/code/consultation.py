@@ -65,7 +65,7 @@ class Consultation:
         if self._planned and self._project.serena:
             self._project.serena.start()
         of_cells = self._of_cells({one.name_path for one in meant})
-        await self._project.cells.open([(str(cell.number), cell.source) for cell in _code(self._request.cells)])
+        await self._project.cells.open([(str(cell.number), cell.source) for cell in self._request.code])
         of_project = (self._ask(question, self._project.of_files) for question in self._planned)
         self._planned += of_cells
         await asyncio.gather(*of_project, *(self._ask(question, [self._project.cells]) for question in of_cells))
@@ -107,9 +107,8 @@ class Consultation:
     def _failing_lines(self) -> Iterator[Meant]:
         """Give the lines of the project's files that the error points at, where the question is about one."""
         request = self._request
-        asked = [cell for cell in _code(request.cells) if cell.number == request.failed_cell]
-        last = _code(request.cells)[-1:] if _OF_ERRORS.search(request.question) else []
-        for cell in (asked or last)[:1]:
+        last = request.code[-1:] if _OF_ERRORS.search(request.question) else ()
+        for cell in (request.failed,) if request.failed else last:
             for at in failed_at(cell.error):
                 inside = relative(self._project.root, at.file)
                 if inside and inside.endswith(_PYTHON) and (self._project.root / inside).is_file():
@@ -123,7 +122,7 @@ class Consultation:
 
     def _sent(self) -> list[CellRef]:
         refs = {item.ref for item in self._context.items}
-        return [cell for cell in _code(self._request.cells) if f"In[{cell.number}]" in refs]
+        return [cell for cell in self._request.code if f"In[{cell.number}]" in refs]
 
     async def _place(self, name: str, known: Mapping[str, Imported]) -> Meant | None:
         """Return the symbol of the project that a name is; `None` where it is none."""
@@ -152,7 +151,7 @@ class Consultation:
         request = self._request
         if not self._is_wanted or not request.cells:
             return []
-        failed = [cell for cell in _code(request.cells) if cell.error and cell.number == request.failed_cell]
+        failed = [request.failed] if request.failed else []
         asks = [CodeQuestion(ask=Ask.DIAGNOSTICS, file=f"cell:{cell.number}") for cell in failed]
         bound = frozenset[str]().union(*(names_of(cell.source).binds for cell in self._sent()))
         names = [name for name in named(request.question, bound) if name in bound and name not in known]
@@ -210,10 +209,6 @@ class Consultation:
                 yield f"jedi, not Serena: {next(iter(self._refusals), 'it failed')}"
             case Stage.READY:
                 return
-
-
-def _code(cells: Sequence[CellRef]) -> list[CellRef]:
-    return [cell for cell in cells if cell.kind == "code"]
 
 
 def _key(one: Finding) -> tuple[object, ...]:

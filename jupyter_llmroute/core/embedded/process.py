@@ -219,6 +219,7 @@ class EmbeddedBackend:
             "context_window": self._settings.context_window,
             "threads": self._settings.threads,
             "idle_timeout_s": self._settings.idle_timeout_s,
+            "cache_reuse_tokens": self._settings.cache_reuse_tokens,
             "grace_s": self._grace_s,
             "key": secrets.token_urlsafe(32),
             "folder": str(meeting.folder),

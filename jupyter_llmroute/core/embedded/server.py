@@ -86,7 +86,7 @@ def _open_server(config: Mapping[str, Any]) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"] or max(1, _cores() - 1)
     params.cache_ram_mib = 256
     # Where a turn has left the middle of a conversation, what stands behind it is moved up and not read again.
-    params.n_cache_reuse = 64
+    params.n_cache_reuse = config["cache_reuse_tokens"]
     # Fitting to a GPU's memory reads the model twice (0.5 s of a start of 1 s), and there may be no GPU to fit it to.
     cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
     params.fit_params = any(device["type"] != cpu for device in xllamacpp.get_device_info())
