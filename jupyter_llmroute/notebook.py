@@ -11,7 +11,7 @@ import builtins
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -110,6 +110,7 @@ class NotebookSession:
 
     def __init__(self, shell: Any, log: CellLog, config: SessionConfig) -> None:
         from jupyter_llmroute.conversation import Conversation
+        from jupyter_llmroute.edit_offer import EditOffers
 
         self.shell = shell
         self.log = log
@@ -121,6 +122,8 @@ class NotebookSession:
         """The decision that was taken last, on a question of the user's."""
         self.last_view: RunView | None = None
         """The run that followed it; `None` where it was only to be shown."""
+        self.offers = EditOffers(self)
+        """Changes of files that answers have brought."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
         self._items: tuple[ContextItem, ...] = ()
@@ -156,6 +159,7 @@ class NotebookSession:
         with_code: bool | None = None,
         symbols: str = "",
         files: str = "",
+        is_to_edit: bool = False,
         **pins: Any,
     ) -> Request:
         """Return the request of the cell that is running.
@@ -178,6 +182,8 @@ class NotebookSession:
             Whether the project's code is looked into; `None` where the question needs it.
         symbols, files
             What of it, by names with commas between them.
+        is_to_edit
+            Whether the answer is to hold changes of the project's files.
         pins
             Further fields of `Request`.
 
@@ -192,6 +198,10 @@ class NotebookSession:
         with folded():
             number, cell = self.log.running, self.log.running_id
             attachments = self._attachments(variables, question, values=values)
+            if is_to_edit:
+                from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES
+
+                attachments = (*attachments, HOW_TO_WRITE_CHANGES)
             known = self.log.cells() if with_context or fix else ()
             path = notebook_path(self.shell)
             places = order(path) if with_context else ()
@@ -282,6 +292,11 @@ class NotebookSession:
                 self._keep(view, screen)
         return view.response()
 
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have something done on the session's loop, and return what comes of it."""
+        with folded():
+            return self._loop.run(work)
+
     def decide(self, request: Request) -> Routed:
         """Return the decision for a request, and ask nobody."""
         with folded():
@@ -322,6 +337,19 @@ class NotebookSession:
         self.show(table(preview, request.cells).bundle(shown))
         if is_full:
             self.show({"text/plain": full(preview)})
+
+    def show_serena(self, *, restart: bool) -> None:
+        """Show how Serena is for the project of this notebook, started anew where that is wanted."""
+        with folded():
+            project = self.router.project(self.request("", with_context=False))
+            if project is None:
+                self.say("This notebook belongs to no project: no folder above it has a pyproject.toml or .git.")
+            elif project.serena is None:
+                self.say("Serena is switched off by serena.enabled; jedi answers.")
+            else:
+                if restart:
+                    self._loop.run(project.serena.restart())
+                self.say(f"{project.serena.state} Project: {project.root}")
 
     def keep_conversation(self, action: str, file: str) -> None:
         """Save the conversation in a file, or load it from there."""

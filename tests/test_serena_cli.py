@@ -14,7 +14,6 @@ from jupyter_llmroute.core.errors import UserError
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="programs are made as scripts"),
-    pytest.mark.filterwarnings("ignore:The variable LLMROUTE_SERENA names no setting"),
 ]
 
 

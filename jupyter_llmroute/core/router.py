@@ -37,6 +37,7 @@ from jupyter_llmroute.core.transport import open_client
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.code_source import CodeSource
+    from jupyter_llmroute.core.code.project_code import ProjectCode
 
 
 class Preview(NamedTuple):
@@ -285,16 +286,29 @@ class Router:
             classification=what, route=route, context=context.refs(), items=context.items, remarks=context.remarks
         )
 
+    def project(self, request: Request) -> ProjectCode | None:
+        """Return who knows the code of the project that a request belongs to; `None` where there is no project.
+
+        Raises
+        ------
+        SettingsError
+            `serena.workspace` is no folder.
+        """
+        return self._code_source().project(request)
+
+    def _code_source(self) -> CodeSource:
+        if self._code is None:
+            from jupyter_llmroute.core.code.code_source import CodeSource
+
+            self._code = CodeSource(self.settings.serena, self.settings.task_routing)
+        return self._code
+
     async def _of_code(self, context: Context, what: Classification) -> Gathered:
         """Return what a question needs of its project's code."""
         request = context.request
         if request.with_code is False or not (request.folder or request.symbols or request.files or request.with_code):
             return Gathered()
-        if self._code is None:
-            from jupyter_llmroute.core.code.code_source import CodeSource
-
-            self._code = CodeSource(self.settings.serena, self.settings.task_routing)
-        return await self._code.gather(context, what)
+        return await self._code_source().gather(context, what)
 
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""

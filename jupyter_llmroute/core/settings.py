@@ -295,7 +295,7 @@ class SerenaSettings(Value):
         None, description="root of the project; unset: the nearest folder above the notebook that looks like one"
     )
     executable: str | None = Field(
-        None, description="Serena's program; unset: that of `LLMROUTE_SERENA`, on the PATH, or of `serena install`"
+        None, description="Serena's program; unset: that on the PATH, or of `jupyter-llmroute serena install`"
     )
     budget_s: float = Field(3.0, gt=0, le=60, description="seconds that a question waits for what is found in code")
     idle_s: float = Field(900.0, gt=0, description="seconds without a question after which Serena is ended")

@@ -33,7 +33,7 @@ TY_REQUIREMENT = "ty==0.0.105"
 PYTHONS = ((3, 11), (3, 15))
 """Serena runs from the first version on, and before the second."""
 
-VARIABLE = "LLMROUTE_SERENA"
+VARIABLE = "LLMROUTE_SERENA__EXECUTABLE"
 """Environment variable that names Serena's executable."""
 
 INSTALL = "jupyter-llmroute serena install"

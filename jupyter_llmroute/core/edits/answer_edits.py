@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.edits.edit import (
     DeleteSymbol,
     Edit,
@@ -47,6 +48,9 @@ rename src/shop.py Order.total to grand_total
 ```
 A block without a file name is only an example and changes nothing."""
 """Goes into the prompt where changes of files are wanted; about 200 tokens."""
+
+HOW_TO_WRITE_CHANGES = Attachment(name="how to write changes", kind="instructions", text=INSTRUCTIONS)
+"""The same, to be attached to a request."""
 
 MOST_CHARS = 1_000_000
 """A longer answer holds no edits."""

@@ -171,7 +171,7 @@ async def test_while_it_reads_the_project_it_says_so(make, fake_serena):
 async def test_without_serena_the_remedy_is_said_each_time(project, tmp_path, monkeypatch):
     monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path / "empty"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("LLMROUTE_SERENA", raising=False)
+    monkeypatch.delenv("LLMROUTE_SERENA__EXECUTABLE", raising=False)
     async with Serena(project, homes=tmp_path / "homes") as serena:
         for ask in (serena.find(ORDER), serena.find(ORDER), serena.ready(READY_S)):
             with pytest.raises(CodeUnavailable, match="`jupyter-llmroute serena install`"):
