@@ -1,4 +1,4 @@
-"""The terminal's face: `jupyter-llmroute services | models | route | classify | demo | embedded`."""
+"""The terminal's face: `jupyter-llmroute services | models | route | classify | demo | embedded | serena`."""
 
 from __future__ import annotations
 

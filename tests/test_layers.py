@@ -65,10 +65,10 @@ OUTER_LAYERS = (
     ("facts", "table", "next_cell", "delivery"),
     ("card", "edit_card"),
     ("view",),
-    ("serena_cli", "services", "terminal", "why", "evaluation", "scorecard", "context_table"),
+    ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
     ("bridge", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
-    ("widgets", "edit_widget", "magics", "cli", "tour", "server"),
+    ("serena_cli", "edit_offer", "widgets", "edit_widget", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 

@@ -192,6 +192,9 @@ class Consultation:
         counts = {source: sum(one.source is source for one in found) for source in Source}
         by = ", ".join(f"{NAMES[source]} {count}" for source, count in counts.items() if count)
         yield f"Code of {self._project.root.name}: {by or 'nothing was found'}, in {elapsed_s:.2f} s."
+        for name in self._request.symbols:
+            if not any(one.name_path.endswith(name.replace(".", "/")) for one in found) and not is_late:
+                yield f"--symbol {name}: the project has no such symbol; a name at any depth is found, as Order.total."
         if is_late:
             missing = sum(question not in self._answers for question in self._planned)
             yield f"Code intelligence: the time was over (serena.budget_s); {missing} of its answers are missing."
