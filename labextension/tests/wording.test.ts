@@ -67,6 +67,11 @@ test('who answered is named where it is not the model that was asked', () => {
 
 test('what was sent ends with what did not fit', () => {
   const said = (json: object): string[] => sentAlong(readFacts(json));
+  assert.deepEqual(said({ context: ['In[1]'], left_out: ['In[2]'], remarks: ['so'] }), [
+    'In[1]',
+    'Left out: In[2]',
+    'so'
+  ]);
   assert.deepEqual(said({}), []);
   assert.deepEqual(said({ context: ['In[3]'] }), ['In[3]']);
   assert.deepEqual(said({ left_out: ['In[1]'] }), ['Left out: In[1]']);
