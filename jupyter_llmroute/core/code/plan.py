@@ -36,7 +36,11 @@ _FURTHER: tuple[tuple[Ask, re.Pattern[str]], ...] = (
     ),
     (
         Ask.IMPLEMENTATIONS,
-        re.compile(r"\b(?:subclass|implement(?:s|ed by|ations?|ers?)\b|overrid|inherit|derive[sd]?\b|abstract)", re.I),
+        re.compile(
+            r"\b(?:subclass|implement(?:s|ed by|ations?|ers?)\b|overrid|inherit|derive[sd]?\b|abstract"
+            r"|(?:who|which|what)\b.{0,40}\bimplement\b)",
+            re.IGNORECASE,
+        ),
     ),
     (
         Ask.DOCUMENTATION,
