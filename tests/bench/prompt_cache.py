@@ -172,7 +172,9 @@ async def measure(model: Path | None, only: str) -> None:
     tiny = Path(tempfile.mkdtemp()) / "tiny.gguf"
     write_tiny_model(header.path, tiny)
     small = settings.model_copy(update={"model_path": tiny})
-    still = settings.model_copy(update={"model_path": shutil.copy(header.path, tiny.parent), "cache_reuse_tokens": 0})
+    still = settings.model_copy(
+        update={"model_path": Path(shutil.copy(header.path, tiny.parent)), "cache_reuse_tokens": 0}
+    )
     with EmbeddedBackend(settings) as backend, EmbeddedBackend(small) as second, EmbeddedBackend(still) as third:
         moving, other = await backend.ensure(header), await second.ensure(find_models(small)[0])
         unmoved = await third.ensure(find_models(still)[0])
