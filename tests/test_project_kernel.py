@@ -81,7 +81,7 @@ def test_serena_answers_lives_through_interrupts_and_changes_files(kernel: Kerne
     ready(kernel)
     pids = {each.pid for each in serena_of(kernel)}
     shown = kernel.run("%llm_context --symbol Order.total who uses it?").last["text/plain"]
-    assert "by Serena" in shown
+    assert "Code of mon café: Serena" in shown
     stopped = kernel.run("display('here')\nwhile True: pass", lambda bundle: True)
     assert stopped.status == "error"
     assert {each.pid for each in serena_of(kernel)} >= pids, "an interrupt leaves it alive"
