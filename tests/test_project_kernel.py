@@ -51,8 +51,7 @@ def kernel(project: Path, executable: Path, server: Scripted, tmp_path: Path) ->
     kernel.run("%load_ext jupyter_llmroute")
     yield kernel
     client.stop_channels()
-    if manager.is_alive():
-        manager.shutdown_kernel(now=True)
+    manager.shutdown_kernel(now=True)
 
 
 def serena_of(kernel: Kernel) -> list[psutil.Process]:
