@@ -36,7 +36,7 @@ from jupyter_llmroute.core.settings import ContextSettings, EmbeddedSettings
 write_tiny_model = runpy.run_path(str(Path(__file__).parents[1] / "tiny_gguf.py"))["write_tiny_model"]
 
 QUESTIONS = 20
-ANSWER_TOKENS = 150
+ANSWER_TOKENS = 110
 RESERVE = 512
 RULES = ContextSettings(max_cells=4, reserve_tokens=RESERVE)
 MODULE = (
@@ -83,9 +83,9 @@ SESSIONS = (
     Session("with variables", variables=True),
     Session("with code of the project", project=True),
     Session("a cell run again at 11", again=11),
-    Session("shortened once, at 5,120 tokens", window=5120),
+    Session("shortened once, at 6,144 tokens", window=6144),
     Session("another server answers at 7", elsewhere=7),
-    Session("all of these", window=6144, variables=True, project=True, again=11, elsewhere=7),
+    Session("all of these", window=7168, variables=True, project=True, again=11, elsewhere=7),
 )
 
 
