@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.context import cut_middle, fenced
 from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.secrets import masked
 
 MOST_LINES = 40
 """Uses, symbols or remarks in one item."""
 
 MOST_CHARS = 6000
 """Of one body, or of one list."""
+
+MOST_MASKED_CHARS = 20_000
+"""Of one body: what is looked through for secrets is longer than what is sent, so that none is cut in two before."""
 
 MOST_BODIES = 3
 """Definitions of one name: more of them say that the name says too little."""
@@ -65,7 +69,7 @@ def items_of(question: CodeQuestion, found: Sequence[Finding], rank: int) -> tup
         ContextItem(
             ref=title[0].lower() + title[1:],
             text=f"{title}:",
-            output=cut_middle("\n".join(lines), MOST_CHARS),
+            output=cut_middle(masked("\n".join(lines)), MOST_CHARS),
             reason=reason,
             rank=rank,
         ),
@@ -74,7 +78,7 @@ def items_of(question: CodeQuestion, found: Sequence[Finding], rank: int) -> tup
 
 def _definition(one: Finding, reason: str, rank: int) -> ContextItem:
     where = _place(one.file, one.first_line)
-    body = fenced(cut_middle(one.body or one.info, MOST_CHARS), "python")
+    body = fenced(cut_middle(masked(cut_middle(one.body or one.info, MOST_MASKED_CHARS)), MOST_CHARS), "python")
     return ContextItem(
         ref=f"{one.name_path.replace('/', '.')} in {_cell(one.file)}",
         text=f"{where}, {one.kind} {one.name_path.replace('/', '.')}:\n{body}",

@@ -60,3 +60,14 @@ def test_nothing_within_a_file_ends_its_block():
 
 def test_nothing_found_is_no_item():
     assert items_of(asked(Ask.REFERENCES), [], 1) == ()
+
+
+def test_secrets_of_a_file_stay_in_it():
+    body = 'def connect():\n    return open_db("postgresql://ann:s3cr3tdsn@db/x", password="hunter2secret")'
+    [item] = items_of(asked(Ask.DEFINITION), [found(Ask.DEFINITION, body=body)], 1)
+    body = 'login(token="ghp_abcdefghijklmnopqrstuvwxyz0123456789")'
+    [uses] = items_of(asked(Ask.REFERENCES), [found(Ask.REFERENCES, body=body)], 1)
+    for text in (item.text, uses.output):
+        assert "s3cr3tdsn" not in text
+        assert "hunter2secret" not in text
+        assert "ghp_" not in text
