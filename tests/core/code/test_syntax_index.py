@@ -1,7 +1,9 @@
 """What `ast` knows of a project: symbols, their bodies, and what does not parse."""
 
 import os
+import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from jupyter_llmroute.core.code.syntax_index import MOST_FOUND, SyntaxIndex
 from jupyter_llmroute.core.errors import CodeUnavailable
 
 from .shop_project import ORDERS, contents, has_run, make
+
+NOBODY = 65534
+"""The user of no files, on most systems."""
 
 pytestmark = pytest.mark.anyio
 
@@ -234,10 +239,26 @@ def test_any_name_path_can_be_asked_for(text: str) -> None:
     assert pattern(text).matches(symbol) in (True, False)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="who may read everything cannot be kept from it")
-async def test_a_file_that_may_not_be_read_is_left_out_and_said(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("name = 1\n")
-    (tmp_path / "a.py").chmod(0)
-    index = SyntaxIndex(tmp_path)
+@pytest.fixture
+def folder_of_others() -> Iterator[Path]:
+    """A folder that anybody may look into, seen by somebody who may not read everything."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        os.seteuid(user or NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(user)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file's mode keeps nobody out there")
+async def test_a_file_that_may_not_be_read_is_left_out_and_said(folder_of_others: Path) -> None:
+    user = os.geteuid()
+    os.seteuid(os.getuid())
+    (folder_of_others / "a.py").write_text("name = 1\n")
+    (folder_of_others / "a.py").chmod(0)
+    os.seteuid(user)
+    index = SyntaxIndex(folder_of_others)
     assert await ask(index, Ask.DEFINITION, "name") == []
     assert list(index.left_out) == ["a.py"]

@@ -31,7 +31,9 @@ def ty() -> Path:
     beside = shutil.which("ty", path=str(Path(serena).parent)) if serena else None
     found = os.environ.get("LLMROUTE_TEST_TY") or beside or shutil.which("ty")
     if not found:
-        pytest.skip("no ty: set LLMROUTE_TEST_TY, or put it beside Serena or on PATH")
+        required = os.environ.get("LLMROUTE_TEST_REQUIRE", "")
+        stop = pytest.fail if "serena" in required or required == "all" else pytest.skip
+        stop("no ty: set LLMROUTE_TEST_TY, or put it beside Serena or on PATH")
     return Path(found)
 
 
