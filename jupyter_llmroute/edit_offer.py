@@ -33,7 +33,8 @@ class EditOffers:
         """Show what an answer wants to change; apply it at once where the user has agreed beforehand."""
         from jupyter_llmroute.core.edits.edits_of_project import offered
 
-        project = self._project(request)
+        project = self.project(request)
+        self._waiting = None
         offer = self._session.run(offered(answer, project))
         for problem in offer.problems:
             self._session.say(problem)
@@ -42,11 +43,11 @@ class EditOffers:
             return
         self._waiting = (offer.proposal, project)
         if is_agreed and not offer.proposal.is_empty:
-            self._show(self._apply(offer.proposal))
+            self._show(self._apply(offer.proposal, project))
         elif hasattr(self._session.shell, "kernel"):
             from jupyter_llmroute.edit_widget import show_proposal
 
-            show_proposal(offer.proposal, self._apply, self._discard)
+            show_proposal(offer.proposal, lambda shown: self._apply(shown, project), self._discard)
         else:
             self._show(offer.proposal)
             if not offer.proposal.is_empty:
@@ -62,15 +63,22 @@ class EditOffers:
         """
         if self._waiting is None:
             raise UserError("There is no change to apply: ask for one with %%route --apply.")
-        self._show(self._apply(self._waiting[0]))
+        self._show(self._apply(*self._waiting))
 
     def undo(self, request: Request) -> None:
         """Take the last change of the project's files back."""
         from jupyter_llmroute.core.edits.edits_of_project import taken_back
 
-        self._show(self._session.run(taken_back(self._project(request).root)))
+        self._show(self._session.run(taken_back(self.project(request).root)))
 
-    def _project(self, request: Request) -> ProjectCode:
+    def project(self, request: Request) -> ProjectCode:
+        """Return the project whose files are changed.
+
+        Raises
+        ------
+        UserError
+            The notebook belongs to none.
+        """
         project = self._session.router.project(request)
         if project is None:
             raise UserError(
@@ -79,12 +87,10 @@ class EditOffers:
             )
         return project
 
-    def _apply(self, proposal: Proposal) -> Applied:
+    def _apply(self, proposal: Proposal, project: ProjectCode) -> Applied:
         from jupyter_llmroute.core.edits.edits_of_project import applied
         from jupyter_llmroute.core.edits.verification import NotAsShown
 
-        assert self._waiting is not None
-        project = self._waiting[1]
         try:
             done = self._session.run(applied(proposal, project))
         except NotAsShown as error:

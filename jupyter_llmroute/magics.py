@@ -273,7 +273,11 @@ class RouteMagics(LLMRoute, Magics):
     def _ask(self, options: Namespace, question: str) -> None:
         if options.output and (keyword.iskeyword(options.output) or not options.output.isidentifier()):
             raise UsageError(f"-o wants the name of a variable, not {options.output!r}.")
+        if options.code is False and (options.symbol or options.file):
+            raise UsageError("--no-serena keeps the project out, and --symbol and --file ask for it: choose one.")
         request = self._request(options, question)
+        if options.apply:
+            self._changing(lambda: self.session.offers.project(request))
         if options.yes and not options.apply:
             raise UsageError("--yes agrees to changes of files beforehand, and goes with --apply alone.")
         if options.to and options.format == "text":
@@ -297,7 +301,7 @@ class RouteMagics(LLMRoute, Magics):
             if options.explain and self.session.last_decision is not decided:
                 self._explain()
 
-    def _changing(self, change: Callable[[], None]) -> None:
+    def _changing(self, change: Callable[[], object]) -> None:
         from jupyter_llmroute.notebook import folded
 
         with folded():

@@ -202,6 +202,8 @@ class NotebookSession:
                 from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES
 
                 attachments = (*attachments, HOW_TO_WRITE_CHANGES)
+            if with_code is None and (is_to_edit or not (with_context or symbols or files)):
+                with_code = is_to_edit
             known = self.log.cells() if with_context or fix else ()
             path = notebook_path(self.shell)
             places = order(path) if with_context else ()
@@ -216,7 +218,7 @@ class NotebookSession:
                 chosen_cells=choice and choice.numbers,
                 failed_cell=self._failed(known) if fix else None,
                 attachments=attachments,
-                with_code=False if with_code is None and not with_context else with_code,
+                with_code=with_code,
                 symbols=_listed(symbols),
                 files=_listed(files),
                 folder=str(path.parent if path else Path.cwd()),
@@ -349,7 +351,10 @@ class NotebookSession:
             else:
                 if restart:
                     self._loop.run(project.serena.restart())
-                self.say(f"{project.serena.state} Project: {project.root}")
+                state = project.serena.state
+                waits = state.stage.value == "asleep"
+                said = "Serena does not run: the first question that needs it starts it." if waits else str(state)
+                self.say(f"{said} Project: {project.root}")
 
     def keep_conversation(self, action: str, file: str) -> None:
         """Save the conversation in a file, or load it from there."""

@@ -93,6 +93,26 @@ def test_what_is_agreed_to_beforehand_is_applied_at_once(terminal: Terminal, pro
         assert sources(project)["orders.py"] == CHANGED
 
 
+def test_an_old_offer_is_not_applied_in_place_of_a_new_one(terminal: Terminal, project: Path):
+    before = sources(project)
+    with llamacpp([says(ANSWER, prompt_tokens=900), says("I would not.", prompt_tokens=900)]) as server:
+        terminal.uses(server)
+        terminal.run("%%route --apply\nmake Order.total safe, rename checkout to pay")
+        terminal.run("%%route --apply\nor better not?")
+        assert isinstance(terminal.run("%llm_apply")[0], UserError)
+    assert sources(project) == before
+
+
+def test_what_is_to_be_changed_goes_along(terminal: Terminal):
+    with llamacpp(says("I would not.", prompt_tokens=900)) as server:
+        terminal.uses(server)
+        terminal.run("%%route --apply\nmake Order.total safe")
+        assert "return sum(self.prices) / self.count" in server.chats[0].json["messages"][-1]["content"]
+        assert isinstance(terminal.run("%%route --no-serena --symbol Order\nhi")[0], UsageError)
+        terminal.run("%%route --no-context --symbol Order.total\nwhat is it?")
+        assert "return sum(self.prices) / self.count" in server.chats[-1].json["messages"][-1]["content"]
+
+
 def test_without_apply_nothing_is_offered(terminal: Terminal, project: Path):
     before = sources(project)
     with llamacpp(says(ANSWER, prompt_tokens=900)) as server:

@@ -98,6 +98,7 @@ class Router:
         self._snapshot: Snapshot | None = None
         self._margins: Margins = {}
         self._code: CodeSource | None = None
+        self._looked_up: tuple[Request, Gathered] | None = None
 
     async def __aenter__(self) -> Self:
         """Return the router itself; nothing is looked for before it is needed."""
@@ -253,7 +254,6 @@ class Router:
         context = await gather(request, self.sources)
         snapshot, history = await self._seen(), await self._ledger.recall()
         what = known or classify(request, context, history.lean)
-        context = context.with_more(await self._of_code(context, what))
         if may_ask and self.settings.classifier.arbiter:
             what = await arbitrate(
                 request,
@@ -265,6 +265,7 @@ class Router:
                 providers=self.providers,
                 client=self._client,
             )
+        context = context.with_more(await self._of_code(context, what))
         route = select(what, context, snapshot, self.policy, history)
         if not route.candidates:
             # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if
@@ -308,7 +309,10 @@ class Router:
         request = context.request
         if request.with_code is False or not (request.folder or request.symbols or request.files or request.with_code):
             return Gathered()
-        return await self._code_source().gather(context, what)
+        # While a server reads its model the decision is taken again and again: the code stays what it was.
+        if self._looked_up is None or self._looked_up[0] is not request:
+            self._looked_up = (request, await self._code_source().gather(context, what))
+        return self._looked_up[1]
 
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""

@@ -95,7 +95,7 @@ class CodeSource:
                 )
             return Gathered()
         is_wanted = is_asked_for or what.needs_symbols or self._routing[what.task].require_serena
-        consultation = Consultation(project, context, what.task, is_wanted=is_wanted)
+        consultation = Consultation(project, context, what.task, is_wanted=is_wanted, budget_s=self._settings.budget_s)
         began, is_late = time.monotonic(), False
         try:
             async with asyncio.timeout(self._settings.budget_s):

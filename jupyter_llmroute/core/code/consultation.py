@@ -1,36 +1,55 @@
-"""`Consultation`: one question's way to those who know code: what of the project it means, what is asked, what came."""
+"""`Consultation`: one question's way to those who know code: what is asked, of whom, what came, what is said of it."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from jupyter_llmroute.core.code.finding import Ask, CodeIntelligence, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.installation import INSTALL
-from jupyter_llmroute.core.code.mentioned import Imported, failed_at, imported, named, used
-from jupyter_llmroute.core.code.plan import Meant, plan
-from jupyter_llmroute.core.code.project import module_names, relative, source_folders
+from jupyter_llmroute.core.code.meaning import Meaning
+from jupyter_llmroute.core.code.mentioned import named
+from jupyter_llmroute.core.code.plan import plan
 from jupyter_llmroute.core.code.project_code import ProjectCode
 from jupyter_llmroute.core.code.serena_life import Stage
 from jupyter_llmroute.core.code.told import NAMES, items_of
 from jupyter_llmroute.core.context import Context, Gathered
-from jupyter_llmroute.core.dataflow import names_of
-from jupyter_llmroute.core.errors import CodeUnavailable, UserError
+from jupyter_llmroute.core.errors import CodeUnavailable
 from jupyter_llmroute.core.item import ContextItem
-from jupyter_llmroute.core.request import CellRef
 from jupyter_llmroute.core.task import Task
 
 MOST_HOVERS = 3
 """Names of the notebook whose types are asked for."""
 
-_PYTHON = (".py", ".pyi")
-_OF_ERRORS = re.compile(
-    r"\b(?:fail|error|exception|traceback|crash|wrong|fix|broke|raise|warum|fehler|pourquoi|erreur|por qu)|^\W*why\W*$",
-    re.IGNORECASE,
-)
-"""Words of a question that is about what has just failed."""
+SHARE = 0.8
+"""Of the time that is left: who has not answered by then is not waited for if somebody else can tell."""
+
+
+class _Asked:
+    """A question, and what came of it."""
+
+    def __init__(self, question: CodeQuestion, whom: Sequence[CodeIntelligence]) -> None:
+        self.question = question
+        self.whom = [who for who in whom if question.ask in who.asks]
+        self.found: tuple[Finding, ...] = ()
+        self.refusals: list[str] = []
+        self.is_over = False
+
+    async def ask(self, budget_s: float) -> None:
+        """Ask the best who can tell, and the next one where that fails, finds no definition, or takes long."""
+        for place, who in enumerate(self.whom, start=1):
+            is_last = place == len(self.whom)
+            try:
+                async with asyncio.timeout(None if is_last else budget_s * SHARE):
+                    self.found = await who.find(self.question)
+            except CodeUnavailable as error:
+                self.refusals.append(str(error))
+            except TimeoutError:
+                self.refusals.append(f"{NAMES[who.source]} took longer than {budget_s * SHARE:.1f} s.")
+            else:
+                if self.found or self.question.ask is not Ask.DEFINITION:
+                    break
+        self.is_over = True
 
 
 class Consultation:
@@ -46,126 +65,48 @@ class Consultation:
         What it was taken for.
     is_wanted
         Whether code is wanted whatever the question names.
+    budget_s
+        Seconds that all of it may take.
+
+    Raises
+    ------
+    UserError
+        A file that the user names is not in the project.
     """
 
-    def __init__(self, project: ProjectCode, context: Context, task: Task, *, is_wanted: bool) -> None:
+    def __init__(self, project: ProjectCode, context: Context, task: Task, *, is_wanted: bool, budget_s: float) -> None:
         self._project = project
-        self._context = context
         self._request = context.request
         self._task = task
         self._is_wanted = is_wanted
-        self._planned: list[CodeQuestion] = []
-        self._answers: dict[CodeQuestion, tuple[Finding, ...]] = {}
-        self._refusals: dict[str, None] = {}
+        self._budget_s = budget_s
+        self._meaning = Meaning(project, context, task, is_wanted=is_wanted)
+        self._of_project = self._asking(plan(self._request.question, task, self._meaning.by_user))
+        self._of_cells: list[_Asked] = []
 
     async def run(self) -> None:
         """Find out what is meant, and ask everybody at once; what has come stays when this is cancelled."""
-        meant = await self._meant()
-        self._planned += plan(self._request.question, self._task, meant)
-        if self._planned and self._project.serena:
+        await self._meaning.read()
+        if self._meaning.is_any and self._project.serena:
             self._project.serena.start()
-        of_cells = self._of_cells({one.name_path for one in meant})
-        await self._project.cells.open([(str(cell.number), cell.source) for cell in self._request.code])
-        of_project = (self._ask(question, self._project.of_files) for question in self._planned)
-        self._planned += of_cells
-        await asyncio.gather(*of_project, *(self._ask(question, [self._project.cells]) for question in of_cells))
+        meant = await self._meaning.places(self._budget_s)
+        self._of_project = self._asking(plan(self._request.question, self._task, meant))
+        self._of_cells = [_Asked(question, [self._project.cells]) for question in self._about_cells()]
+        if self._of_cells:
+            await self._project.cells.open([(str(cell.number), cell.source) for cell in self._request.code])
+        await asyncio.gather(*(asked.ask(self._budget_s) for asked in (*self._of_project, *self._of_cells)))
 
-    async def _meant(self) -> list[Meant]:
-        """Return what of the project the question is about, what the user names first."""
-        request, root = self._request, self._project.root
-        meant = [Meant(name_path=name.replace(".", "/")) for name in request.symbols]
-        meant += (self._file(name) for name in request.files)
-        if not self._is_wanted and not request.cells:
-            return meant
-        modules = await asyncio.to_thread(module_names, root, [Path(request.folder)] if request.folder else [])
-        known = imported(request.cells, modules)
-        names = named(request.question, known)
-        if not self._is_wanted:
-            # Unasked, only what cells have imported from the project is a reason to look into it.
-            names = tuple(name for name in names if name.partition(".")[0] in known)
-        if not names and self._is_wanted and not meant:
-            names = used((cell.source for cell in self._sent()), known)
-        places = await asyncio.gather(*(self._place(name, known) for name in names))
-        failed = await asyncio.gather(*map(self._symbol_on, self._failing_lines()))
-        return list(dict.fromkeys((*meant, *failed, *filter(None, places))))
+    def _asking(self, questions: Sequence[CodeQuestion]) -> list[_Asked]:
+        return [_Asked(question, self._project.of_files) for question in questions]
 
-    def _file(self, name: str) -> Meant:
-        """Read `src/x.py:42`."""
-        path, colon, number = name.rpartition(":")
-        if not (colon and number.isdigit()):
-            path, number = name, ""
-        inside = relative(self._project.root, path)
-        if inside is None or not (self._project.root / inside).is_file():
-            raise UserError(
-                f"--file {name!r}: there is no such file in the project {str(self._project.root)!r}. "
-                "Name it from the project's root, such as src/shop.py or src/shop.py:42."
-            )
-        if not inside.endswith(_PYTHON):
-            raise UserError(f"--file {name!r}: only .py and .pyi files are looked into.")
-        return Meant(file=inside, line=int(number) if number else None)
-
-    def _failing_lines(self) -> Iterator[Meant]:
-        """Give the lines of the project's files that the error points at, where the question is about one."""
-        request = self._request
-        last = request.code[-1:] if _OF_ERRORS.search(request.question) else ()
-        for cell in (request.failed,) if request.failed else last:
-            for at in failed_at(cell.error):
-                inside = relative(self._project.root, at.file)
-                if inside and inside.endswith(_PYTHON) and (self._project.root / inside).is_file():
-                    yield Meant(file=inside, line=at.line)
-
-    async def _symbol_on(self, place: Meant) -> Meant:
-        """Return the symbol that a line stands in; the line itself where that is none."""
-        question = CodeQuestion(ask=Ask.DEFINITION, file=place.file, line=place.line)
-        found = await self._first(question, self._project.static.index)
-        return Meant(name_path=found[0].name_path, file=place.file) if found else place
-
-    def _sent(self) -> list[CellRef]:
-        refs = {item.ref for item in self._context.items}
-        return [cell for cell in self._request.code if f"In[{cell.number}]" in refs]
-
-    async def _place(self, name: str, known: Mapping[str, Imported]) -> Meant | None:
-        """Return the symbol of the project that a name is; `None` where it is none."""
-        first, _, rest = name.partition(".")
-        origin = known.get(first)
-        path = "/".join(filter(None, (origin.name if origin else first, *rest.split("."))))
-        file = _module_file(self._project.root, origin.module) if origin else None
-        if origin and not path:
-            return Meant(file=file) if file else None
-        question = CodeQuestion(ask=Ask.DEFINITION, name_path=path, file=file or "")
-        found = await self._first(question, self._project.static.index)
-        if not found and file:  # imported there from another file
-            found = await self._first(question.model_copy(update={"file": ""}), self._project.static.index)
-        if not found or len({one.file for one in found}) > 1:
-            return Meant(name_path=path) if origin or (found and self._is_wanted) else None
-        return Meant(name_path=found[0].name_path, file=found[0].file)
-
-    async def _first(self, question: CodeQuestion, who: CodeIntelligence) -> tuple[Finding, ...]:
-        try:
-            return await who.find(question)
-        except CodeUnavailable:
-            return ()
-
-    def _of_cells(self, known: set[str]) -> list[CodeQuestion]:
+    def _about_cells(self) -> list[CodeQuestion]:
         """Return what is asked of the notebook's own cells: types of the names, and what is wrong where one failed."""
         request = self._request
         if not self._is_wanted or not request.cells:
             return []
-        failed = [request.failed] if request.failed else []
-        asks = [CodeQuestion(ask=Ask.DIAGNOSTICS, file=f"cell:{cell.number}") for cell in failed]
-        bound = frozenset[str]().union(*(names_of(cell.source).binds for cell in self._sent()))
-        names = [name for name in named(request.question, bound) if name in bound and name not in known]
-        return asks + [CodeQuestion(ask=Ask.DOCUMENTATION, name_path=name) for name in names[:MOST_HOVERS]]
-
-    async def _ask(self, question: CodeQuestion, whom: Sequence[CodeIntelligence]) -> None:
-        """Ask the best who can tell, and the next one where that fails."""
-        for who in whom:
-            if question.ask in who.asks:
-                try:
-                    self._answers[question] = await who.find(question)
-                    return
-                except CodeUnavailable as error:
-                    self._refusals[str(error)] = None
+        failed = [CodeQuestion(ask=Ask.DIAGNOSTICS, file=f"cell:{request.failed.number}")] if request.failed else []
+        names = [name for name in named(request.question, self._meaning.bound) if name in self._meaning.bound]
+        return failed + [CodeQuestion(ask=Ask.DOCUMENTATION, name_path=name) for name in names[:MOST_HOVERS]]
 
     def gathered(self, elapsed_s: float, *, is_late: bool) -> Gathered:
         """Return what was found, in the order of the plan, each finding once.
@@ -179,51 +120,49 @@ class Consultation:
         """
         items: list[ContextItem] = []
         told: dict[tuple[object, ...], Finding] = {}
-        for rank, question in enumerate(self._planned, start=1):
-            found = [one for one in self._answers.get(question, ()) if _key(one) not in told]
+        for rank, asked in enumerate((*self._of_project, *self._of_cells), start=1):
+            found = [one for one in asked.found if _key(one) not in told]
             told |= {_key(one): one for one in found}
-            items += items_of(question, found, rank)
+            items += items_of(asked.question, found, rank)
         remarks = self._remarks(tuple(told.values()), elapsed_s, is_late=is_late)
         return Gathered(items=tuple(items), remarks=tuple(remarks))
 
     def _remarks(self, found: Sequence[Finding], elapsed_s: float, *, is_late: bool) -> Iterator[str]:
-        if not self._planned:
-            return
+        asked = (*self._of_project, *self._of_cells)
         counts = {source: sum(one.source is source for one in found) for source in Source}
         by = ", ".join(f"{NAMES[source]} {count}" for source, count in counts.items() if count)
-        yield f"Code of {self._project.root.name}: {by or 'nothing was found'}, in {elapsed_s:.2f} s."
-        for name in self._request.symbols:
-            if not any(one.name_path.endswith(name.replace(".", "/")) for one in found) and not is_late:
-                yield f"--symbol {name}: the project has no such symbol; a name at any depth is found, as Order.total."
+        if asked or is_late:
+            yield f"Code of {self._project.root.name}: {by or 'nothing was found'}, in {elapsed_s:.2f} s."
+        elif self._request.with_code:
+            yield f"Code of {self._project.root.name}: the question names nothing of it; --symbol or --file does."
         if is_late:
-            missing = sum(question not in self._answers for question in self._planned)
-            yield f"Code intelligence: the time was over (serena.budget_s); {missing} of its answers are missing."
-        if self._project.serena and not counts[Source.SERENA]:
+            yield "Code intelligence: the time was over (serena.budget_s), and answers are missing."
+        else:
+            yield from self._unknown()
+        if self._project.serena and self._of_project and not counts[Source.SERENA]:
             yield from self._instead(self._project.serena.state.stage)
+
+    def _unknown(self) -> Iterator[str]:
+        """Say which symbols that the user named are not there."""
+        for asked, name in zip(self._of_project, self._request.symbols, strict=False):
+            if not asked.found:
+                yield f"--symbol {name}: the project has no such symbol; a name at any depth is found, as Order.total."
 
     def _instead(self, stage: Stage) -> Iterator[str]:
         """Say why it was not Serena who answered."""
+        assert self._project.serena
         match stage:
             case Stage.NOT_INSTALLED:
                 yield f"jedi, not Serena: it is not installed; `{INSTALL}` brings it."
             case Stage.STARTING | Stage.INDEXING | Stage.ASLEEP:
                 yield f"jedi, not Serena: it is {stage.value} and answers the questions after this one."
             case Stage.FAILED:
-                yield f"jedi, not Serena: {next(iter(self._refusals), 'it failed')}"
+                yield f"jedi, not Serena: it failed. {self._project.serena.state.reason}"
             case Stage.READY:
-                return
+                refusals = [refusal for asked in self._of_project for refusal in asked.refusals]
+                if refusals:
+                    yield f"jedi, not Serena: {refusals[0]}"
 
 
 def _key(one: Finding) -> tuple[object, ...]:
     return one.ask, one.file, one.first_line, one.name_path, one.info
-
-
-def _module_file(root: Path, module: str) -> str:
-    """Return the file of a module of the project; empty where it is not found, or a folder without `__init__.py`."""
-    parts = module.split(".")
-    for folder in source_folders(root):
-        base = folder.joinpath(*parts)
-        for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
-            if path.is_file() and (inside := relative(root, path)):
-                return inside
-    return ""

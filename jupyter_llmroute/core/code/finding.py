@@ -65,6 +65,8 @@ class Finding(Value):
     """Counted from 1, and part of it."""
     body: str = ""
     """Source, as it stands in the file; of a use, the lines around it."""
+    body_line: int | None = None
+    """Counted from 1; where the body begins, if that is not the first line."""
     info: str = ""
     """Signature and docstring, or what the remark says."""
     source: Source

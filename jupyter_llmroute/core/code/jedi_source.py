@@ -189,6 +189,7 @@ class JediSource:
                     first_line=line,
                     last_line=line,
                     body="\n".join(texts[file][max(0, line - 2) : line + 1]),
+                    body_line=max(1, line - 1),
                     info=f"use of {_apart_from_number(symbol)[1]}{through}, found by jedi; {missing}",
                     source=Source.JEDI,
                 )

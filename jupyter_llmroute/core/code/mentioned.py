@@ -15,9 +15,6 @@ from jupyter_llmroute.core.request import CellRef
 MOST_NAMES = 8
 """Names that are looked up for one question; of more, the first."""
 
-MOST_PLACES = 4
-"""Lines of a traceback."""
-
 MOST_CELL_CHARS = 20_000
 """A longer cell is not read for what it imports."""
 
@@ -122,4 +119,4 @@ def failed_at(traceback: str) -> Sequence[FailedAt]:
     (FailedAt(file='/srv/shop/orders.py', line=12),)
     """
     found = [FailedAt(file, int(line)) for file, line in _FRAME.findall(traceback)]
-    return tuple(dict.fromkeys(reversed(found)))[:MOST_PLACES]
+    return tuple(dict.fromkeys(reversed(found)))

@@ -28,9 +28,21 @@ class ProjectCode:
     def __init__(self, root: Path, settings: SerenaSettings) -> None:
         self.root = root
         self.static = StaticCode(root)
-        executable = Path(settings.executable) if settings.executable else None
-        self.serena = Serena(root, executable=executable, idle_s=settings.idle_s) if settings.enabled else None
-        self.cells = TyCells(root, find_ty(executable), idle_s=settings.idle_s)
+        self._executable = Path(settings.executable) if settings.executable else None
+        self._idle_s = settings.idle_s
+        self.serena = Serena(root, executable=self._executable, idle_s=self._idle_s) if settings.enabled else None
+        self._cells: TyCells | None = None
+
+    @property
+    def cells(self) -> TyCells:
+        """Who is asked about the notebook's own cells; `ty` is looked for until it is there."""
+        if self._cells is None:
+            ty = find_ty(self._executable)
+            cells = TyCells(self.root, ty, idle_s=self._idle_s)
+            if ty is None:
+                return cells
+            self._cells = cells
+        return self._cells
 
     @property
     def of_files(self) -> Sequence[CodeIntelligence]:
@@ -40,4 +52,5 @@ class ProjectCode:
     async def close(self) -> None:
         """End every program."""
         serena = [self.serena.close()] if self.serena else []
-        await asyncio.gather(self.static.close(), self.cells.close(), *serena)
+        cells = [self._cells.close()] if self._cells else []
+        await asyncio.gather(self.static.close(), *cells, *serena)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import dropwhile
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -261,7 +262,8 @@ _AROUND = re.compile(r"^(?:\.\.\.|\s*>)\s*(\d+):(.*)$")
 
 
 def _use(use: _Use, kind: str, file: str) -> Finding:
-    around = [match for line in use.content_around_reference.split("\n") if (match := _AROUND.match(line))]
+    lines = [match for line in use.content_around_reference.split("\n") if (match := _AROUND.match(line))]
+    around = list(dropwhile(lambda match: not match[2].strip(), lines))
     marked = [match for match in around if match[0].lstrip().startswith(">")]
     at_module = kind == "File"
     first = int(marked[0][1]) if marked else (use.body_location.start_line if use.body_location else 0)
@@ -272,7 +274,8 @@ def _use(use: _Use, kind: str, file: str) -> Finding:
         file=_posix(file),
         first_line=first + 1,
         last_line=int(marked[-1][1]) + 1 if marked else first + 1,
-        body="\n".join(match[2] for match in around).strip("\n"),
+        body="\n".join(match[2] for match in around).rstrip("\n"),
+        body_line=int(around[0][1]) + 1 if around else None,
         source=Source.SERENA,
     )
 

@@ -103,9 +103,10 @@ def _line(one: Finding) -> str:
 
 
 def _used_line(one: Finding) -> str:
-    """Return the line of a use; a body has the lines around it too, and the used one in its middle."""
-    lines = one.body.splitlines()
-    return lines[len(lines) // 2].strip() if lines else ""
+    """Return the line of a use; a body has the lines around it too."""
+    lines = one.body.split("\n")
+    place = one.first_line - (one.body_line or one.first_line)
+    return lines[place].strip() if 0 <= place < len(lines) else ""
 
 
 def _place(file: str, line: int | None) -> str:
@@ -113,4 +114,6 @@ def _place(file: str, line: int | None) -> str:
 
 
 def _cell(file: str) -> str:
-    return f"In[{file.removeprefix('cell:')}]" if file.startswith("cell:") else file
+    """Return a file as it stands in a heading, where no name of one begins a line or ends a code span."""
+    name = f"In[{file.removeprefix('cell:')}]" if file.startswith("cell:") else file
+    return "".join(sign if sign.isprintable() and sign != "`" else "\N{REPLACEMENT CHARACTER}" for sign in name)

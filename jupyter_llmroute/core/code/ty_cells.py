@@ -461,6 +461,7 @@ def _use(ask: Ask, text: _Found, line: int) -> Finding:
         first_line=line,
         last_line=line,
         body="\n".join(text.lines[max(0, line - 2) : line + 1]),
+        body_line=max(1, line - 1),
         source=Source.TY,
     )
 

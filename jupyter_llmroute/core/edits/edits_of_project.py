@@ -55,15 +55,17 @@ async def applied(proposal: Proposal, project: ProjectCode) -> Applied:
     NotAsShown
         The same, and what would be changed instead can be looked at.
     """
-    serena = project.serena
-    if serena and serena.state.stage in (Stage.STARTING, Stage.INDEXING, Stage.READY):
+    serena, renames = project.serena, any(isinstance(step, RenameSymbol) for step in proposal.steps)
+    stage = serena.state.stage if serena else Stage.NOT_INSTALLED
+    if serena and (stage is Stage.READY or (proposal.unseen and stage in (Stage.STARTING, Stage.INDEXING))):
         try:
             await serena.ready(READY_S)
             return await apply(proposal, serena, references=await _references(proposal, project))
         except NotAsShown:
             raise
         except (EditRefused, CodeUnavailable) as error:
-            if proposal.unseen:
+            # What Serena finds wrong with a rename may be that it is not whole: that is not written in another way.
+            if proposal.unseen or (renames and isinstance(error, EditRefused)):
                 raise
             # What was shown and agreed to can be written as it is.
             done = await apply(proposal)

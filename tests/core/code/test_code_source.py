@@ -64,7 +64,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 async def source() -> AsyncIterator[CodeSource]:
     """One without Serena: what it adds is tested with the real one."""
-    async with CodeSource(SerenaSettings(enabled=False), Settings().task_routing) as source:
+    async with CodeSource(SerenaSettings(enabled=False, budget_s=60), Settings().task_routing) as source:
         yield source
 
 
@@ -180,6 +180,43 @@ async def test_what_answers_is_said_and_what_would_answer_better(project: Path, 
     ) or remarks[1].startswith("jedi, not Serena: it is asleep")
 
 
+async def test_a_variable_of_the_notebook_is_no_symbol_of_the_project(source: CodeSource, project: Path):
+    (project / "src" / "shop" / "rates.py").write_text("rate = 3\n")
+    own = CellRef(number=2, source="rate = 5")
+    assert await refs(source, project, "what is `rate`?", IMPORTS) == ["rate in src/shop/rates.py"]
+    assert await refs(source, project, "what is `rate`?", IMPORTS, own) == []
+
+
+async def test_a_module_may_stand_before_a_symbol(source: CodeSource, project: Path):
+    found = await gathered(source, project, "what is it?", symbols=["shop.orders.Order.total"])
+    assert [item.ref for item in found.items][:1] == [DEFINITION]
+    assert "no such symbol" not in " ".join(found.remarks)
+
+
+async def test_cells_that_are_needed_are_a_reason_to_look_for_coding_alone(source: CodeSource, project: Path):
+    unasked = {"with_code": None}
+    source._settings = source._settings.model_copy(update={"enabled": True, "executable": str(project / "none")})
+    uses = CellRef(number=2, source="bill = checkout('a')")
+    assert await refs(source, project, "write a loop around the last cell", IMPORTS, uses, **unasked) == [
+        "checkout in src/shop/cart.py"
+    ]
+
+
+async def test_where_nothing_is_named_that_is_said(source: CodeSource, project: Path):
+    [said] = (await gathered(source, project, "hello")).remarks
+    assert said == "Code of mon café: the question names nothing of it; --symbol or --file does."
+
+
+async def test_library_frames_are_not_the_projects(source: CodeSource, project: Path):
+    library = project / ".venv" / "lib" / "site-packages" / "lib.py"
+    library.parent.mkdir(parents=True)
+    library.write_text("def f():\n    pass\n" * 20)
+    frames = [f'  File "{project}/src/shop/orders.py", line 9, in total\n    x']
+    frames += [f'  File "{library}", line {line}, in f\n    y' for line in range(1, 9)]
+    failed = CellRef(number=2, source="checkout('a')", error="\n".join(frames))
+    assert (await refs(source, project, "why does it fail?", IMPORTS, failed, failed_cell=2))[0] == DEFINITION
+
+
 async def test_the_same_question_has_the_same_bytes(project: Path, source: CodeSource):
     asked = ("who calls Order.total, load and checkout?", IMPORTS)
     first, second = [await gathered(source, project, *asked) for _ in range(2)]
@@ -189,4 +226,6 @@ async def test_the_same_question_has_the_same_bytes(project: Path, source: CodeS
 async def test_who_takes_too_long_is_not_waited_for(project: Path):
     settings = SerenaSettings(enabled=False, budget_s=0.000_1)
     async with CodeSource(settings, Settings().task_routing) as source:
-        assert (await gathered(source, project, "who calls Order.total?", IMPORTS)).items == ()
+        found = await gathered(source, project, "who calls Order.total?", IMPORTS)
+    assert found.items == ()
+    assert "the time was over" in " ".join(found.remarks)

@@ -29,7 +29,11 @@ def test_a_definition_stands_with_its_place_and_its_source_outside_of_the_text()
 @pytest.mark.parametrize(
     ("ask", "finding", "expected"),
     [
-        (Ask.REFERENCES, {"name_path": "pay", "body": "a\n  b = total()\nc"}, "src/shop.py:9 in pay: b = total()"),
+        (
+            Ask.REFERENCES,
+            {"name_path": "pay", "body": "a\n  b = total()\nc", "body_line": 8},
+            "src/shop.py:9 in pay: b = total()",
+        ),
         (Ask.REFERENCES, {"name_path": "", "body": "x"}, "src/shop.py:9: x"),
         (Ask.DIAGNOSTICS, {"kind": "error", "info": "no\nname"}, "src/shop.py:9 error in Order.total: no name"),
         (Ask.OVERVIEW, {"info": "def total(self)\nmore"}, "src/shop.py:9 method Order.total: def total(self)"),
