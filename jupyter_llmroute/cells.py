@@ -53,6 +53,8 @@ class CellLog:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+        self.folder = os.getcwd()
+        """Where the session began: a notebook's own folder, as a rule, whatever cells change to later."""
         self._ran: dict[int, Ran] = {}
         self.ours: tuple[str, ...] = OUR_MAGICS
         """Names of the magics that ask; a user may have one called `ask`, or another one of ours."""

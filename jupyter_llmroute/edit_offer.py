@@ -38,7 +38,7 @@ class EditOffers:
         offer = self._session.run(offered(answer, project))
         for problem in offer.problems:
             self._session.say(problem)
-        if not offer.proposal.steps and not offer.proposal.refused:
+        if offer.proposal.is_empty and not offer.proposal.refused:
             self._session.say(NOTHING)
             return
         self._waiting = (offer.proposal, project)
@@ -53,8 +53,13 @@ class EditOffers:
             if not offer.proposal.is_empty:
                 self._session.say("%llm_apply changes the files as shown.")
 
-    def apply(self) -> None:
+    def apply(self, *, as_shown: bool = False) -> None:
         """Apply what was offered last.
+
+        Parameters
+        ----------
+        as_shown
+            Whether exactly that is written, and Serena is not asked what else a rename concerns.
 
         Raises
         ------
@@ -63,7 +68,7 @@ class EditOffers:
         """
         if self._waiting is None:
             raise UserError("There is no change to apply: ask for one with %%route --apply.")
-        self._show(self._apply(*self._waiting))
+        self._show(self._apply(*self._waiting, as_shown=as_shown))
 
     def undo(self, request: Request) -> None:
         """Take the last change of the project's files back."""
@@ -87,12 +92,12 @@ class EditOffers:
             )
         return project
 
-    def _apply(self, proposal: Proposal, project: ProjectCode) -> Applied:
+    def _apply(self, proposal: Proposal, project: ProjectCode, *, as_shown: bool = False) -> Applied:
         from jupyter_llmroute.core.edits.edits_of_project import applied
         from jupyter_llmroute.core.edits.verification import NotAsShown
 
         try:
-            done = self._session.run(applied(proposal, project))
+            done = self._session.run(applied(proposal, project, as_shown=as_shown))
         except NotAsShown as error:
             self._waiting = (error.instead, project)
             self._show(error.instead)

@@ -211,10 +211,13 @@ class RouteMagics(LLMRoute, Magics):
         action = parse(self.llm_serena.parser, line).action
         self.session.show_serena(restart=action == "restart")
 
+    @magic_arguments()
+    @argument("--as-shown", action="store_true", help="write exactly what was shown, whatever Serena would change too")
     @line_magic
     def llm_apply(self, line: str) -> None:
         """Apply the changes of files that the last answer to %%route --apply holds, as they were shown."""
-        self._changing(self.session.offers.apply)
+        as_shown = parse(self.llm_apply.parser, line).as_shown
+        self._changing(lambda: self.session.offers.apply(as_shown=as_shown))
 
     @line_magic
     def llm_undo(self, line: str) -> None:

@@ -221,7 +221,7 @@ class NotebookSession:
                 with_code=with_code,
                 symbols=_listed(symbols),
                 files=_listed(files),
-                folder=str(path.parent if path else Path.cwd()),
+                folder=str(path.parent) if path else self.log.folder,
                 remarks=(*(choice.remarks if choice else ()), *self._unknown(question)),
                 **pins,
             )

@@ -93,6 +93,36 @@ def test_what_is_agreed_to_beforehand_is_applied_at_once(terminal: Terminal, pro
         assert sources(project)["orders.py"] == CHANGED
 
 
+def test_whole_files_and_diffs_are_offered_too(terminal: Terminal, project: Path):
+    whole = "```python file=src/shop/new.py\nLIMIT = 3\n```\n"
+    diff = "```diff\n--- a/src/shop/cart.py\n+++ b/src/shop/cart.py\n@@ -4,3 +4,3 @@\n def checkout(path):\n"
+    diff += "-    order: Order = load(path)\n+    order = load(path)\n     return order.total()\n```\n"
+    with llamacpp([says(whole, prompt_tokens=900), says(diff, prompt_tokens=900)]) as server:
+        terminal.uses(server)
+        terminal.run("%%route --apply --yes\nadd a limit")
+        assert (project / "src" / "shop" / "new.py").read_text() == "LIMIT = 3\n"
+        terminal.run("%%route --apply --yes\nno annotation")
+        assert "    order = load(path)\n" in sources(project)["cart.py"]
+
+
+def test_where_a_renamed_word_stays_is_said(terminal: Terminal, project: Path):
+    (project / "notebooks" / "use.ipynb").write_text('{"cells": [{"source": "Order.total"}]}')
+    (project / "src" / "shop" / "cart.py").write_text(CART + "\n\nTEXT = 'total'\n")
+    answer = "```edits\nrename src/shop/orders.py Order.total to mean\n```\n"
+    with llamacpp(says(answer, prompt_tokens=900)) as server:
+        terminal.uses(server)
+        _, printed = terminal.run("%%route --apply\nrename it")
+    assert "The word 'total' stays as it is in notebooks/use.ipynb, src/shop/cart.py:9" in printed
+
+
+def test_the_project_is_that_of_the_session_whatever_cells_change_to(terminal: Terminal):
+    with llamacpp(says("so", prompt_tokens=900)) as server:
+        terminal.uses(server)
+        terminal.run("import os; os.chdir('/')")
+        terminal.run("%%route --symbol Order.total\nwhat is it?")
+        assert "return sum(self.prices)" in server.chats[0].json["messages"][-1]["content"]
+
+
 def test_an_old_offer_is_not_applied_in_place_of_a_new_one(terminal: Terminal, project: Path):
     before = sources(project)
     with llamacpp([says(ANSWER, prompt_tokens=900), says("I would not.", prompt_tokens=900)]) as server:

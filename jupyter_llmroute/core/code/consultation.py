@@ -12,7 +12,7 @@ from jupyter_llmroute.core.code.mentioned import named
 from jupyter_llmroute.core.code.plan import plan
 from jupyter_llmroute.core.code.project_code import ProjectCode
 from jupyter_llmroute.core.code.serena_life import Stage
-from jupyter_llmroute.core.code.told import NAMES, items_of
+from jupyter_llmroute.core.code.told import NAMES, items_of, reason
 from jupyter_llmroute.core.context import Context, Gathered
 from jupyter_llmroute.core.errors import CodeUnavailable
 from jupyter_llmroute.core.item import ContextItem
@@ -87,10 +87,17 @@ class Consultation:
     async def run(self) -> None:
         """Find out what is meant, and ask everybody at once; what has come stays when this is cancelled."""
         await self._meaning.read()
-        if self._meaning.is_any and self._project.serena:
+        if self._meaning.by_user and self._project.serena:
             self._project.serena.start()
         meant = await self._meaning.places(self._budget_s)
-        self._of_project = self._asking(plan(self._request.question, self._task, meant))
+        if meant and self._project.serena:
+            self._project.serena.start()
+        mistakes = [CodeQuestion(ask=Ask.DIAGNOSTICS, file=one.file) for one in self._meaning.by_user if one.file]
+        self._of_project = [
+            *self._asking(plan(self._request.question, self._task, meant)),
+            # What does not parse has no symbols, and that is what is to be known of it.
+            *(_Asked(question, [self._project.static.index]) for question in dict.fromkeys(mistakes)),
+        ]
         self._of_cells = [_Asked(question, [self._project.cells]) for question in self._about_cells()]
         if self._of_cells:
             await self._project.cells.open([(str(cell.number), cell.source) for cell in self._request.code])
@@ -136,7 +143,9 @@ class Consultation:
         elif self._request.with_code:
             yield f"Code of {self._project.root.name}: the question names nothing of it; --symbol or --file does."
         if is_late:
-            yield "Code intelligence: the time was over (serena.budget_s), and answers are missing."
+            missing = [reason(asked.question) for asked in asked if not asked.is_over]
+            told = f"; not found in time: {', '.join(missing)}" if missing else ""
+            yield f"Code intelligence: the time was over (serena.budget_s: {self._budget_s:g}){told}."
         else:
             yield from self._unknown()
         if self._project.serena and self._of_project and not counts[Source.SERENA]:

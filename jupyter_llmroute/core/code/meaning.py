@@ -48,7 +48,7 @@ class Meaning:
     task
         What it was taken for.
     is_wanted
-        Whether code is wanted; otherwise only what cells have imported from the project is a reason to look into it.
+        Whether code is wanted; otherwise only a symbol of the project that the question names is a reason to look.
 
     Raises
     ------
@@ -72,11 +72,6 @@ class Meaning:
         self._failing = tuple(self._failing_lines())
         self._names: tuple[str, ...] = ()
 
-    @property
-    def is_any(self) -> bool:
-        """Whether anything of the project may be meant; after `read`."""
-        return bool(self.by_user or self._failing or self._names)
-
     async def read(self) -> None:
         """Read which names the question and the cells have from the project."""
         request = self._request
@@ -86,8 +81,6 @@ class Meaning:
         sent = self._sent()
         self.bound = frozenset[str]().union(*(names_of(cell.source).binds for cell in sent)) - self._known.keys()
         names = [name for name in named(request.question, self._known) if name not in self.bound]
-        if not self._is_wanted:
-            names = [name for name in names if name.partition(".")[0] in self._known]
         if not names and not self.by_user and (self._is_wanted or self._task is Task.CODING):
             names += used((cell.source for cell in sent), self._known)[:MOST_USED]
         self._names = tuple(names)
@@ -121,14 +114,19 @@ class Meaning:
         path, colon, number = name.rpartition(":")
         if not (colon and number.isdigit()):
             path, number = name, ""
-        inside = relative(self._root, path)
-        if inside is None or not (self._root / inside).is_file():
+        near = relative(self._root, Path(self._request.folder or self._root, path))
+        inside = next(
+            (file for file in (relative(self._root, path), near) if file and (self._root / file).is_file()), ""
+        )
+        if not inside:
             raise UserError(
                 f"--file {name!r}: there is no such file in the project {str(self._root)!r}. "
                 "Name it from the project's root, such as src/shop.py or src/shop.py:42."
             )
         if not inside.endswith(_PYTHON):
             raise UserError(f"--file {name!r}: only .py and .pyi files are looked into.")
+        if number and not 1 <= int(number) <= (count := (self._root / inside).read_bytes().count(b"\n") + 1):
+            raise UserError(f"--file {name!r}: the file has {count:,} lines; name one of them, or none.")
         return Meant(file=inside, line=int(number) if number else None)
 
     def _failing_lines(self) -> Iterator[Meant]:

@@ -55,12 +55,10 @@ def items_of(question: CodeQuestion, found: Sequence[Finding], rank: int) -> tup
     """
     if not found:
         return ()
-    by = ", ".join(dict.fromkeys(NAMES[one.source] for one in found))
-    what = f"`{question.name_path.replace('/', '.')}`" if question.name_path else _place(question.file, question.line)
-    reason = f"{_REASONS[question.ask].format(what=what)}, by {by}"
+    by = f"{reason(question)}, by {', '.join(dict.fromkeys(NAMES[one.source] for one in found))}"
     if question.ask is Ask.DEFINITION:
-        return tuple(_definition(one, reason, rank) for one in found[:MOST_BODIES])
-    title = _TITLES[question.ask].format(what=what)
+        return tuple(_definition(one, by, rank) for one in found[:MOST_BODIES])
+    title = _TITLES[question.ask].format(what=_what(question))
     lines = [_line(one) for one in found[:MOST_LINES]]
     if more := len(found) - len(lines):
         lines.append(f"… and {more:,} more")
@@ -70,10 +68,20 @@ def items_of(question: CodeQuestion, found: Sequence[Finding], rank: int) -> tup
             ref=title[0].lower() + title[1:],
             text=f"{title}:",
             output=cut_middle(masked("\n".join(lines)), MOST_CHARS),
-            reason=reason,
+            reason=by,
             rank=rank,
         ),
     )
+
+
+def reason(question: CodeQuestion) -> str:
+    """Return what is asked, in words, such as ``uses of `Order.total```."""
+    return _REASONS[question.ask].format(what=_what(question))
+
+
+def _what(question: CodeQuestion) -> str:
+    name = question.name_path.replace("/", ".")
+    return f"`{name}`" if name else _place(question.file, question.line)
 
 
 def _definition(one: Finding, reason: str, rank: int) -> ContextItem:

@@ -45,7 +45,7 @@ async def offered(answer: str, project: ProjectCode) -> Offer:
     return Offer(proposal, found.problems)
 
 
-async def applied(proposal: Proposal, project: ProjectCode) -> Applied:
+async def applied(proposal: Proposal, project: ProjectCode, *, as_shown: bool = False) -> Applied:
     """Change the files as they were shown, by Serena where it runs; all of it or nothing.
 
     Raises
@@ -57,7 +57,11 @@ async def applied(proposal: Proposal, project: ProjectCode) -> Applied:
     """
     serena, renames = project.serena, any(isinstance(step, RenameSymbol) for step in proposal.steps)
     stage = serena.state.stage if serena else Stage.NOT_INSTALLED
-    if serena and (stage is Stage.READY or (proposal.unseen and stage in (Stage.STARTING, Stage.INDEXING))):
+    if (
+        serena
+        and not as_shown
+        and (stage is Stage.READY or (proposal.unseen and stage in (Stage.STARTING, Stage.INDEXING)))
+    ):
         try:
             await serena.ready(READY_S)
             return await apply(proposal, serena, references=await _references(proposal, project))
@@ -65,11 +69,13 @@ async def applied(proposal: Proposal, project: ProjectCode) -> Applied:
             raise
         except (EditRefused, CodeUnavailable) as error:
             # What Serena finds wrong with a rename may be that it is not whole: that is not written in another way.
-            if proposal.unseen or (renames and isinstance(error, EditRefused)):
+            if proposal.unseen:
                 raise
+            if renames and isinstance(error, EditRefused):
+                raise EditRefused(f"{error} `%llm_apply --as-shown` writes exactly what was shown.") from error
             # What was shown and agreed to can be written as it is.
             done = await apply(proposal)
-            return done.model_copy(update={"notes": (*done.notes, f"Written as shown, not by Serena: {error}")})
+            return done.model_copy(update={"notes": (*done.notes, "Written as shown, without Serena, which failed.")})
     return await apply(proposal)
 
 

@@ -292,9 +292,9 @@ class _Draft:
             return
         changed = {other: with_plain_ends(text) for other, text in found.items()}
         self._take_renamed(changed, symbol, step)
-        others = rename.said_elsewhere(self._home, python_files(self._home), symbol.name, frozenset(changed))
+        others = rename.said_elsewhere(self._home, python_files(self._home), symbol.name, changed)
         if others:
-            word = f"The word {symbol.name!r} also stands in {_some(list(others))}, which the rename leaves as it is."
+            word = f"The word {symbol.name!r} stays as it is in {_some(list(others))}: look whether it means the same."
             file.notes.append(word)
         self._steps.append(step)
 

@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jupyter_llmroute.core.edits.place import name_of
+from jupyter_llmroute.core.edits.place import FOREIGN, name_of
 from jupyter_llmroute.core.edits.symbol import Symbol, find_symbol, symbols
-from jupyter_llmroute.core.edits.text_file import PYTHON, decoded, with_plain_ends
+from jupyter_llmroute.core.edits.text_file import decoded, with_plain_ends
 from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused
 
 if TYPE_CHECKING:
     import jedi  # type: ignore[import-untyped]
+
+NOTEBOOK = ".ipynb"
+MOST_NOTEBOOKS, MOST_NOTEBOOK_BYTES = 500, 4 << 20
+"""Notebooks that are looked through for a name, and the size of each."""
 
 
 def check_new_name(text: str, symbol: Symbol, new_name: str, file: str) -> None:
@@ -127,31 +131,47 @@ def references(root: Path, file: str, name_path: str) -> tuple[str, ...]:
     return tuple(sorted(set(uses)))
 
 
-def said_elsewhere(home: Path, names: Mapping[str, Path], word: str, apart: frozenset[str]) -> tuple[str, ...]:
-    """Return the files that hold a word without being among `apart`.
+def said_elsewhere(home: Path, names: Mapping[str, Path], word: str, changed: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the places, as `shop.py:12`, at which a word stays: in files that are not changed, and in those that are.
 
     Parameters
     ----------
     home
         The project's root.
     names
-        Its files, by name.
+        Its Python files, by name; its notebooks are looked through too.
     word
         An identifier.
-    apart
-        Names of files that are known.
+    changed
+        What becomes of the files that are changed, by name.
     """
-    pattern = re.compile(rb"(?<![\w])" + re.escape(word.encode()) + rb"(?![\w])")
-    found = []
-    for name, path in names.items():
-        if name.endswith(PYTHON) and name not in apart:
-            try:
-                raw = path.read_bytes()
-            except OSError:
-                continue
-            if pattern.search(raw):
-                found.append(name)
-    return tuple(sorted(found))
+    pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+    places = []
+    for name, path in sorted({**names, **_notebooks(home)}.items()):
+        try:
+            text = changed[name] if name in changed else path.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+        if name.endswith(NOTEBOOK):
+            places += [name] if pattern.search(text) else []
+        else:
+            lines = enumerate(text.split("\n"), start=1)
+            places += [f"{name}:{number}" for number, line in lines if pattern.search(line)]
+    return tuple(places)
+
+
+def _notebooks(home: Path) -> dict[str, Path]:
+    """Return the notebooks of a project, by name, as far as they are few and small."""
+    found: dict[str, Path] = {}
+    for folder, folders, files in os.walk(home):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in FOREIGN)
+        for file in files:
+            path = Path(folder, file)
+            if file.endswith(NOTEBOOK) and not path.is_symlink() and path.stat().st_size <= MOST_NOTEBOOK_BYTES:
+                found[name_of(home, path)] = path
+        if len(found) > MOST_NOTEBOOKS:
+            break
+    return found
 
 
 def _script(home: Path, path: Path, text: str) -> jedi.Script:

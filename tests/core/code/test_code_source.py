@@ -101,14 +101,15 @@ async def test_what_a_question_names_is_looked_up(
     assert await refs(source, project, question, IMPORTS) == expected
 
 
-async def test_unasked_only_what_cells_import_is_a_reason_to_look(source: CodeSource, project: Path):
+async def test_unasked_only_a_symbol_of_the_project_is_a_reason_to_look(source: CodeSource, project: Path):
     unasked = {"with_code": None}
     source._settings = source._settings.model_copy(update={"enabled": True, "executable": str(project / "none")})
-    assert await refs(source, project, "plot df of load()", IMPORTS, **unasked) == []
+    assert await refs(source, project, "plot df and its load", IMPORTS, **unasked) == []
+    assert await refs(source, project, "plot df of load()", IMPORTS, **unasked) == ["load in src/shop/orders.py"]
+    assert await refs(source, project, "plot df of read_csv()", IMPORTS, **unasked) == []
     assert await refs(source, project, "plot what checkout() gives", IMPORTS, **unasked) == [
         "checkout in src/shop/cart.py"
     ]
-    assert await refs(source, project, "plot what checkout() gives", **unasked) == []
 
 
 async def test_where_the_user_wants_none_none_is_looked_into(source: CodeSource, project: Path):
@@ -138,6 +139,23 @@ async def test_symbols_and_files_that_the_user_names_come_first(source: CodeSour
         DEFINITION,
         "checkout in src/shop/cart.py",
     ]
+
+
+async def test_a_file_may_be_named_as_the_notebook_sees_it(source: CodeSource, project: Path):
+    found = await refs(source, project, "what is in there?", files=["../src/shop/cart.py"])
+    assert found == ["what src/shop/cart.py defines"]
+
+
+async def test_a_file_that_does_not_parse_is_told_as_such(source: CodeSource, project: Path):
+    (project / "src" / "shop" / "bad.py").write_text("def broken(:\n    pass\n")
+    found = await gathered(source, project, "explain this", files=["src/shop/bad.py"])
+    assert "invalid syntax" in found.items[-1].output
+
+
+@pytest.mark.parametrize("line", ["0", "99999"])
+async def test_a_line_that_the_file_has_not_is_refused(source: CodeSource, project: Path, line: str):
+    with pytest.raises(UserError, match="lines"):
+        await gathered(source, project, "what is in it?", files=[f"src/shop/cart.py:{line}"])
 
 
 async def test_a_symbol_that_is_not_there_is_said(source: CodeSource, project: Path):
