@@ -29,6 +29,7 @@ LOOK_UP_SHARE = 0.4
 
 _PYTHON = (".py", ".pyi")
 _FOREIGN = frozenset(("site-packages", "dist-packages", "venv", "env", "node_modules"))
+_CALLED = frozenset(("class", "function", "method", "property"))
 _OF_ERRORS = re.compile(
     r"\b(?:fail|error|exception|traceback|crash|wrong|fix|broke|raise|warum|fehler|pourquoi|erreur|por qu)|^\W*why\W*$",
     re.IGNORECASE,
@@ -114,10 +115,9 @@ class Meaning:
         path, colon, number = name.rpartition(":")
         if not (colon and number.isdigit()):
             path, number = name, ""
-        near = relative(self._root, Path(self._request.folder or self._root, path))
-        inside = next(
-            (file for file in (relative(self._root, path), near) if file and (self._root / file).is_file()), ""
-        )
+        # As the project has it, or as the notebook sees it.
+        ways = (relative(self._root, path), relative(self._root, Path(self._request.folder or self._root, path)))
+        inside = next((file for file in ways if file and (self._root / file).is_file()), "")
         if not inside:
             raise UserError(
                 f"--file {name!r}: there is no such file in the project {str(self._root)!r}. "
@@ -125,7 +125,8 @@ class Meaning:
             )
         if not inside.endswith(_PYTHON):
             raise UserError(f"--file {name!r}: only .py and .pyi files are looked into.")
-        if number and not 1 <= int(number) <= (count := (self._root / inside).read_bytes().count(b"\n") + 1):
+        count = (self._root / inside).read_bytes().count(b"\n") + 1
+        if number and not 1 <= int(number) <= count:
             raise UserError(f"--file {name!r}: the file has {count:,} lines; name one of them, or none.")
         return Meant(file=inside, line=int(number) if number else None)
 
@@ -162,6 +163,8 @@ class Meaning:
         found = await self._look_up(question)
         if not found and file:  # imported there from another file
             found = await self._look_up(question.model_copy(update={"file": ""}))
+        if not origin and not self._is_wanted:
+            found = [one for one in found if one.kind in _CALLED]  # a word in capitals may be anything
         if not found or len({one.file for one in found}) > 1:
             return Meant(name_path=path) if origin or (found and self._is_wanted) else None
         return Meant(name_path=found[0].name_path, file=found[0].file)
