@@ -167,7 +167,7 @@ def line(session: Session, costs: Sequence[Cost], compared: float | None) -> str
 
 async def measure(model: Path | None, only: str) -> None:
     """Run the sessions, and print a line for each."""
-    settings = EmbeddedSettings(threads=2, model_path=model)
+    settings = EmbeddedSettings(model_path=model)
     header = find_models(settings)[0]
     tiny = Path(tempfile.mkdtemp()) / "tiny.gguf"
     write_tiny_model(header.path, tiny)
