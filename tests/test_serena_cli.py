@@ -68,7 +68,7 @@ def test_what_is_not_installed_is_said_with_the_remedy(capsys):
 def test_status_tells_where_it_is_and_what_runs(capsys, programs, running):
     assert run("status") == 0
     said = capsys.readouterr().out
-    assert f"found by: environment variable\nserena: {programs / 'serena'}\nty: {programs / 'ty'}" in said
+    assert f"found by: setting\nserena: {programs / 'serena'}\nty: {programs / 'ty'}" in said
     assert "Serena: Serena 2.1.0" in said
     assert f"{running.project}: Serena 2.1.0 for questions, process {os.getpid()}, of process {os.getpid()}" in said
 
