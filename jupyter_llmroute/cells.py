@@ -53,6 +53,8 @@ class CellLog:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+        self.folder = os.getcwd()
+        """Where the session began: a notebook's own folder, as a rule, whatever cells change to later."""
         self._ran: dict[int, Ran] = {}
         self.ours: tuple[str, ...] = OUR_MAGICS
         """Names of the magics that ask; a user may have one called `ask`, or another one of ours."""
@@ -181,8 +183,8 @@ def _ends(text: str) -> str:
 _PRINTED_TRACEBACK = re.compile(r"^-{40,}$", re.MULTILINE)
 """How a traceback begins that a shell of a terminal prints; a kernel prints none."""
 
-_CELL = re.compile(r"ipykernel_\d+[\\/]|^<ipython-input-")
-"""The file of a frame that lies in a cell."""
+_LIBRARIES = (os.path.dirname(os.__file__) + os.sep, "<frozen ")
+_INSTALLED = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
 
 _CAUSED = "The above exception was the direct cause of the following exception:"
 _MEANWHILE = "During handling of the above exception, another exception occurred:"
@@ -206,10 +208,15 @@ def _traceback(error: BaseException) -> str:
     return _COLOUR.sub("", _ends("\n\n".join(parts)))
 
 
+def _is_librarys(file: str) -> bool:
+    """Whether the file of a frame is neither a cell nor the user's own."""
+    return file.startswith(_LIBRARIES) or bool(_INSTALLED.search(file))
+
+
 def _shortened(told: TracebackException) -> TracebackException:
     """Leave the frames of a traceback that say something to the user."""
     frames = [frame for frame in told.stack if f"{os.sep}IPython{os.sep}" not in frame.filename]
-    kept = [f for at, f in enumerate(frames) if at >= len(frames) - INNERMOST or _CELL.search(f.filename)]
+    kept = [f for at, f in enumerate(frames) if at >= len(frames) - INNERMOST or not _is_librarys(f.filename)]
     if len(kept) > MOST_FRAMES:
         kept = kept[: MOST_FRAMES // 2] + kept[-MOST_FRAMES // 2 :]
     told.stack[:] = kept

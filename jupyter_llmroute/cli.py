@@ -1,4 +1,4 @@
-"""The terminal's face: `jupyter-llmroute services | models | route | classify | demo | embedded`."""
+"""The terminal's face: `jupyter-llmroute services | models | route | classify | demo | embedded | serena`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import jupyter_llmroute
+from jupyter_llmroute import serena_cli
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.request import Request
@@ -90,6 +91,14 @@ def build_parser() -> argparse.ArgumentParser:
     route.add_argument("--temperature", type=float)
     route.add_argument("--max-tokens", type=int)
     route.add_argument("--seed", type=int)
+    route.add_argument(
+        "--symbol", metavar="NAME", action="append", default=[], help="look it up in this folder's project"
+    )
+    route.add_argument(
+        "--file", metavar="FILE", action="append", default=[], help="look into it: src/x.py, src/x.py:42"
+    )
+    route.add_argument("--serena", dest="code", action="store_true", default=None, help="look into the project anyway")
+    route.add_argument("--no-serena", dest="code", action="store_false", default=None, help="do not look into it")
     route.add_argument("--dry-run", action="store_true", help="show the decision, and ask nobody")
     route.add_argument("--why", action="store_true", help="explain the decision afterwards")
     route.add_argument("--all", action="store_true", help="with --why: every line of every part")
@@ -137,6 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
     start.add_argument("model", nargs="?", help="the model's name in status; default: the first")
     start.set_defaults(run=_embedded_start)
     embedded.add_parser("stop", help="stop the servers that run").set_defaults(run=_embedded_stop)
+    serena_cli.register(commands)
     return parser
 
 
@@ -201,7 +211,15 @@ def _route(options: argparse.Namespace) -> int:
         raise UserError("There is no question.")
     sampling = Sampling.checked(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
     request = Request(
-        question=question, task=options.task, model=options.model, service=options.service, sampling=sampling
+        question=question,
+        task=options.task,
+        model=options.model,
+        service=options.service,
+        sampling=sampling,
+        with_code=options.code,
+        symbols=options.symbol,
+        files=options.file,
+        folder=str(Path.cwd()),
     )
 
     async def go() -> None:

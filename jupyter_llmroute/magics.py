@@ -61,6 +61,12 @@ OPTIONS = (
     ),
     argument("--values", action="store_true", help="of these variables, what is in them too: head rows, extremes"),
     argument("--fix", action="store_true", help="ask about the last error; the question may be left out"),
+    argument("--symbol", metavar="NAMES", default="", help="look these symbols of the project up, such as Order.total"),
+    argument("--file", metavar="FILES", default="", help="look into these files of the project: src/x.py, src/x.py:42"),
+    argument("--serena", dest="code", action="store_true", default=None, help="look into the project's code anyway"),
+    argument("--no-serena", dest="code", action="store_false", default=None, help="never look into its code"),
+    argument("--apply", action="store_true", help="have it write changes of project files, shown as a diff to apply"),
+    argument("--yes", action="store_true", help="with --apply: apply them at once; %%llm_undo takes them back"),
     argument("--no-context", action="store_true", help="send the question alone, without earlier cells and answers"),
     argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long; default: limits.total_s"),
     argument("-e", "--explain", action="store_true", help="below the answer, show what %%llm_why says"),
@@ -198,6 +204,27 @@ class RouteMagics(LLMRoute, Magics):
         self._explain(show_all=parse(self.llm_why.parser, line).all)
 
     @magic_arguments()
+    @argument("action", nargs="?", choices=("status", "restart"), default="status")
+    @line_magic
+    def llm_serena(self, line: str) -> None:
+        """Show how Serena is, which knows the project's code, or start it anew."""
+        action = parse(self.llm_serena.parser, line).action
+        self.session.show_serena(restart=action == "restart")
+
+    @magic_arguments()
+    @argument("--as-shown", action="store_true", help="write exactly what was shown, whatever Serena would change too")
+    @line_magic
+    def llm_apply(self, line: str) -> None:
+        """Apply the changes of files that the last answer to %%route --apply holds, as they were shown."""
+        as_shown = parse(self.llm_apply.parser, line).as_shown
+        self._changing(lambda: self.session.offers.apply(as_shown=as_shown))
+
+    @line_magic
+    def llm_undo(self, line: str) -> None:
+        """Take the last change of the project's files back, byte for byte."""
+        self._changing(lambda: self.session.offers.undo(self.session.request("", with_context=False)))
+
+    @magic_arguments()
     @argument("-m", "--model", help="ask this model at once")
     @argument("-t", "--task", choices=TASKS, help="ask at once, as a question of this task; later ones learn from it")
     @line_magic
@@ -249,7 +276,13 @@ class RouteMagics(LLMRoute, Magics):
     def _ask(self, options: Namespace, question: str) -> None:
         if options.output and (keyword.iskeyword(options.output) or not options.output.isidentifier()):
             raise UsageError(f"-o wants the name of a variable, not {options.output!r}.")
+        if options.code is False and (options.symbol or options.file):
+            raise UsageError("--no-serena keeps the project out, and --symbol and --file ask for it: choose one.")
         request = self._request(options, question)
+        if options.apply:
+            self._changing(lambda: self.session.offers.project(request))
+        if options.yes and not options.apply:
+            raise UsageError("--yes agrees to changes of files beforehand, and goes with --apply alone.")
         if options.to and options.format == "text":
             raise UsageError("--to writes code into a cell, and -f text asks for none: leave one of them out.")
         if options.dry_run:
@@ -266,8 +299,16 @@ class RouteMagics(LLMRoute, Magics):
                 if options.output:
                     self.shell.user_ns[options.output] = now
                 self._deliver(now, options.to, options.asked)
+                if options.apply and now.state == "complete":
+                    self._changing(lambda: self.session.offers.offer(request, now.text, is_agreed=options.yes))
             if options.explain and self.session.last_decision is not decided:
                 self._explain()
+
+    def _changing(self, change: Callable[[], object]) -> None:
+        from jupyter_llmroute.notebook import folded
+
+        with folded():
+            change()
 
     def _explain(self, *, show_all: bool = False) -> None:
         from jupyter_llmroute.why import SHOWN, bundle
@@ -313,6 +354,10 @@ class RouteMagics(LLMRoute, Magics):
             fix=options.fix,
             variables=options.vars,
             values=options.values,
+            with_code=options.code,
+            symbols=options.symbol,
+            files=options.file,
+            is_to_edit=options.apply,
             task=options.task,
             model=options.model,
             service=options.service,

@@ -11,7 +11,7 @@ import builtins
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -56,6 +56,10 @@ MOST_MARKED_CHARS = 20_000
 """Of a longer question only so much is read for `@name`."""
 
 T = TypeVar("T")
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _marked(question: str) -> list[str]:
@@ -106,6 +110,7 @@ class NotebookSession:
 
     def __init__(self, shell: Any, log: CellLog, config: SessionConfig) -> None:
         from jupyter_llmroute.conversation import Conversation
+        from jupyter_llmroute.edit_offer import EditOffers
 
         self.shell = shell
         self.log = log
@@ -117,6 +122,8 @@ class NotebookSession:
         """The decision that was taken last, on a question of the user's."""
         self.last_view: RunView | None = None
         """The run that followed it; `None` where it was only to be shown."""
+        self.offers = EditOffers(self)
+        """Changes of files that answers have brought."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
         self._items: tuple[ContextItem, ...] = ()
@@ -149,6 +156,10 @@ class NotebookSession:
         fix: bool = False,
         variables: str = "",
         values: bool = False,
+        with_code: bool | None = None,
+        symbols: str = "",
+        files: str = "",
+        is_to_edit: bool = False,
         **pins: Any,
     ) -> Request:
         """Return the request of the cell that is running.
@@ -167,6 +178,12 @@ class NotebookSession:
             Names with commas between them, to be attached beside those that the question marks with `@`.
         values
             Whether what is in the variables goes along too.
+        with_code
+            Whether the project's code is looked into; `None` where the question needs it.
+        symbols, files
+            What of it, by names with commas between them.
+        is_to_edit
+            Whether the answer is to hold changes of the project's files.
         pins
             Further fields of `Request`.
 
@@ -181,8 +198,15 @@ class NotebookSession:
         with folded():
             number, cell = self.log.running, self.log.running_id
             attachments = self._attachments(variables, question, values=values)
+            if is_to_edit:
+                from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES
+
+                attachments = (*attachments, HOW_TO_WRITE_CHANGES)
+            if with_code is None and (is_to_edit or not (with_context or symbols or files)):
+                with_code = is_to_edit
             known = self.log.cells() if with_context or fix else ()
-            places = order(notebook_path(self.shell)) if with_context else ()
+            path = notebook_path(self.shell)
+            places = order(path) if with_context else ()
             asking = CellRef(number=number, source="", id=cell)
             choice = None if cells is None else chosen(cells, known, places, asking)
             return Request(
@@ -194,6 +218,10 @@ class NotebookSession:
                 chosen_cells=choice and choice.numbers,
                 failed_cell=self._failed(known) if fix else None,
                 attachments=attachments,
+                with_code=with_code,
+                symbols=_listed(symbols),
+                files=_listed(files),
+                folder=str(path.parent) if path else self.log.folder,
                 remarks=(*(choice.remarks if choice else ()), *self._unknown(question)),
                 **pins,
             )
@@ -208,7 +236,7 @@ class NotebookSession:
         from jupyter_llmroute.core.errors import UserError
         from jupyter_llmroute.variables import describe_all
 
-        named = [name.strip().lstrip("@") for name in listed.split(",") if name.strip()]
+        named = [name.lstrip("@") for name in _listed(listed)]
         there = self.shell.user_ns
         if missing := [name for name in named if name not in there]:
             raise UserError(
@@ -266,6 +294,11 @@ class NotebookSession:
                 self._keep(view, screen)
         return view.response()
 
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have something done on the session's loop, and return what comes of it."""
+        with folded():
+            return self._loop.run(work)
+
     def decide(self, request: Request) -> Routed:
         """Return the decision for a request, and ask nobody."""
         with folded():
@@ -306,6 +339,22 @@ class NotebookSession:
         self.show(table(preview, request.cells).bundle(shown))
         if is_full:
             self.show({"text/plain": full(preview)})
+
+    def show_serena(self, *, restart: bool) -> None:
+        """Show how Serena is for the project of this notebook, started anew where that is wanted."""
+        with folded():
+            project = self.router.project(self.request("", with_context=False))
+            if project is None:
+                self.say("This notebook belongs to no project: no folder above it has a pyproject.toml or .git.")
+            elif project.serena is None:
+                self.say("Serena is switched off by serena.enabled; jedi answers.")
+            else:
+                if restart:
+                    self._loop.run(project.serena.restart())
+                state = project.serena.state
+                waits = state.stage.value == "asleep"
+                said = "Serena does not run: the first question that needs it starts it." if waits else str(state)
+                self.say(f"{said} Project: {project.root}")
 
     def keep_conversation(self, action: str, file: str) -> None:
         """Save the conversation in a file, or load it from there."""

@@ -33,6 +33,7 @@ def settings() -> str:
         ("services.NAME.", module.ServiceSettings),
         ("services.custom_endpoints[].", module.CustomEndpoint),
         ("task_routing.TASK.", module.TaskRouting),
+        ("serena.", module.SerenaSettings),
         ("classifier.", module.ClassifierSettings),
         ("embedded.", module.EmbeddedSettings),
         ("context.", module.ContextSettings),

@@ -52,7 +52,7 @@ CORE_LAYERS = (
     ("selector", "fallback"),
     ("events", "probe"),
     ("providers", "embedded"),
-    ("fitting", "state"),
+    ("fitting", "state", "code", "edits"),
     ("discovery", "executor", "ledger", "arbiter"),
     ("lookout",),
     ("router",),
@@ -63,16 +63,16 @@ CORE_LAYERS = (
 OUTER_LAYERS = (
     ("", "__version__", "variables", "code_blocks", "inert", "forms", "response", "wording"),
     ("facts", "table", "next_cell", "delivery"),
-    ("card",),
+    ("card", "edit_card"),
     ("view",),
     ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
-    ("bridge", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
-    ("widgets", "magics", "cli", "tour", "server"),
+    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
+    ("serena_cli", "widgets", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 
-APART = {"server": {"notebook", "widgets", "magics", "cli"}}
+APART = {"server": {"notebook", "edit_offer", "widgets", "edit_widget", "magics", "cli"}}
 """The server and the faces of kernel and terminal stand side by side: neither imports the other."""
 
 RANK = {

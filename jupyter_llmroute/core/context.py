@@ -32,6 +32,13 @@ class Context(Value):
         earlier = (item.ref for turn in self.request.turns for item in turn.items)
         return (*dict.fromkeys((*earlier, *(item.ref for item in self.items))), *map(turn_ref, self.request.turns))
 
+    def with_more(self, gathered: Gathered) -> Context:
+        """Return the context with what one more source has for it."""
+        if gathered == Gathered():
+            return self
+        items, remarks = (*self.items, *gathered.items), (*self.remarks, *gathered.remarks)
+        return self.model_copy(update={"items": items, "remarks": remarks})
+
     def alone(self) -> Context:
         """Return the question with nothing along; what went along is left out."""
         request = self.request.model_copy(update={"turns": ()})

@@ -8,6 +8,8 @@ LLMRouteError
 │   ├── NoModelFile               the embedded backend has no GGUF file to run
 │   └── MissingExtra              an optional package is not installed
 ├── PolicyRefusal             the rule: an address or a model that the policy forbids
+├── CodeUnavailable           Serena, ty: code intelligence that is not there, or not yet; the question goes on without
+├── EditRefused               the guard: a change of the project's files that was not made, or was taken back
 ├── PeerError                 the server: another one may do better
 │   ├── Unreachable               refused, no route, no such name
 │   ├── TimedOut                  silent for longer than a limit
@@ -54,6 +56,14 @@ class UnknownModel(UserError):
 
 class UnknownService(UserError):
     """The server that was asked for by name is not among the known ones."""
+
+
+class CodeUnavailable(LLMRouteError):
+    """Somebody who knows code cannot answer; the answer goes on without, and says so."""
+
+
+class EditRefused(LLMRouteError):
+    """A change of files was refused, or was made and taken back: every file is as it was, byte for byte."""
 
 
 class NoModelFile(UserError):

@@ -107,6 +107,14 @@ class Request(Value):
     """Number of the cell whose error the question is about."""
     attachments: tuple[Attachment, ...] = ()
     """What the user attached by name."""
+    with_code: bool | None = None
+    """Whether the project's code is looked into; `None` where the question needs it."""
+    symbols: tuple[str, ...] = ()
+    """Symbols of the project that the user names, such as `Order.total`."""
+    files: tuple[str, ...] = ()
+    """Files of the project that the user names, such as `src/x.py` or `src/x.py:42`."""
+    folder: str = ""
+    """Where the notebook lies; empty where that is not known."""
     task: Task | None = None
     """The task where the user names it; `None` lets the classifier decide."""
     model: str | None = None

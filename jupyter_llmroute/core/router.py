@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
 
@@ -15,7 +15,7 @@ from jupyter_llmroute.core.arbiter import arbitrate
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import Classification, classify
-from jupyter_llmroute.core.context import Context, ContextSource, gather
+from jupyter_llmroute.core.context import Context, ContextSource, Gathered, gather
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
@@ -34,6 +34,10 @@ from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.core.transport import open_client
+
+if TYPE_CHECKING:
+    from jupyter_llmroute.core.code.code_source import CodeSource
+    from jupyter_llmroute.core.code.project_code import ProjectCode
 
 
 class Preview(NamedTuple):
@@ -93,6 +97,8 @@ class Router:
         self._ledger = Ledger(settings.limits, state)
         self._snapshot: Snapshot | None = None
         self._margins: Margins = {}
+        self._code: CodeSource | None = None
+        self._looked_up: tuple[Request, Gathered] | None = None
 
     async def __aenter__(self) -> Self:
         """Return the router itself; nothing is looked for before it is needed."""
@@ -106,6 +112,8 @@ class Router:
             await self._lookout.aclose()
             self.embedded.close()
             await self._ledger.aclose()
+            if self._code:
+                await self._code.close()
         finally:
             await self._client.aclose()
 
@@ -257,6 +265,7 @@ class Router:
                 providers=self.providers,
                 client=self._client,
             )
+        context = context.with_more(await self._of_code(context, what))
         route = select(what, context, snapshot, self.policy, history)
         if not route.candidates:
             # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if
@@ -277,6 +286,33 @@ class Router:
         return context, Routed(
             classification=what, route=route, context=context.refs(), items=context.items, remarks=context.remarks
         )
+
+    def project(self, request: Request) -> ProjectCode | None:
+        """Return who knows the code of the project that a request belongs to; `None` where there is no project.
+
+        Raises
+        ------
+        SettingsError
+            `serena.workspace` is no folder.
+        """
+        return self._code_source().project(request)
+
+    def _code_source(self) -> CodeSource:
+        if self._code is None:
+            from jupyter_llmroute.core.code.code_source import CodeSource
+
+            self._code = CodeSource(self.settings.serena, self.settings.task_routing)
+        return self._code
+
+    async def _of_code(self, context: Context, what: Classification) -> Gathered:
+        """Return what a question needs of its project's code."""
+        request = context.request
+        if request.with_code is False or not (request.folder or request.symbols or request.files or request.with_code):
+            return Gathered()
+        # While a server reads its model the decision is taken again and again: the code stays what it was.
+        if self._looked_up is None or self._looked_up[0] is not request:
+            self._looked_up = (request, await self._code_source().gather(context, what))
+        return self._looked_up[1]
 
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""

@@ -135,13 +135,16 @@ class TaskRouting(Value):
     min_context: int = Field(
         8192, gt=0, description="models that serve fewer tokens lose 10 points; 16384 for reasoning and analysis"
     )
+    require_serena: bool = Field(
+        False, description="look into the project's code whatever the question's words are; true for analysis"
+    )
 
 
 def _default_task_routing() -> dict[Task, TaskRouting]:
     return {
         Task.CODING: TaskRouting(),
         Task.REASONING: TaskRouting(min_context=16384),
-        Task.ANALYSIS: TaskRouting(min_context=16384),
+        Task.ANALYSIS: TaskRouting(min_context=16384, require_serena=True),
         Task.DOCUMENTATION: TaskRouting(),
     }
 
@@ -281,6 +284,23 @@ class SecuritySettings(Value):
         return networks
 
 
+class SerenaSettings(Value):
+    """How the project's code is looked into."""
+
+    enabled: bool = Field(True, description="look into the project's code where a question needs it")
+    priority: Literal["always_first"] = Field(
+        "always_first", description="read and kept: Serena is asked before a model"
+    )
+    workspace: str | None = Field(
+        None, description="root of the project; unset: the nearest folder above the notebook that looks like one"
+    )
+    executable: str | None = Field(
+        None, description="Serena's program; unset: that on the PATH, or of `jupyter-llmroute serena install`"
+    )
+    budget_s: float = Field(3.0, gt=0, le=60, description="seconds that a question waits for what is found in code")
+    idle_s: float = Field(900.0, gt=0, description="seconds without a question after which Serena is ended")
+
+
 class Settings(BaseSettings):
     """Everything that can be set, as it holds for one router.
 
@@ -303,6 +323,7 @@ class Settings(BaseSettings):
     environment: str | None = Field(None, description="`air-gapped` refuses to combine with `security.allow_external`")
     services: Services = Services()
     task_routing: dict[Task, TaskRouting] = Field(default_factory=_default_task_routing)
+    serena: SerenaSettings = SerenaSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     context: ContextSettings = ContextSettings()

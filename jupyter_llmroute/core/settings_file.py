@@ -27,13 +27,11 @@ MAX_FILE_BYTES = 1 << 20
 """A settings file above 1 MiB is refused unread."""
 
 NOT_YET_IN_EFFECT: tuple[Key, ...] = (
-    ("serena",),
     ("security", "audit_enabled"),
     ("security", "audit_log_path"),
     ("security", "log_queries"),
     ("security", "log_responses"),
     ("security", "verify_checksums"),
-    ("task_routing", "*", "require_serena"),
 )
 """Keys that existing files hold and that load without effect; `*` stands for any name or number."""
 
@@ -44,6 +42,8 @@ ONLY_THE_USER: tuple[Key, ...] = (
     ("embedded", "model_path"),
     ("discovery", "hosts"),
     ("models", "memory_gb"),
+    ("serena", "executable"),
+    ("serena", "workspace"),
     *(
         (*where, key)
         for where in (("services", "*"), ("services", "custom_endpoints", "*"))

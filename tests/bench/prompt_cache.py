@@ -85,7 +85,7 @@ SESSIONS = (
     Session("a cell run again at 11", again=11),
     Session("shortened once, at 6,144 tokens", window=6144),
     Session("another server answers at 7", elsewhere=7),
-    Session("all of these", window=7168, variables=True, project=True, again=11, elsewhere=7),
+    Session("all of these", variables=True, project=True, again=13, elsewhere=3),
 )
 
 

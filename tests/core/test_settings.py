@@ -115,13 +115,13 @@ def test_what_a_file_says_of_one_service_or_task_leaves_its_other_defaults(tmp_p
         """,
     )
     assert (settings.services.by_name["jan"].priority, settings.services.by_name["mine"].priority) == (3, 5)
-    assert settings.task_routing[Task.ANALYSIS] == TaskRouting(primary_models=("phi-4",), min_context=16384)
+    assert settings.task_routing[Task.ANALYSIS] == TaskRouting(
+        primary_models=("phi-4",), min_context=16384, require_serena=True
+    )
     assert settings.task_routing[Task.REASONING].min_context == 16384
 
 
-INEFFECTIVE = (
-    "serena", "security.audit_log_path", "task_routing.analysis.require_serena",
-)  # fmt: skip
+INEFFECTIVE = ("security.audit_log_path",)
 
 FILE, VARIABLE, ARGUMENT = 11, 12, 13
 

@@ -1,0 +1,88 @@
+"""Apply and Discard below a proposal. The diff is an output of its own: it is saved, and shows without a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jupyter_llmroute.core.edits.applied import Applied
+    from jupyter_llmroute.core.edits.proposal import Proposal
+
+DISCARDED = "Discarded: nothing was changed."
+
+
+def show_proposal(
+    proposal: Proposal, apply: Callable[[Proposal], Applied], discard: Callable[[], None] = lambda: None
+) -> None:
+    """Show what edits would make of files, and buttons that have it done or drop it.
+
+    Parameters
+    ----------
+    proposal
+        One that changes nothing is shown without buttons.
+    apply
+        Makes the changes; called once for a proposal that was looked at. Where it raises `NotAsShown`, what would be
+        changed instead takes the proposal's place, with buttons of its own.
+    discard
+        Called where the user wants none of it.
+    """
+    import ipywidgets  # noqa: TID251
+    from IPython.display import display  # noqa: TID251
+
+    from jupyter_llmroute.core.edits.verification import NotAsShown
+    from jupyter_llmroute.core.errors import LLMRouteError
+    from jupyter_llmroute.edit_card import bundle
+    from jupyter_llmroute.inert import inert_line, plain_line
+
+    card = display(bundle(proposal), raw=True, display_id=True)
+    if proposal.is_empty:
+        return
+    now = [proposal]
+    yes = ipywidgets.Button(description="Apply", tooltip="Change the files as shown", button_style="primary")
+    no = ipywidgets.Button(description="Discard", tooltip="Change nothing")
+    box = ipywidgets.HBox([yes, no])
+    controls = display(_view_of(box), raw=True, display_id=True)
+    result = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def leave() -> None:
+        controls.update({"text/plain": ""}, raw=True)
+        for widget in (*box.children, box):
+            widget.close()
+
+    def say(text: str) -> None:
+        result.update({"text/markdown": inert_line(text, 1000), "text/plain": plain_line(text, 1000)}, raw=True)
+
+    def do(_: Any) -> None:
+        yes.disabled = no.disabled = True
+        try:
+            applied = apply(now[0])
+        except NotAsShown as error:
+            now[0] = error.instead
+            card.update(bundle(error.instead), raw=True)
+            say(str(error))
+            yes.disabled = no.disabled = False
+        except LLMRouteError as error:
+            # Nobody sees what a button's handler raises.
+            leave()
+            say(str(error))
+        except BaseException:
+            yes.disabled = no.disabled = False
+            raise
+        else:
+            leave()
+            card.update(bundle(applied), raw=True)
+
+    def drop(_: Any) -> None:
+        leave()
+        say(DISCARDED)
+        discard()
+
+    yes.on_click(do)
+    no.on_click(drop)
+
+
+def _view_of(widget: Any) -> Mapping[str, Any]:
+    """Return the bundle of a widget, with nothing for viewers that have no widgets: the diff says it all."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}
