@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from jupyter_llmroute.core.cell_ranges import references
@@ -18,6 +19,9 @@ BESIDE = ("recent", "just before")
 LONGEST_KEY = 8000
 """Characters: a private key of 4,096 bits has half of them."""
 
+_LITERAL = re.compile(r"""(["'])([^"'\\\n]{6,200})\1""")
+"""A text in code; a shorter one may stand anywhere by chance."""
+
 
 class CellsSource:
     """The cells whose names a question needs, then the newest; or those that the user names."""
@@ -30,7 +34,8 @@ class CellsSource:
         ranking = self._ranking(request)
         places = {id(cell): place for place, cell in enumerate(request.cells)}
         ordered = sorted(enumerate(ranking.relevant), key=lambda pair: places[id(pair[1].cell)])
-        items = [self._item(found.cell, found.reason, place) for place, found in ordered]
+        secret = frozenset[str]().union(*(_secrets(found.cell.source) for found in ranking.relevant))
+        items = [_without(self._item(found.cell, found.reason, place), secret) for place, found in ordered]
         hidden = [item.ref for item in items if MASK in item.text + item.output]
         return Gathered(
             items=tuple(items),
@@ -81,6 +86,24 @@ class CellsSource:
             cell=cell.id,
             rank=rank,
         )
+
+
+def _secrets(source: str) -> frozenset[str]:
+    """Return the texts in a cell that are masked there: another cell, or an output, may show them without a name."""
+    text = source[:LONGEST_KEY]
+    hidden = masked(text)
+    if hidden == text:
+        return frozenset()
+    return frozenset(literal for _, literal in _LITERAL.findall(text) if literal not in hidden)
+
+
+def _without(item: ContextItem, secret: frozenset[str]) -> ContextItem:
+    text, output = item.text, item.output
+    for value in sorted(secret, key=len, reverse=True):
+        text, output = text.replace(value, MASK), output.replace(value, MASK)
+    return (
+        item.model_copy(update={"text": text, "output": output}) if (text, output) != (item.text, item.output) else item
+    )
 
 
 def _told(text: str, limit: int) -> str:

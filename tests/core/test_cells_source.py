@@ -144,3 +144,11 @@ async def test_the_heading_of_a_cell_that_is_needed_goes_before_it():
         ("text above In[3]", "## Rates"),
         ("In[3]", "In[3]:\n```python\nx3 = 3\n```"),
     ]
+
+
+async def test_a_secret_is_masked_where_it_is_only_shown_too():
+    told = CellRef(number=6, source="password = 'hunter2secretpw'\nprint(password)", output="hunter2secretpw")
+    later = CellRef(number=7, source="print(password[:99])", output="it is hunter2secretpw")
+    found = await items(Request(question="what is `password`?", cells=(told, later)))
+    assert [item.ref for item in found] == ["In[6]", "In[7]"]
+    assert "hunter2" not in "".join(map(item_text, found))
