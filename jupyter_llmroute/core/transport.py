@@ -49,8 +49,8 @@ an event of its own, is about as large."""
 Refused = Callable[[str, str], None]
 """Is told of every host that the policy refused, and why."""
 
-_USER = re.compile(r"(?<=//)[^/?#\s'\"]*@")
-"""A name, a password or a key in an address."""
+_USER = re.compile(r"(//|^/|/(?=[^/@]*:))[^/?#\s'\"]*@")
+"""A name, a password or a key in an address, of a misspelt one too."""
 
 
 class PolicyTransport(httpx.AsyncBaseTransport):
@@ -152,7 +152,7 @@ def without_user(url: str) -> str:
     >>> without_user("http://ann:s3cret@gpu.lab:8000/v1")
     'http://[masked]@gpu.lab:8000/v1'
     """
-    return _USER.sub(f"{MASK}@", url)
+    return _USER.sub(rf"\1{MASK}@", url)
 
 
 async def _resolve(host: str) -> list[Address]:
