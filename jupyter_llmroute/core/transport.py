@@ -248,6 +248,16 @@ def open_client(
     )
 
 
+async def read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
+    """Return the first bytes of a body, so many at most; in however small pieces it comes, each is copied once."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) >= limit_bytes:
+            break
+    return bytes(body[:limit_bytes])
+
+
 @contextlib.contextmanager
 def peer_errors(who: str) -> Iterator[None]:
     """Turn the transport's errors into ours; `who` is the server's name in the message.
