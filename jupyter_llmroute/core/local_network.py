@@ -1,6 +1,7 @@
 """What the machine's own files say of its network: who resolves names, where packets go, who listens.
 
-Texts in, values out; nothing is looked up and nothing is sent. A file says what is configured, not what a firewall does.
+Texts in, values out; nothing is looked up and nothing is sent. A file says what is configured, not what a firewall
+does.
 """
 
 from __future__ import annotations

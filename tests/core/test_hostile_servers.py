@@ -278,16 +278,15 @@ def test_data_lines_of_nothing_are_held_as_what_they_are() -> None:
     with at_most(3 * 64 * KIB):
         for _ in range(64):
             held.feed(b"data\n" * 100)
+    lines = b"data: " + b"x" * MIB + b"\n"
     with pytest.raises(EventTooLong):
-        for _ in range(17):
-            held.feed(b"data: " + b"x" * MIB + b"\n")
+        _ = [held.feed(lines) for _ in range(17)]
 
 
 def test_a_line_is_cut_off_before_it_is_joined() -> None:
     lines = LineDecoder()
     with at_most(4 * MAX_LINE_BYTES), pytest.raises(LineTooLong):
-        for _ in range(MAX_LINE_BYTES // len(BLOCK) + 1):
-            lines.feed(BLOCK)
+        _ = [lines.feed(BLOCK) for _ in range(MAX_LINE_BYTES // len(BLOCK) + 1)]
 
 
 async def test_a_body_is_read_in_place_whatever_its_pieces() -> None:

@@ -117,11 +117,15 @@ def test_an_unknown_key_has_a_suggestion(key: tuple[str, ...], hint: str) -> Non
     assert did_you_mean(key, Settings) == hint
 
 
+def keyed(items: list[str]) -> str:
+    return "&a {" + ", ".join(f"k{number}: {item}" for number, item in enumerate(items)) + "}"
+
+
 NODES = st.recursive(
     st.sampled_from(["x", "1", "*a", "*b", "null", "!!int 0x1", "0x" + "f" * 120, "1:1:1", "~", "'é'"]),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4).map(lambda items: f"[{', '.join(items)}]"),
-        st.lists(inner, max_size=3).map(lambda items: "&a {" + ", ".join(f"k{i}: {v}" for i, v in enumerate(items)) + "}"),
+        st.lists(inner, max_size=3).map(keyed),
         st.lists(inner, max_size=3).map(lambda items: "&b {<<: [" + ", ".join(items) + "]}"),
     ),
     max_leaves=12,
