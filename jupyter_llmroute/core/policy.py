@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.settings import SecuritySettings
+from jupyter_llmroute.core.settings_file import EXTERNAL
 from jupyter_llmroute.core.values import Value
 
 Address = IPv4Address | IPv6Address
@@ -41,12 +42,6 @@ METADATA = frozenset(
 
 NOT_CONNECTABLE = IPv4Network("0.0.0.0/8")
 """RFC 1122, 3.2.1.3: "this network", of which 0.0.0.0 leads to this machine on some systems and nowhere on others."""
-
-EXTERNAL = (
-    "security.allow_external is on: text of this notebook may leave the allowed network, to any address; "
-    "set it to false, and name the servers in security.allowed_hosts"
-)
-"""What is said wherever the setting is on: when settings are loaded, with each answer, and in the audit log."""
 
 # Where an IPv6 address holds an IPv4 one: its network, and by how many bits the IPv4 address stands from the end.
 _EMBEDDED = (

@@ -44,6 +44,12 @@ MOST_NODES = 20_000
 LONGEST_NUMBER = 100
 """Characters; YAML reads sexagesimal ones of any length, and takes its time."""
 
+EXTERNAL = (
+    "security.allow_external is on: text of this notebook may leave the allowed network, to any address; "
+    "set it to false, and name the servers in security.allowed_hosts"
+)
+"""What is said wherever the setting is on: when settings are loaded, with each answer, and in the audit log."""
+
 NOT_YET_IN_EFFECT: tuple[Key, ...] = (
     ("serena",),
     ("security", "audit_enabled"),
@@ -59,6 +65,7 @@ ONLY_THE_USER: tuple[Key, ...] = (
     ("security", "allow_external"),
     ("security", "allowed_hosts"),
     ("security", "allowed_cidrs"),
+    ("security", "ca_file"),
     ("embedded", "model_path"),
     ("discovery", "hosts"),
     ("models", "memory_gb"),

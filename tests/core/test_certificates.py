@@ -31,7 +31,7 @@ def openssl(*arguments: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two authorities, `ca.pem` and `other.pem`, and a server's certificate that the first one signed."""
+    """A folder with two authorities, and two servers' certificates that the first one signed."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl: no certificates can be made")
     folder = tmp_path_factory.mktemp("tls")
@@ -41,17 +41,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         files = ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}"]
         openssl("req", "-x509", *new_key, *files, "-days", "2", *extensions, folder=folder)
     openssl("req", *new_key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=desk", folder=folder)
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    signed_by = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"]
-    openssl("x509", "-req", "-in", "server.csr", *signed_by, "-days", "2", "-out", "server.pem", folder=folder)
+    signed_by = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
+    for name, names in (("server", "DNS:localhost,IP:127.0.0.1"), ("elsewhere", "DNS:gpu.lab")):
+        (folder / "names").write_text(f"subjectAltName={names}\n")
+        files = ["-in", "server.csr", "-extfile", "names", "-out", f"{name}.pem"]
+        openssl("x509", "-req", *signed_by, *files, folder=folder)
     return folder
 
 
 @asynccontextmanager
-async def https(folder: Path) -> AsyncIterator[int]:
+async def https(folder: Path, certificate: str = "server.pem") -> AsyncIterator[int]:
     """Serve by https, and give the port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    context.load_cert_chain(folder / certificate, folder / "server.key")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -86,9 +88,10 @@ async def test_who_bears_no_trusted_certificate_is_refused_with_the_remedy(made:
 
 
 async def test_a_certificate_of_another_name_is_refused(made: Path) -> None:
-    async with https(made) as port:
-        with pytest.raises(Unreachable, match="not trusted"):
-            await ask(port, "127.0.0.2", made / "ca.pem")
+    async with https(made, "elsewhere.pem") as port:
+        for host in ("localhost", "127.0.0.1"):
+            with pytest.raises(Unreachable, match="not trusted"):
+                await ask(port, host, made / "ca.pem")
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
