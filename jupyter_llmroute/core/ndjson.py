@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 MAX_LINE_BYTES = 16 << 20
-"""No honest line is larger than 16 MiB; a server that sends one is cut off."""
+"""No honest line is larger than 16 MiB; a server that sends one is cut off. What is held is as large as the line, in
+however small pieces it comes."""
 
 
 class LineTooLong(ValueError):
@@ -14,8 +15,7 @@ class LineDecoder:
     """Takes the stream in pieces of any size; what comes out does not depend on where it was cut."""
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
-        self._rest_bytes = 0
+        self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes; return the non-empty lines that they complete.
@@ -35,13 +35,10 @@ class LineDecoder:
 
     def close(self) -> list[bytes]:
         """End the stream; return the line that was left open, if there is one."""
-        line = b"".join(self._rest)
-        self._rest.clear()
-        self._rest_bytes = 0
+        line, self._rest = bytes(self._rest), bytearray()
         return [line] if line.strip() else []
 
     def _hold(self, piece: bytes) -> None:
-        self._rest.append(piece)
-        self._rest_bytes += len(piece)
-        if self._rest_bytes > MAX_LINE_BYTES:
+        if len(self._rest) + len(piece) > MAX_LINE_BYTES:
             raise LineTooLong(f"one line has more than {MAX_LINE_BYTES} bytes")
+        self._rest += piece

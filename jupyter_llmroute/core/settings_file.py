@@ -3,6 +3,9 @@
 It is YAML, named `llmroute.yaml` or `local-llm-router.yaml`; `LLMROUTE_SETTINGS` names another one. A file that lies
 beside a notebook or in a project came with that project: it may prefer models and name servers on this machine. What
 opens the network, or has a file of its choice loaded, is the user's own to say; it is not taken, and a warning says so.
+
+What a file can make us hold is bounded: 1 MiB of text, and 20,000 keys and values once all its references (`*name`) are
+followed; a reference that leads to itself is refused.
 """
 
 from __future__ import annotations
@@ -10,21 +13,42 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import stat
+import sys
+import types
+import typing
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel
 
 from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.provenance import Key
 from jupyter_llmroute.core.values import Value
+
+if TYPE_CHECKING:
+    import yaml
 
 FILE_NAMES = ("llmroute.yaml", "local-llm-router.yaml")
 """Names that are looked for, in this order, in each folder."""
 
 MAX_FILE_BYTES = 1 << 20
 """A settings file above 1 MiB is refused unread."""
+
+MOST_NODES = 20_000
+"""Keys and values of a file, each counted as often as it is referred to."""
+
+LONGEST_NUMBER = 100
+"""Characters; YAML reads sexagesimal ones of any length, and takes its time."""
+
+EXTERNAL = (
+    "security.allow_external is on: text of this notebook may leave the allowed network, to any address; "
+    "set it to false, and name the servers in security.allowed_hosts"
+)
+"""What is said wherever the setting is on: when settings are loaded, with each answer, and in the audit log."""
 
 NOT_YET_IN_EFFECT: tuple[Key, ...] = (
     ("security", "audit_enabled"),
@@ -39,6 +63,7 @@ ONLY_THE_USER: tuple[Key, ...] = (
     ("security", "allow_external"),
     ("security", "allowed_hosts"),
     ("security", "allowed_cidrs"),
+    ("security", "ca_file"),
     ("embedded", "model_path"),
     ("discovery", "hosts"),
     ("models", "memory_gb"),
@@ -109,11 +134,17 @@ def read(file: SettingsFile, sections: Collection[str]) -> dict[str, Any]:
     SettingsError
         It is too large, not YAML, or has an unknown section.
     """
+    if file.is_own and (who := other_writers(file.path)):
+        warnings.warn(
+            f"{file.path.name}: {who} may change this file, and with it who sees your text: "
+            f"chmod go-w {str(file.path)!r}.",
+            SettingsWarning,
+            stacklevel=3,
+        )
     data = _load(file.path)
     for key in data:
         if key not in (*sections, *(first for first, *rest in NOT_YET_IN_EFFECT if not rest)):
-            like = difflib.get_close_matches(key.lower(), sections, n=1)
-            hint = f"did you mean {like[0]!r}?" if like else f"known are {', '.join(sections)}."
+            hint = _hint(key, sections)
             raise SettingsError(f"The settings file {str(file.path)!r} has an unknown section {key!r}: {hint}")
     data = _without(data, lambda key, _: _matches(key, NOT_YET_IN_EFFECT), file, "read, and without effect yet")
     if not file.is_own:
@@ -143,19 +174,115 @@ def _project_root(folder: Path) -> Path:
 def _load(path: Path) -> dict[str, Any]:
     import yaml
 
-    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+    with path.open("rb") as opened:
+        text = opened.read(MAX_FILE_BYTES + 1)
+    if len(text) > MAX_FILE_BYTES:
+        size = path.stat().st_size
         raise SettingsError(f"The settings file {str(path)!r} has {size} bytes; a settings file has at most 1 MiB.")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        data = _yaml(text.decode("utf-8")) or {}
     except yaml.MarkedYAMLError as error:
         # Neither its text nor its traceback: both quote the file, which may hold a key.
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise SettingsError(f"The settings file {str(path)!r} is not YAML: {where}{error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(f"The settings file {str(path)!r} is not YAML in UTF-8: {error}") from None
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise SettingsError(f"The settings file {str(path)!r} holds {type(data).__name__} data, not keys and values.")
     return data
+
+
+def _yaml(text: str) -> Any:
+    """Read YAML; what it would grow to is counted before anything is made of it."""
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is not None:
+            _count(node, {}, set())
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, known: dict[int, int], within: set[int]) -> int:
+    """Return how many nodes a node grows to; `known` are those of before, `within` those that it stands in."""
+    import yaml
+
+    if id(node) in within:
+        raise yaml.MarkedYAMLError(problem="a reference leads to itself", problem_mark=node.start_mark)
+    if id(node) in known:
+        return known[id(node)]
+    below: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        below = [each for pair in node.value for each in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        below = node.value
+    elif node.tag.endswith((":int", ":float", ":timestamp")) and len(node.value) > LONGEST_NUMBER:
+        raise yaml.MarkedYAMLError(
+            problem=f"a number has more than {LONGEST_NUMBER} characters", problem_mark=node.start_mark
+        )
+    within.add(id(node))
+    known[id(node)] = size = 1 + sum(_count(each, known, within) for each in below)
+    within.remove(id(node))
+    if size > MOST_NODES:
+        raise yaml.MarkedYAMLError(
+            problem=f"there are more than {MOST_NODES:,} keys and values, references counted",
+            problem_mark=node.start_mark,
+        )
+    return size
+
+
+def other_writers(path: Path) -> str:
+    """Return who besides the user may write to a file, in words; empty for nobody, and where that cannot be told.
+
+    The user's own group counts as the user: many systems give each user one, and let it write.
+    """
+    if sys.platform == "win32":
+        return ""
+    told = path.stat()
+    if told.st_uid not in (os.getuid(), 0):
+        return f"the user with the id {told.st_uid}"
+    if told.st_mode & stat.S_IWOTH:
+        return "everybody"
+    return f"the group with the id {told.st_gid}" if told.st_mode & stat.S_IWGRP and told.st_gid != os.getgid() else ""
+
+
+def did_you_mean(key: Key, settings: type[BaseModel]) -> str:
+    """Return which key an unknown one may be meant to be, as a question; empty where none is like it.
+
+    Parameters
+    ----------
+    key
+        The unknown one, from the top.
+    settings
+        What describes the whole.
+    """
+    model: type[BaseModel] | None = settings
+    for part in key[:-1]:
+        if model is None:
+            return ""
+        field = model.model_fields.get(part)
+        if field:
+            model = _model_in(field.annotation)
+        elif not part.isdecimal():
+            extra = typing.get_type_hints(model).get("__pydantic_extra__") if model.model_config.get("extra") else None
+            model = _model_in(extra) if extra else model
+    like = difflib.get_close_matches(key[-1].lower(), model.model_fields if model else (), n=1)
+    return f"did you mean {like[0]!r}?" if like else ""
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a type holds: itself, the one of its items, or the one of its values."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((found for inner in typing.get_args(annotation) if (found := _model_in(inner))), None)
+
+
+def _hint(key: str, known: Collection[str]) -> str:
+    like = difflib.get_close_matches(key.lower(), known, n=1)
+    return f"did you mean {like[0]!r}?" if like else f"known are {', '.join(known)}."
 
 
 def _is_the_users_to_say(key: Key, value: Any) -> bool:

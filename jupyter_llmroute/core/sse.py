@@ -7,11 +7,13 @@ their stream short put their error into it.
 
 from __future__ import annotations
 
-import codecs
 from typing import NamedTuple
 
-MAX_EVENT_CHARS = 16 << 20
-"""No honest event is larger than 16 Mi characters; a server that sends one is cut off."""
+MAX_EVENT_BYTES = 16 << 20
+"""No honest event is larger than 16 MiB; a server that sends one is cut off. What is held is as large as the event, in
+however small pieces it comes."""
+
+_BOM = b"\xef\xbb\xbf"
 
 
 class ServerSentEvent(NamedTuple):
@@ -22,20 +24,18 @@ class ServerSentEvent(NamedTuple):
 
 
 class EventTooLong(ValueError):
-    """The server sent an event, or a line, of more than `MAX_EVENT_CHARS` characters."""
+    """The server sent an event, or a line, of more than `MAX_EVENT_BYTES` bytes."""
 
 
 class SSEDecoder:
     """Takes the stream in pieces of any size; what comes out does not depend on where it was cut."""
 
     def __init__(self) -> None:
-        self._text = codecs.getincrementaldecoder("utf-8")("replace")
-        self._line: list[str] = []
-        self._line_chars = 0
+        self._line = bytearray()
         self._after_cr = False
         self._at_start = True
-        self._data: list[str] = []
-        self._data_chars = 0
+        self._data = bytearray()
+        """The lines of data so far, each with a line end."""
         self._event = ""
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
@@ -46,58 +46,50 @@ class SSEDecoder:
         EventTooLong
             The memory for one event is bounded.
         """
-        return self._take(self._text.decode(data))
-
-    def close(self) -> list[ServerSentEvent]:
-        """End the stream; return the event that was left open, if it holds data."""
-        events = self._take(self._text.decode(b"", final=True))
-        if self._line:
-            self._end_line(events)
-        self._end_event(events)
-        return events
-
-    def _take(self, text: str) -> list[ServerSentEvent]:
-        if text and self._at_start:
-            self._at_start = False
-            text = text.removeprefix("\ufeff")
-        if text and self._after_cr:
+        if data and self._after_cr:
             self._after_cr = False
-            text = text.removeprefix("\n")
+            data = data.removeprefix(b"\n")
         events: list[ServerSentEvent] = []
-        # Lines end with CR, LF or CRLF, and with nothing else: str.splitlines knows too many.
-        self._after_cr = self._after_cr or text.endswith("\r")
-        *lines, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        # Lines end with CR, LF or CRLF, and with nothing else. In UTF-8 no other character holds these bytes.
+        self._after_cr = self._after_cr or data.endswith(b"\r")
+        *lines, rest = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for line in lines:
             self._hold(line)
             self._end_line(events)
         self._hold(rest)
         return events
 
-    def _hold(self, piece: str) -> None:
-        if piece:
-            self._line.append(piece)
-            self._line_chars += len(piece)
-            if self._line_chars + self._data_chars > MAX_EVENT_CHARS:
-                raise EventTooLong(f"one event has more than {MAX_EVENT_CHARS} characters")
+    def close(self) -> list[ServerSentEvent]:
+        """End the stream; return the event that was left open, if it holds data."""
+        events: list[ServerSentEvent] = []
+        if self._line:
+            self._end_line(events)
+        self._end_event(events)
+        return events
+
+    def _hold(self, piece: bytes) -> None:
+        if len(self._line) + len(self._data) + len(piece) > MAX_EVENT_BYTES:
+            raise EventTooLong(f"one event has more than {MAX_EVENT_BYTES} bytes")
+        self._line += piece
 
     def _end_line(self, events: list[ServerSentEvent]) -> None:
-        line = "".join(self._line)
-        self._line.clear()
-        self._line_chars = 0
+        line, self._line = bytes(self._line), bytearray()
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(_BOM)
         if not line:
             self._end_event(events)
             return
-        field, _, value = line.partition(":")  # a comment line has an empty field, which is none of ours
-        value = value.removeprefix(" ")
-        if field == "data":
-            self._data.append(value)
-            self._data_chars += len(value) + 1
-        elif field == "event":
-            self._event = value
+        field, _, value = line.partition(b":")  # a comment line has an empty field, which is none of ours
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._data += value + b"\n"
+        elif field == b"event":
+            self._event = value.decode("utf-8", "replace")
 
     def _end_event(self, events: list[ServerSentEvent]) -> None:
         if self._data:
-            events.append(ServerSentEvent("\n".join(self._data), self._event or "message"))
-        self._data.clear()
-        self._data_chars = 0
+            text = self._data[:-1].decode("utf-8", "replace")
+            events.append(ServerSentEvent(text, self._event or "message"))
+        self._data = bytearray()
         self._event = ""

@@ -1,7 +1,12 @@
 """The one door to the network.
 
 Every connection of the router goes through a client of `open_client`: no proxy from the environment, no redirect
-followed, each host judged by the policy on the address that it resolves to, and that very address connected to.
+followed, each host judged by the policy on the address that it resolves to, and that very address connected to. Were a
+redirect followed, each hop would be a request of its own, and judged likewise.
+
+What a server can make us hold is bounded. Its head: 100 KiB, h11's own bound. Its body: as it comes, never packed, for
+a packed one has no bound that its size tells; and `MOST_BYTES` in all. Who reads a body keeps less: a probe 8 MiB, one
+event or line of a stream 16 MiB, an answer four million characters.
 """
 
 from __future__ import annotations
@@ -10,13 +15,25 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import re
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import httpx
 
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal, TimedOut, Unreachable
-from jupyter_llmroute.core.policy import LOCAL_NAME, Address, Policy, check_address, check_name, parse_address
+from jupyter_llmroute.core.policy import (
+    LOCAL_NAME,
+    Address,
+    Policy,
+    check_address,
+    check_name,
+    odd_address,
+    parse_address,
+)
+from jupyter_llmroute.core.secrets import MASK
 
 LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 
@@ -25,39 +42,57 @@ MAX_PORT = 65535
 LIMITS = httpx.Limits(max_connections=256, keepalive_expiry=30)
 """Connections of one router, and seconds that an unused one is kept."""
 
+MOST_BYTES = 1 << 30
+"""An answer of more than 1 GiB is none, and is cut off: the longest that is read, of four million characters, each in
+an event of its own, is about as large."""
+
+Refused = Callable[[str, str], None]
+"""Is told of every host that the policy refused, and why."""
+
+_USER = re.compile(r"(//|^/|/(?=[^/@]*:))[^/?#\s'\"]*@")
+"""A name, a password or a key in an address, of a misspelt one too."""
+
 
 class PolicyTransport(httpx.AsyncBaseTransport):
     """Lets a request through to `inner` when the policy allows its address."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, policy: Policy) -> None:
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, policy: Policy, on_refusal: Refused = lambda host, reason: None
+    ) -> None:
         self._inner = inner
         self._policy = policy
+        self._on_refusal = on_refusal
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Judge, pin the address, and pass on.
+        """Judge, pin the address, and pass on; the answer is bounded.
 
         Raises
         ------
         PolicyRefusal
             The policy forbids the host or every address of it.
         Unreachable
-            The name does not resolve.
+            The name does not resolve, or the address holds a name or a password.
         httpx.UnsupportedProtocol
             The address is not one of HTTP.
+        httpx.DecodingError
+            The answer is packed.
         """
-        host = request.url.host
+        host, shown = request.url.host, without_user(str(request.url))
         if (request.url.port or 0) > MAX_PORT:
-            raise Unreachable(f"{str(request.url)!r} has no port that exists: the last one is {MAX_PORT}.")
+            raise Unreachable(f"{shown!r} has no port that exists: the last one is {MAX_PORT}.")
         if not host or request.url.scheme not in ("http", "https"):
-            raise httpx.UnsupportedProtocol(f"{str(request.url)!r} does not begin with http://HOST or https://HOST")
+            raise httpx.UnsupportedProtocol(f"{shown!r} does not begin with http://HOST or https://HOST")
+        if request.url.userinfo:
+            raise Unreachable(f"{shown!r} holds a name or a password: take it out, and set api_key instead.")
         if not (verdict := check_name(self._policy, host)).allowed:
-            raise PolicyRefusal(_refusal(host, verdict.reason))
+            raise self._refusal(host, verdict.reason)
         address = await self._allowed_address(host)
         # The name stays in the Host header and in TLS; only the connection goes to the judged address, so that
         # a second look-up cannot answer differently.
-        request.extensions = {**request.extensions, "sni_hostname": host}
+        request.extensions = {**request.extensions, "sni_hostname": host.rstrip(".")}
         request.url = request.url.copy_with(host=str(address))
-        return await self._inner.handle_async_request(request)
+        request.headers["accept-encoding"] = "identity"
+        return await _bounded(await self._inner.handle_async_request(request))
 
     async def _allowed_address(self, host: str) -> Address:
         reason = "it has no address"
@@ -66,18 +101,58 @@ class PolicyTransport(httpx.AsyncBaseTransport):
             if verdict.allowed:
                 return address
             reason = verdict.reason
-        raise PolicyRefusal(_refusal(host, reason))
+        raise self._refusal(host, reason)
+
+    def _refusal(self, host: str, reason: str) -> PolicyRefusal:
+        self._on_refusal(host, reason)
+        return PolicyRefusal(
+            f"The policy forbids {host!r}: {reason}. If this server may see your text, "
+            f"add it to security.allowed_hosts or security.allowed_cidrs in your own settings file."
+        )
 
     async def aclose(self) -> None:
         """Close the transport within."""
         await self._inner.aclose()
 
 
-def _refusal(host: str, reason: str) -> str:
-    return (
-        f"The policy forbids {host!r}: {reason}. If this server may see your text, "
-        f"add it to security.allowed_hosts or security.allowed_cidrs in your own settings file."
-    )
+async def _bounded(response: httpx.Response) -> httpx.Response:
+    """Return the answer with a body that ends; refuse it where it is packed though it was asked not to be."""
+    packed = response.headers.get("content-encoding", "identity").strip().lower()
+    if packed not in ("", "identity"):
+        await response.aclose()
+        raise httpx.DecodingError(f"its answer is packed as {packed[:40]!r}, and it was asked not to pack it")
+    if isinstance(response.stream, httpx.AsyncByteStream):
+        response.stream = _Bounded(response.stream)
+    return response
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """A body of at most `MOST_BYTES`."""
+
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MOST_BYTES
+        async for piece in self._inner:
+            left -= len(piece)
+            if left < 0:
+                raise httpx.ReadError(f"its answer has more than {MOST_BYTES >> 30} GiB, and is cut off")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def without_user(url: str) -> str:
+    """Return an address that can be shown: without the name and the password that it may hold.
+
+    Examples
+    --------
+    >>> without_user("http://ann:s3cret@gpu.lab:8000/v1")
+    'http://[masked]@gpu.lab:8000/v1'
+    """
+    return _USER.sub(rf"\1{MASK}@", url)
 
 
 async def _resolve(host: str) -> list[Address]:
@@ -85,6 +160,8 @@ async def _resolve(host: str) -> list[Address]:
         return [address]
     if host.lower().rstrip(".") == LOCAL_NAME:
         return [LOOPBACK]
+    if odd := odd_address(host):  # not the resolver: some would ask a name server for it
+        return [odd]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # the latter of a name that has a part of no or too many characters
@@ -93,9 +170,17 @@ async def _resolve(host: str) -> list[Address]:
 
 
 class Network(httpx.AsyncBaseTransport):
-    """Plain connections, and TLS ones whose certificates are read when they are first wanted: that takes 0.1 s."""
+    """Plain connections, and TLS ones whose certificates are read when they are first wanted: that takes 0.1 s.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    ca_file
+        Certificates, in PEM, of the authorities that vouch for servers; nobody else is believed then. `None`: those of
+        the system, or of `SSL_CERT_FILE` or `SSL_CERT_DIR`.
+    """
+
+    def __init__(self, ca_file: Path | None = None) -> None:
+        self._ca_file = ca_file
         self._plain = httpx.AsyncHTTPTransport(verify=False, limits=LIMITS)
         self._tls: httpx.AsyncHTTPTransport | None = None
 
@@ -104,7 +189,7 @@ class Network(httpx.AsyncBaseTransport):
         if request.url.scheme != "https":
             return await self._plain.handle_async_request(request)
         if self._tls is None:
-            self._tls = _open_tls()
+            self._tls = _open_tls(self._ca_file)
         return await self._tls.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -114,11 +199,17 @@ class Network(httpx.AsyncBaseTransport):
             await self._tls.aclose()
 
 
-def _open_tls() -> httpx.AsyncHTTPTransport:
-    """Open connections that trust the certificates of the system, or those of `SSL_CERT_FILE` or `SSL_CERT_DIR`."""
+def _open_tls(ca_file: Path | None) -> httpx.AsyncHTTPTransport:
+    """Open connections on which certificates are verified."""
     try:
-        return httpx.AsyncHTTPTransport(limits=LIMITS)
+        trusted = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        return httpx.AsyncHTTPTransport(verify=trusted, limits=LIMITS)
     except OSError as error:
+        if ca_file:
+            raise Unreachable(
+                f"The certificates of security.ca_file cannot be read ({error}): mend {str(ca_file)!r}, "
+                f"which has to hold certificates in PEM."
+            ) from error
         named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
         raise Unreachable(
             f"The certificates for https cannot be read ({error}): "
@@ -127,7 +218,12 @@ def _open_tls() -> httpx.AsyncHTTPTransport:
 
 
 def open_client(
-    policy: Policy, *, connect_s: float = 5.0, transport: httpx.AsyncBaseTransport | None = None
+    policy: Policy,
+    *,
+    connect_s: float = 5.0,
+    transport: httpx.AsyncBaseTransport | None = None,
+    ca_file: Path | None = None,
+    on_refusal: Refused = lambda host, reason: None,
 ) -> httpx.AsyncClient:
     """Open the client that all requests of a router go through; the caller closes it.
 
@@ -139,13 +235,27 @@ def open_client(
         Seconds to connect. Reading has no limit here: the executor has one for each phase of an answer.
     transport
         What carries the requests; a test puts `httpx.MockTransport` here. Default: the network.
+    ca_file
+        Certificates of the authorities that vouch for https servers; see `Network`.
+    on_refusal
+        What is told of every refused host, such as the audit log.
     """
     return httpx.AsyncClient(
-        transport=PolicyTransport(transport or Network(), policy),
+        transport=PolicyTransport(transport or Network(ca_file), policy, on_refusal),
         timeout=httpx.Timeout(None, connect=connect_s),
         trust_env=False,
         follow_redirects=False,
     )
+
+
+async def read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
+    """Return the first bytes of a body, so many at most; in however small pieces it comes, each is copied once."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) >= limit_bytes:
+            break
+    return bytes(body[:limit_bytes])
 
 
 @contextlib.contextmanager
@@ -158,13 +268,26 @@ def peer_errors(who: str) -> Iterator[None]:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise Unreachable(
-            f"{who} has an address that does not read ({error}): check the endpoint's spelling."
+            f"{without_user(who)} has an address that does not read ({without_user(str(error))}): "
+            f"check the endpoint's spelling."
         ) from error
     except httpx.ConnectTimeout as error:
         raise Unreachable(f"{who} did not take a connection in time: is the machine there?") from error
     except httpx.TimeoutException as error:
         raise TimedOut(f"{who} did not answer in time ({type(error).__name__}).") from error
     except httpx.ConnectError as error:
+        if isinstance(_root(error), ssl.SSLCertVerificationError):
+            raise Unreachable(
+                f"{who} has a certificate that is not trusted ({_root(error)}): name the file of the authority that "
+                f"signed it in security.ca_file."
+            ) from error
         raise Unreachable(f"{who} refused the connection: is the server running?") from error
-    except httpx.RequestError as error:  # a body that does not unpack is one of these, and no TransportError
+    except httpx.RequestError as error:  # a packed body is one of these, and no TransportError
         raise BrokenStream(f"{who} broke off ({type(error).__name__}: {error}).") from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what an error came of at first."""
+    while below := error.__cause__ or error.__context__:
+        error = below
+    return error

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_llmroute.core.sse import MAX_EVENT_CHARS, EventTooLong, ServerSentEvent, SSEDecoder
+from jupyter_llmroute.core.sse import MAX_EVENT_BYTES, EventTooLong, ServerSentEvent, SSEDecoder
 
 BOM = "\ufeff".encode()
 
@@ -113,9 +113,9 @@ def test_what_is_written_is_read(events: list[tuple[list[str], str]], ends: list
 def test_memory_for_one_event_is_bounded(piece: bytes):
     decoder = SSEDecoder()
     with pytest.raises(EventTooLong):
-        _ = [decoder.feed(piece) for _ in range(MAX_EVENT_CHARS // (1 << 20) + 1)]
+        _ = [decoder.feed(piece) for _ in range(MAX_EVENT_BYTES // (1 << 20) + 1)]
 
 
 def test_many_events_are_no_long_event():
-    block = b"data: " + b"x" * (MAX_EVENT_CHARS // 4) + b"\n\n"
+    block = b"data: " + b"x" * (MAX_EVENT_BYTES // 4) + b"\n\n"
     assert len(decode(*[block] * 5)) == 5

@@ -222,6 +222,71 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
     assert inner.hosts == ["10.0.0.1", "10.0.0.1"]
 
 
+@pytest.mark.parametrize(
+    ("target", "hosts"),
+    [
+        ("http://8.8.8.8/", ["127.0.0.1"]),
+        ("http://169.254.169.254/latest/meta-data/", ["127.0.0.1"]),
+        ("http://2852039166/", ["127.0.0.1"]),
+        ("//example.org/", ["127.0.0.1"]),
+        ("https://[64:ff9b::a9fe:a9fe]/", ["127.0.0.1"]),
+        ("http://10.0.0.5/", ["127.0.0.1", "10.0.0.5"]),
+    ],
+)
+async def test_were_a_redirect_followed_each_hop_would_be_judged(target: str, hosts: list[str]):
+    inner = Inner(
+        lambda request: (
+            httpx.Response(307, headers={"location": target})
+            if request.url.host == "127.0.0.1"
+            else httpx.Response(200)
+        )
+    )
+    async with open_client(DEFAULT, transport=inner.transport) as client:
+        if len(hosts) == 1:
+            with pytest.raises(PolicyRefusal):
+                await client.post("http://localhost/", follow_redirects=True)
+        else:
+            await client.post("http://localhost/", follow_redirects=True)
+    assert inner.hosts == hosts
+
+
+async def test_who_is_refused_is_told_with_the_reason():
+    told: list[tuple[str, str]] = []
+    async with open_client(
+        DEFAULT, transport=Inner().transport, on_refusal=lambda host, reason: told.append((host, reason))
+    ) as client:
+        await client.get("http://10.0.0.1/")
+        with pytest.raises(PolicyRefusal):
+            await client.get("http://8.8.8.8/")
+    assert told == [("8.8.8.8", "8.8.8.8 is in none of security.allowed_cidrs")]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ann:hunter2@10.0.0.1/",
+        "http://hunter2@10.0.0.1/",
+        "http://ann:hunter2@gpu.lab:99999/",
+        "http:////ann:hunter2@10.0.0.1/",
+        "ftp://ann:hunter2@10.0.0.1/",
+        "http://ann:hunter2@10.0.0.1:port/",
+    ],
+)
+async def test_a_password_in_an_address_is_neither_sent_nor_shown(url: str):
+    inner = Inner()
+    with pytest.raises(Unreachable) as caught, peer_errors(url):
+        await get(url, OPEN, inner)
+    assert "hunter2" not in str(caught.value)
+    assert inner.seen == []
+
+
+async def test_nobody_is_asked_to_pack_an_answer():
+    inner = Inner()
+    async with open_client(DEFAULT, transport=inner.transport) as client:
+        await client.get("http://127.0.0.1/", headers={"Accept-Encoding": "gzip, br"})
+    assert inner.seen[0].headers["accept-encoding"] == "identity"
+
+
 async def test_closing_the_client_closes_what_is_within():
     class Closing(httpx.MockTransport):
         closed = False
