@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from jupyter_llmroute.core.audit.chain import Broken, Tip, opened, seal
 from jupyter_llmroute.core.embedded.rendezvous import state_folder
 from jupyter_llmroute.core.errors import LLMRouteError
+from jupyter_llmroute.core.settings import SecuritySettings
 from jupyter_llmroute.core.values import Value
 
 LOCK_S = 10.0
@@ -29,7 +30,8 @@ LOCK_S = 10.0
 
 SALT_BYTES = 32
 
-MAX_HEAD_BYTES = 4096
+HEAD_BYTES = 320
+"""Of every head."""
 
 
 class AuditError(LLMRouteError):
@@ -56,6 +58,12 @@ class Head(Value):
 def default_path() -> Path:
     """Return where the log is unless the settings say otherwise: in the user's own state folder of this machine."""
     return state_folder() / "audit" / "audit.jsonl"
+
+
+def path_of(security: SecuritySettings) -> Path:
+    """Return where the log of these settings is."""
+    named: Path | None = getattr(security, "audit_log_path", None)
+    return named or default_path()
 
 
 class Folder:
@@ -146,7 +154,7 @@ class Folder:
         """
         try:
             with self.head.open("rb") as file:
-                sealed = opened(file.read(MAX_HEAD_BYTES))
+                sealed = opened(file.read(HEAD_BYTES + 1))
             return Head(**{name: sealed[name] for name in Head.model_fields})
         except FileNotFoundError:
             return None
@@ -154,8 +162,24 @@ class Folder:
             raise Broken(f"the head {self.head.name!r} does not read: {error}") from error
 
     def write_head(self, head: Head) -> None:
-        """Put a new head in the place of the old one, at once. Its file is not forced to the disk: the log is."""
-        replace(self.head, seal(head.model_dump())[0])
+        """Move the head, at once; its file is not forced to the disk, as the log is.
+
+        All heads are of one size and within one sector of a disk, so that one call writes them whole, and on a full
+        disk too. A new file is put in the old one's place only once: that takes a hundred times as long.
+        """
+        body = head.model_dump()
+        content, _ = seal(body | {"pad": ""})
+        content, _ = seal(body | {"pad": " " * (HEAD_BYTES - len(content))})
+        try:
+            descriptor = os.open(self.head, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            return replace(self.head, content, is_forced=True)
+        try:
+            os.write(descriptor, content)
+            if os.fstat(descriptor).st_size > HEAD_BYTES:
+                os.ftruncate(descriptor, HEAD_BYTES)
+        finally:
+            os.close(descriptor)
 
     def read_salt(self) -> bytes | None:
         """Return the salt; `None` where there is none.

@@ -44,6 +44,9 @@ def _finite(number: float | None) -> float | None:
 Remark = Annotated[str, BeforeValidator(_remark)]
 """Words of a server, of the user or of ours: bounded, and secrets in them masked."""
 
+Name = Annotated[str, BeforeValidator(lambda name: name[:LONGEST])]
+"""What somebody or something is called: bounded, and not masked, as names of models may look like chance."""
+
 Number = Annotated[float | None, AfterValidator(_finite)]
 """A measured figure; what is no finite number counts as not measured, as JSON has none."""
 
@@ -124,10 +127,10 @@ class Origin(Value):
 
     session: str
     """Drawn by lot for each kernel, command or server process."""
-    user: Remark
+    user: Name
     """The account's name."""
-    notebook: Remark = ""
-    caller: Remark = ""
+    notebook: Name = ""
+    caller: Name = ""
     """The coding tool that calls us, else the parent process."""
     pid: int = 0
 
@@ -167,8 +170,8 @@ def _parent() -> str:
 class Who(Value):
     """A model on a server."""
 
-    service: Remark
-    model: Remark
+    service: Name
+    model: Name
     digest: str | None = None
     """Of the model's file or manifest, where it is known."""
 
@@ -185,8 +188,8 @@ class Chosen(Value):
 class Rejected(Value):
     """A model or a whole server that was left out."""
 
-    service: Remark
-    model: Remark | None = None
+    service: Name
+    model: Name | None = None
     reason: str
     detail: Remark = ""
 
@@ -220,8 +223,8 @@ class Decided(Value):
     """Drawn by lot; all records of one question have it."""
     task: Task
     confidence: Number
-    named_model: Remark | None = None
-    named_service: Remark | None = None
+    named_model: Name | None = None
+    named_service: Name | None = None
     text: Fingerprint | None = None
     """Of the question as the user wrote it."""
     prompt: Fingerprint | None = None
@@ -248,9 +251,9 @@ class Started(Value):
     prompt_tokens: int
     prompt_tokens_exact: bool = False
     context_window: int | None = None
-    context: tuple[Remark, ...] = ()
+    context: tuple[Name, ...] = ()
     """References of what goes along."""
-    left_out: tuple[Remark, ...] = ()
+    left_out: tuple[Name, ...] = ()
 
 
 class Failed(Value):
@@ -271,8 +274,8 @@ class Refused(Value):
 
     kind: Literal["refused"] = "refused"
     question: str = ""
-    service: Remark = ""
-    model: Remark = ""
+    service: Name = ""
+    model: Name = ""
     detail: Remark
 
 
@@ -293,8 +296,8 @@ class Ended(Value):
     verdict: Verdict
     who: Who | None = None
     """Who was asked last."""
-    answered_by: Remark | None = None
-    finish_reason: Remark | None = None
+    answered_by: Name | None = None
+    finish_reason: Name | None = None
     response: Fingerprint | None = None
     """Of what came of the answer, thoughts aside."""
     prompt_tokens: int | None = None
@@ -315,7 +318,7 @@ class Edited(Value):
     question: str = ""
     action: Remark
     """In words, such as `"replace cell"` or `"insert after symbol"`."""
-    target: Remark
+    target: Name
     """What was changed: a cell's id, a file, a symbol."""
     before: Fingerprint | None = None
     after: Fingerprint | None = None
@@ -328,6 +331,8 @@ class Security(Value):
     event: Remark
     """In few fixed words, such as `"external addresses allowed"`, `"models locked"`, `"model changed"`."""
     detail: Remark = ""
+    sha256: str = ""
+    """Of what it is about, such as the lock file of the models."""
 
 
 class Repaired(Value):
