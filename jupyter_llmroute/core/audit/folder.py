@@ -16,14 +16,17 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from jupyter_llmroute.core.audit.chain import Broken, Tip, opened, seal
 from jupyter_llmroute.core.embedded.rendezvous import state_folder
 from jupyter_llmroute.core.errors import LLMRouteError
-from jupyter_llmroute.core.settings import SecuritySettings
 from jupyter_llmroute.core.values import Value
+
+if TYPE_CHECKING:
+    from jupyter_llmroute.core.settings import SecuritySettings
 
 LOCK_S = 10.0
 """Seconds to wait for others who write; each holds the lock for as long as the disk takes."""

@@ -157,15 +157,19 @@ class AuditLog:
 
     def _followed(self, head: Head) -> tuple[_End, list[Repaired]]:
         """Go from the head to the end of what was written since."""
-        tip, archived, at = head.tip, head.archived, head.size
-        if self.folder.archive(archived + 1).exists():  # closed since, and the head was not moved
+        tip, archived, at, repairs = head.tip, head.archived, head.size, list[Repaired]()
+        while self.folder.archive(
+            archived + 1
+        ).exists():  # closed since, by writers who died before they moved the head
             archived += 1
-            tip, _, repairs = self._walked(self.folder.archive(archived), at, tip)
-            at = 0
-        else:
-            repairs = []
+            tip, _, found = self._walked(self.folder.archive(archived), at, tip)
+            repairs, at = [*repairs, *found], 0
         tip, size, more = self._walked(self.folder.active, at, tip)
-        return _End(tip, archived, size), [*repairs, *more]
+        repairs = [*repairs, *more]
+        if tip != head.tip and not repairs:
+            # At once, so that writers who die one after the other do not leave the next ever more to follow.
+            self.folder.write_head(Head(count=tip.number, last=tip.hash, archived=archived, size=size))
+        return _End(tip, archived, size), repairs
 
     def _walked(self, path: Path, at: int, tip: Tip) -> tuple[Tip, int, list[Repaired]]:
         """Follow the chain in a file from a place on; return the end, the file's size, and what was put right."""
