@@ -171,7 +171,7 @@ def _export(options: argparse.Namespace) -> int:
         _write(options, sys.stdout)
         return 0
     try:
-        with options.output.open("x", encoding="utf-8", newline="", opener=_private) as file:
+        with open(options.output, "x", encoding="utf-8", newline="", opener=_private) as file:
             _write(options, file)
     except OSError as error:
         raise UserError(f"{str(options.output)!r} cannot be written ({error.strerror}): name a new file.") from error

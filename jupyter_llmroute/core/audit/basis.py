@@ -40,7 +40,7 @@ class Basis(NamedTuple):
 
 
 class Packer:
-    """Takes decisions apart; what is the same as the time before is not worked out again."""
+    """Takes decisions apart, in any thread; what is the same as the time before is not worked out again."""
 
     def __init__(self) -> None:
         self._texts: dict[str, tuple[object, str, str]] = {}
@@ -76,13 +76,14 @@ class Packer:
 
     def _endpoints(self, endpoints: tuple[Endpoint, ...]) -> tuple[tuple[Endpoint, ...], dict[str, str]]:
         """Return servers without secrets; and by what places are called, what they are called then."""
-        if self._bare is None or self._bare[0] is not endpoints:
+        known = self._bare
+        if known is None or known[0] is not endpoints:
             bare = tuple(map(_without_secrets, endpoints))
             places = {place(old): place(new) for old, new in zip(endpoints, bare, strict=True)}
             for old, new in zip(endpoints, bare, strict=True):
                 places |= {place_of(old, model.id): place_of(new, model.id) for model in old.models}
-            self._bare = (endpoints, bare, places)
-        return self._bare[1], self._bare[2]
+            known = self._bare = (endpoints, bare, places)
+        return known[1], known[2]
 
 
 def put_together(pieces: Mapping[str, str], parts: Mapping[str, str], route: Route) -> Decision:
@@ -96,7 +97,7 @@ def put_together(pieces: Mapping[str, str], parts: Mapping[str, str], route: Rou
         A piece does not read, or is not what its hash says.
     """
     found = {name: json.loads(_whole(text, parts)) for name, text in pieces.items()}
-    snapshot = found.pop("snapshot") | {name: found.pop(name) for name in _ELSEWHERE}
+    snapshot = {**dict(found.pop("snapshot")), **{name: found.pop(name) for name in _ELSEWHERE}}
     return Decision.model_validate({**found, "snapshot": snapshot, "route": route})
 
 

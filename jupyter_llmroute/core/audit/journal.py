@@ -80,6 +80,7 @@ class Journal:
         self._digests = digests
         self._packer = Packer()
         self._lost = 0
+        self._reason = ""
         self._has_warned = False
 
     async def recorded(
@@ -106,7 +107,11 @@ class Journal:
         try:
             async with contextlib.aclosing(events):
                 async for event in events:
-                    await self._write(*question.records_of(event, decision()))
+                    if isinstance(event, Routed):  # thousands of models take a while: others go on meanwhile
+                        taken = await asyncio.to_thread(question.records_of, event, decision())
+                    else:
+                        taken = question.records_of(event)
+                    await self._write(*taken)
                     yield event
         except AuditError:
             raise
@@ -150,7 +155,7 @@ class Journal:
 
     def _append(self, records: Sequence[Record], parts: Mapping[str, str] | None) -> None:
         lost = self._lost
-        before = (Lost(records=lost, error="see the warning of that time"),) if lost else ()
+        before = (Lost(records=lost, error=self._reason),) if lost else ()
         self._log.append((*before, *records), parts)
         self._lost -= lost
 
@@ -160,7 +165,7 @@ class Journal:
         if not self._has_warned:
             self._has_warned = True
             warnings.warn(f"Answers go on without audit: {error}", AuditWarning, stacklevel=2)
-        self._lost += records
+        self._lost, self._reason = self._lost + records, str(error)
 
 
 class Question:
@@ -186,7 +191,9 @@ class Question:
         self._asked: Who | None = None
         self._has_ended = False
 
-    def records_of(self, event: Event, decision: Decision | None) -> tuple[tuple[Record, ...], Mapping[str, str]]:
+    def records_of(
+        self, event: Event, decision: Decision | None = None
+    ) -> tuple[tuple[Record, ...], Mapping[str, str]]:
         """Return the records of an event, and the parts that they refer to.
 
         Parameters

@@ -43,6 +43,13 @@ def without_text(value: Any) -> Any:
 
 def told(body: Mapping[str, Any]) -> str:
     """Return what a record says, in a line; its words are those of servers and users, and not inert."""
+    try:
+        return _told(body)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return "a record of another form"
+
+
+def _told(body: Mapping[str, Any]) -> str:
     who = _who(body.get("who") or body)
     match body.get("kind"):
         case "decided":

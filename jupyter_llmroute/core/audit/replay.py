@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from jupyter_llmroute.core.audit.basis import put_together, route_digest
 from jupyter_llmroute.core.audit.chain import Broken, read
+from jupyter_llmroute.core.audit.record import Chosen, Decided
 from jupyter_llmroute.core.audit.verify import lines, opened_log
 from jupyter_llmroute.core.route import Route
 from jupyter_llmroute.core.selector import replay
@@ -59,7 +62,7 @@ def replay_log(path: Path) -> Iterator[Replayed]:
                 except Broken:
                     continue  # verifying tells of these
                 if body.get("kind") == "part":
-                    parts[body["sha256"]] = body["data"]
+                    parts[str(body.get("sha256"))] = str(body.get("data"))
                 elif body.get("kind") == "decided":
                     yield _replayed(body, _Unpacked(parts))
 
@@ -88,28 +91,32 @@ class _Unpacked(Mapping[str, str]):
 
 
 def _replayed(body: Mapping[str, Any], parts: Mapping[str, str]) -> Replayed:
-    same, difference = _compared(body, parts)
-    first = body["chosen"][0]["who"] if body["chosen"] else None
-    chosen = f"{first['model']} on {first['service']}" if first else "nobody"
-    return Replayed(record=body["n"], time=body["time"], chosen=chosen, is_same=same, difference=difference)
-
-
-def _compared(body: Mapping[str, Any], parts: Mapping[str, str]) -> tuple[bool, str]:
-    if not body["basis"]:
-        return False, "the record does not hold what it was decided on"
+    number, time = int(body["n"]), str(body.get("time", ""))
     try:
-        route = replay(put_together(body["basis"], parts, NO_ROUTE))
+        logged = Decided.model_validate({name: body[name] for name in Decided.model_fields if name in body})
+    except ValidationError:
+        return Replayed(record=number, time=time, chosen="", is_same=False, difference="it is of another form")
+    difference = _compared(logged, parts)
+    first = logged.chosen[0].who if logged.chosen else None
+    chosen = f"{first.model} on {first.service}" if first else "nobody"
+    return Replayed(record=number, time=time, chosen=chosen, is_same=not difference, difference=difference)
+
+
+def _compared(logged: Decided, parts: Mapping[str, str]) -> str:
+    """Return the difference, in words; nothing where there is none."""
+    if not logged.basis:
+        return "the record does not hold what it was decided on"
+    try:
+        route = replay(put_together(logged.basis, parts, NO_ROUTE))
     except KeyError as error:
-        return False, f"a part of what it was decided on is not in this file: {error.args[0]!r:.30}"
-    except ValueError as error:
-        return False, f"what it was decided on does not read: {str(error).splitlines()[0]}"
-    if route_digest(route) == body["route"]:
-        return True, ""
-    return False, _difference(body["chosen"], route)
+        return f"a part of what it was decided on is not in this file: {str(error.args[0])[:20]!r}"
+    except (ValueError, TypeError) as error:
+        return f"what it was decided on does not read: {str(error).splitlines()[0]}"
+    return "" if route_digest(route) == logged.route else _difference(logged.chosen, route)
 
 
-def _difference(chosen: list[dict[str, Any]], route: Route) -> str:
-    before = [(each["who"]["service"], each["who"]["model"], each["score"]) for each in chosen]
+def _difference(chosen: Sequence[Chosen], route: Route) -> str:
+    before = [(each.who.service, each.who.model, each.score or 0.0) for each in chosen]
     now = [(each.endpoint.name, each.model.id, each.score) for each in route.candidates]
     for place, (old, new) in enumerate(zip(before, now, strict=False), start=1):
         if old != new:
