@@ -25,11 +25,12 @@ from pydantic import ValidationError
 
 from jupyter_llmroute.core.audit.folder import replace
 from jupyter_llmroute.core.embedded.gguf import SPLIT_PART, Header
-from jupyter_llmroute.core.embedded.model import models_folder
+from jupyter_llmroute.core.embedded.model import find_models, models_folder
 from jupyter_llmroute.core.embedded.rendezvous import state_folder, try_lock
-from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.errors import LLMRouteError
+from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.errors import LLMRouteError, UserError
 from jupyter_llmroute.core.providers.embedded import Embedded
+from jupyter_llmroute.core.settings import EmbeddedSettings
 from jupyter_llmroute.core.values import Value
 
 BLOCK_BYTES = 4 << 20
@@ -255,6 +256,63 @@ def changed(locked: ModelLock | None, endpoints: Iterable[Endpoint]) -> tuple[Co
         return ()
     told = compare(locked, _told(endpoints))
     return tuple(each for each in told if each.is_wrong)
+
+
+async def check(
+    locked: ModelLock | None,
+    endpoint: Endpoint,
+    model: ServedModel,
+    headers: Iterable[Header] = (),
+    *,
+    progress: Progress | None = None,
+) -> Compared | None:
+    """Compare one model that is about to be asked; a file is read only where it looks changed since.
+
+    Parameters
+    ----------
+    locked
+        The lock; `None`: nothing was locked.
+    endpoint, model
+        Who is to be asked.
+    headers, progress
+        As of `lock`.
+
+    Returns
+    -------
+    Compared or None
+        `None` where this model was never locked.
+
+    Raises
+    ------
+    ModelLockError
+        Its file cannot be read.
+    """
+    name = key(endpoint.name, model.id)
+    if locked is None or name not in locked.models:
+        return None
+    alone = endpoint.model_copy(update={"models": (model,)})
+    own = [header for header in headers if endpoint.name == Embedded.name and header.name == model.id]
+    found = await locked_models([alone], own, is_thorough=False, progress=progress)
+    return _compared(name, locked.models[name], found)
+
+
+def digests(settings: EmbeddedSettings) -> Callable[[str, str], str | None]:
+    """Return what knows the digests of the embedded server's models, as far as their files were read before.
+
+    Called with the names of a server and of a model, it reads no model's file.
+    """
+
+    def known(service: str, model: str) -> str | None:
+        if service != Embedded.name:
+            return None
+        try:
+            path = next((header.path for header in find_models(settings) if header.name == model), None)
+            read = _cached().get(os.fspath(path.absolute())) if path and not SPLIT_PART.search(path.stem) else None
+            return f"sha256:{read[1]}" if path and read and read[0] == _mark(path) else None
+        except (OSError, UserError):
+            return None
+
+    return known
 
 
 def _compared(name: str, before: LockedModel | None, found: Mapping[str, LockedModel | None]) -> Compared:

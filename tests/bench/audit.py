@@ -113,8 +113,5 @@ def measure(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        measure(Path(tempfile.mkdtemp(dir=sys.argv[1])))
-    else:
-        with tempfile.TemporaryDirectory() as scratch:
-            measure(Path(scratch))
+    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as scratch:
+        measure(Path(scratch))

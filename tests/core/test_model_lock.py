@@ -20,7 +20,9 @@ from jupyter_llmroute.core.model_lock import (
     ModelLock,
     ModelLockError,
     changed,
+    check,
     compare,
+    digests,
     key,
     lock,
     lock_digest,
@@ -30,6 +32,7 @@ from jupyter_llmroute.core.model_lock import (
     verify,
     write_lock,
 )
+from jupyter_llmroute.core.settings import EmbeddedSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +104,36 @@ def test_a_changed_model_is_known_before_it_is_asked():
     (told,) = changed(locked, [server("sha256:bb"), server("sha256:cc", name="other")])
     assert (told.service, told.locked, told.found) == ("ollama", "sha256:aa", "sha256:bb")
     assert changed(None, [server("sha256:bb")]) == ()
+
+
+async def test_a_model_is_checked_alone_before_it_is_asked(tmp_path: Path):
+    header = file(tmp_path)
+    locked, _ = await lock([server()], [header])
+    here = Endpoint(name="embedded", provider="embedded", base_url="", models=(ServedModel(id="tiny"),))
+    for endpoint in (server(), here):
+        told = await check(locked, endpoint, endpoint.models[0], [header])
+        assert told
+        assert told.change is Change.SAME
+    header.path.write_bytes(b"others!")
+    for endpoint in (server("sha256:bb"), here):
+        told = await check(locked, endpoint, endpoint.models[0], [header])
+        assert told
+        assert told.is_wrong
+    assert await check(locked, server(name="new"), server().models[0]) is None
+    assert await check(None, server(), server().models[0]) is None
+
+
+def test_digests_of_files_that_were_read_are_known_without_reading(home: Path, tiny_model: Path):
+    (home / "models").mkdir(parents=True)
+    target = home / "models" / "tiny.gguf"
+    target.write_bytes(tiny_model.read_bytes())
+    known = digests(EmbeddedSettings())
+    assert known("embedded", "tiny") is None
+    read = of_file(target)
+    assert known("embedded", "tiny") == read.digest
+    assert known("ollama", "tiny") is None
+    target.write_bytes(b"GGUF")
+    assert known("embedded", "tiny") is None
 
 
 async def test_another_file_of_the_same_name_is_found(tmp_path: Path):

@@ -11,11 +11,12 @@ import contextlib
 import uuid
 import warnings
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from typing import Self
 
 from jupyter_llmroute.core.audit.basis import Packer, route_digest
 from jupyter_llmroute.core.audit.chain import canonical
-from jupyter_llmroute.core.audit.folder import AuditError
-from jupyter_llmroute.core.audit.log import AuditLog
+from jupyter_llmroute.core.audit.folder import AuditError, path_of
+from jupyter_llmroute.core.audit.log import MAX_BYTES, AuditLog
 from jupyter_llmroute.core.audit.record import (
     Chosen,
     Decided,
@@ -24,6 +25,7 @@ from jupyter_llmroute.core.audit.record import (
     Fingerprint,
     Kept,
     Lost,
+    Origin,
     Pieces,
     Record,
     Refused,
@@ -37,6 +39,7 @@ from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Complete
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate
 from jupyter_llmroute.core.selector import Decision
+from jupyter_llmroute.core.settings import SecuritySettings
 
 MOST_REJECTED = 100
 """Rejections that a record tells one by one."""
@@ -82,6 +85,36 @@ class Journal:
         self._lost = 0
         self._reason = ""
         self._has_warned = False
+
+    @classmethod
+    def of(cls, security: SecuritySettings, *, notebook: str = "", digests: Digests | None = None) -> Self | None:
+        """Return the journal that the settings ask for; `None` where audit is off. Nothing is opened yet.
+
+        Parameters
+        ----------
+        security
+            The user's.
+        notebook
+            Its path, where there is one.
+        digests
+            As of the class.
+        """
+        if not getattr(security, "audit_enabled", True):
+            return None
+        log = AuditLog(
+            path_of(security),
+            Origin.here(notebook),
+            max_bytes=getattr(security, "audit_max_mb", MAX_BYTES >> 20) << 20,
+            keep=getattr(security, "audit_keep_files", None),
+            is_forced=getattr(security, "audit_fsync", True),
+        )
+        return cls(
+            log,
+            queries=Kept.of_queries(getattr(security, "log_queries", True)),
+            responses=Kept.of_responses(getattr(security, "log_responses", False)),
+            is_required=getattr(security, "audit_required", True),
+            digests=digests,
+        )
 
     async def recorded(
         self, request: Request, events: AsyncGenerator[Event, None], decision: Callable[[], Decision | None]
