@@ -12,7 +12,9 @@ import base64
 import contextlib
 import datetime
 import hashlib
+import mmap
 import os
+import re
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,9 @@ from jupyter_llmroute.core.audit.record import Opened, Origin, Part, Record, Rep
 
 MAX_BYTES = 64 << 20
 """A file of this size is closed, and a new one begun."""
+
+
+_PART = re.compile(rb'"kind":"part","sha256":"([0-9a-f]{64})"')
 
 
 class _End(NamedTuple):
@@ -259,9 +264,10 @@ class AuditLog:
         return archived, self.folder.active.stat().st_ino
 
     def _known_parts(self, end: _End) -> frozenset[str]:
-        """Return the parts that this writer knows to be in the file; another may have put more there."""
-        is_same = end.size and self._parts[0] == self._file_id(end.archived)
-        return self._parts[1] if is_same else frozenset()
+        """Return the parts that are in the file; others may have put more there since it was looked through."""
+        if not end.size:
+            return frozenset()
+        return self._parts[1] if self._parts[0] == self._file_id(end.archived) else _parts_in(self.folder.active)
 
     # --- writing ---
 
@@ -301,6 +307,12 @@ class AuditLog:
             raise
         finally:
             os.close(descriptor)
+
+
+def _parts_in(path: Path) -> frozenset[str]:
+    """Look for parts in a file; what stands in the words of a record does not look like one, its quotes are escaped."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return frozenset(found[1].decode() for found in _PART.finditer(content))
 
 
 def _packed(text: str) -> str:

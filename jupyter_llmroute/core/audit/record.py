@@ -26,6 +26,9 @@ FORMAT = 1
 MOST_CHARS = 1_000_000
 """Of a text that is kept word for word; its hash is that of all of it."""
 
+BEYOND = 10_000
+"""Characters behind these that are read for secrets: half a key has no shape to be told by."""
+
 LONGEST = 2_000
 """Characters of a remark, such as a server's error; what is longer is cut."""
 
@@ -110,7 +113,7 @@ class Pieces:
     def add(self, text: str) -> None:
         """Take one more piece."""
         self._hmac.update(text.encode("utf-8", "surrogatepass"))
-        if self._kept is Kept.TEXT and self._chars < MOST_CHARS:
+        if self._kept is Kept.TEXT and self._chars < MOST_CHARS + BEYOND:
             self._texts.append(text)
         self._chars += len(text)
 
@@ -118,7 +121,7 @@ class Pieces:
         """Return what is kept of the pieces so far; `None` where that is nothing."""
         if self._kept is Kept.NOTHING:
             return None
-        text = masked("".join(self._texts)[:MOST_CHARS]) if self._kept is Kept.TEXT else None
+        text = masked("".join(self._texts)[: MOST_CHARS + BEYOND])[:MOST_CHARS] if self._kept is Kept.TEXT else None
         return Fingerprint(chars=self._chars, hmac=self._hmac.hexdigest(), text=text)
 
 

@@ -127,16 +127,18 @@ async def test_nothing_is_kept_of_words_where_that_is_configured(tmp_path: Path)
     assert "hmac" not in path(tmp_path).read_text()
 
 
-async def test_every_attempt_and_its_error_is_written(tmp_path: Path):
-    busy = json_reply({"error": f"no room {SECRET}"}, 500)
-    with llamacpp(busy) as one, ollama() as two:
+async def test_every_attempt_and_its_error_is_written_without_the_secrets_in_it(tmp_path: Path):
+    broken = json_reply({"error": f"no room for {SECRET}"}, 500)
+    with llamacpp(broken) as one, llamacpp(broken) as two:
         async with router(one, two) as asked:
-            await ask(Journal(log(tmp_path)), asked, model="", service="")
-    assert "ended" in kinds(tmp_path)[-1:]
+            with pytest.raises(RouteFailed):
+                await ask(Journal(log(tmp_path)), asked)
     failed = [body for body in written(tmp_path) if body["kind"] == "failed"]
-    for body in failed:
-        assert SECRET not in body["error"]
-        assert body["failure"]
+    assert {body["who"]["service"] for body in failed} == {"desk0", "desk1"}
+    assert [body["attempt"] for body in failed] == list(range(1, len(failed) + 1))
+    assert kinds(tmp_path) == ["decided", *["started", "failed"] * len(failed), "ended"]
+    assert SECRET not in path(tmp_path).read_text()
+    assert "no room for [masked]" in failed[0]["error"]
 
 
 async def test_a_question_that_nobody_answers_ends_as_failed(tmp_path: Path):

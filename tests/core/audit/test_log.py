@@ -123,6 +123,14 @@ def test_a_key_in_a_remark_is_masked_also_where_it_would_be_cut(tmp_path: Path):
     assert b"sk-" not in content
 
 
+def test_a_key_across_the_end_of_a_text_that_is_cut_is_masked():
+    kept = Fingerprint.of("y " * (MOST_CHARS // 2 - 5) + SECRET, b"salt", Kept.TEXT)
+    assert kept
+    assert kept.text
+    assert "sk-" not in kept.text
+    assert len(kept.text) <= MOST_CHARS
+
+
 SETTINGS = {True: (Kept.HASH, Kept.TEXT), False: (Kept.NOTHING, Kept.HASH), "text": (Kept.TEXT, Kept.TEXT)}
 
 
@@ -234,10 +242,12 @@ def test_of_more_files_than_are_kept_the_oldest_go_and_a_record_says_so(tmp_path
     assert not verify(path(tmp_path)).is_whole
 
 
-def test_parts_are_written_once_in_each_file(tmp_path: Path):
-    one = log(tmp_path, max_bytes=900)
+@pytest.mark.parametrize("is_new", [False, True])
+def test_parts_are_written_once_in_each_file_by_one_writer_and_by_many(is_new: bool, tmp_path: Path):
+    one = log(tmp_path, max_bytes=1500)
     for name in "abcdefgh":
-        one.append([event(name)], {"d1": '"part"'})
+        (log(tmp_path, max_bytes=1500) if is_new else one).append([event(name)], {"d" * 64: '"part"'})
+    assert len(Folder(path(tmp_path)).archives()) > 1
     for file in Folder(path(tmp_path)).archives():
         found = [body["kind"] for body in bodies(Folder(path(tmp_path)).archive(file))]
         assert found.count("part") == 1
@@ -289,7 +299,7 @@ path = Path(sys.argv[2])
 def write(name, acknowledged):
     writer = AuditLog(path, Origin(session="s", user="u"), max_bytes=1200, keep=3, is_forced=False)
     for part in "xy":
-        writer.append([Security(event=f"{name}{part}")], {"d": '"part"'})
+        writer.append([Security(event=f"{name}{part}")], {"d" * 64: '"part"'})
         os.write(acknowledged, f"{name}{part}\\n".encode())
 
 def killed_at(step, name):
