@@ -1,0 +1,239 @@
+"""The files of a log, whose they are, and what may stand in the way of them.
+
+====================  ==========================================================================
+`audit.jsonl`         the newest records
+`audit.000001.jsonl`  older ones, the oldest first
+`audit.head`          number and hash of the last record
+`audit.salt`          32 bytes of chance: what makes the hashes of texts this log's own
+`audit.lock`          held while somebody writes
+====================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from jupyter_llmroute.core.audit.chain import Broken, Tip, opened, seal
+from jupyter_llmroute.core.embedded.rendezvous import state_folder
+from jupyter_llmroute.core.errors import LLMRouteError
+from jupyter_llmroute.core.values import Value
+
+if TYPE_CHECKING:
+    from jupyter_llmroute.core.settings import SecuritySettings
+
+LOCK_S = 10.0
+"""Seconds to wait for others who write; each holds the lock for as long as the disk takes."""
+
+SALT_BYTES = 32
+
+HEAD_BYTES = 320
+"""Of every head."""
+
+
+class AuditError(LLMRouteError):
+    """The audit log cannot be written or read."""
+
+
+class Head(Value):
+    """How far the log goes: the anchor that shows a cut end."""
+
+    count: int
+    last: str
+    """The hash of the last record."""
+    archived: int
+    """The number of the newest file that is closed; 0 where there is none."""
+    size: int
+    """Bytes of the file that is being written."""
+
+    @property
+    def tip(self) -> Tip:
+        """The last record's number and hash."""
+        return Tip(self.count, self.last)
+
+
+def default_path() -> Path:
+    """Return where the log is unless the settings say otherwise: in the user's own state folder of this machine."""
+    return state_folder() / "audit" / "audit.jsonl"
+
+
+def path_of(security: SecuritySettings) -> Path:
+    """Return where the log of these settings is."""
+    named: Path | None = getattr(security, "audit_log_path", None)
+    return named or default_path()
+
+
+class Folder:
+    """The files of one log.
+
+    Parameters
+    ----------
+    path
+        Of the file that is being written; the others stand beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.active = path.expanduser().absolute()
+        stem = self.active.name.removesuffix(".jsonl")
+        self._archive = re.compile(re.escape(stem) + r"\.(\d{6,})\.jsonl")
+        self._stem = stem
+        self.head = self.active.with_name(f"{stem}.head")
+        self.salt = self.active.with_name(f"{stem}.salt")
+        self._lock = self.active.with_name(f"{stem}.lock")
+
+    def archive(self, number: int) -> Path:
+        """Return the path of a closed file."""
+        return self.active.with_name(f"{self._stem}.{number:06}.jsonl")
+
+    def archives(self) -> list[int]:
+        """Return the numbers of the closed files, the oldest first."""
+        try:
+            names = os.listdir(self.active.parent)
+        except FileNotFoundError:
+            return []
+        return sorted(int(found[1]) for name in names if (found := self._archive.fullmatch(name)))
+
+    def open(self) -> None:
+        """Make the folder, for its owner alone.
+
+        Raises
+        ------
+        AuditError
+            It cannot be made, or others may write in it.
+        """
+        folder = self.active.parent
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = folder.stat().st_mode
+        except OSError as error:
+            raise _unusable(folder, error) from error
+        # What is there is not made ours: it may be meant for others too, as /tmp is.
+        if os.name == "posix" and mode & 0o022:
+            raise AuditError(
+                f"The folder {str(folder)!r} of the audit log may be written by others (mode {mode & 0o777:o}): "
+                f"chmod 700 it, or name one of your own in security.audit_log_path."
+            )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the log against all other writers.
+
+        Raises
+        ------
+        AuditError
+            Somebody else holds it for too long, or it cannot be locked at all.
+        """
+        lock = FileLock(self._lock, mode=0o600)
+        try:
+            lock.acquire(timeout=LOCK_S, poll_interval=0.005)
+        except Timeout as error:
+            raise AuditError(
+                f"The audit log {str(self.active)!r} is held by another process for more than {LOCK_S:g} s: "
+                f"see who has {self._lock.name!r} open."
+            ) from error
+        except (OSError, NotImplementedError) as error:
+            raise AuditError(
+                f"The audit log {str(self.active)!r} cannot be locked ({error}): put it on a disk of this machine "
+                f"that you may write on (security.audit_log_path)."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def read_head(self) -> Head | None:
+        """Return the head; `None` where there is none.
+
+        Raises
+        ------
+        Broken
+            It does not read, or was changed.
+        """
+        try:
+            with self.head.open("rb") as file:
+                sealed = opened(file.read(HEAD_BYTES + 1))
+            return Head(**{name: sealed[name] for name in Head.model_fields})
+        except FileNotFoundError:
+            return None
+        except (KeyError, ValueError) as error:  # Broken is one of these
+            raise Broken(f"the head {self.head.name!r} does not read: {error}") from error
+
+    def write_head(self, head: Head) -> None:
+        """Move the head, at once; its file is not forced to the disk, as the log is.
+
+        All heads are of one size and within one sector of a disk, so that one call writes them whole, and on a full
+        disk too. A new file is put in the old one's place only once: that takes a hundred times as long.
+        """
+        body = head.model_dump()
+        content, _ = seal(body | {"pad": ""})
+        content, _ = seal(body | {"pad": " " * (HEAD_BYTES - len(content))})
+        try:
+            descriptor = os.open(self.head, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            return replace(self.head, content, is_forced=True)
+        try:
+            os.write(descriptor, content)
+            if os.fstat(descriptor).st_size > HEAD_BYTES:
+                os.ftruncate(descriptor, HEAD_BYTES)
+        finally:
+            os.close(descriptor)
+
+    def read_salt(self) -> bytes | None:
+        """Return the salt; `None` where there is none.
+
+        Raises
+        ------
+        AuditError
+            It is there and is none.
+        """
+        try:
+            salt = self.salt.read_bytes()
+        except FileNotFoundError:
+            return None
+        if len(salt) != SALT_BYTES:
+            raise AuditError(
+                f"The audit log's salt {str(self.salt)!r} has {len(salt)} bytes, not {SALT_BYTES}: put the right one "
+                f"back, or remove it, and new hashes will not compare with old ones."
+            )
+        return salt
+
+    def make_salt(self) -> bytes:
+        """Draw a salt and write it; call it only while the log is locked."""
+        salt = os.urandom(SALT_BYTES)
+        replace(self.salt, salt, is_forced=True)
+        return salt
+
+
+def replace(path: Path, content: bytes, *, is_forced: bool = False) -> None:
+    """Write a whole file at once, for its owner alone; call it only under a lock.
+
+    Parameters
+    ----------
+    path
+        Of the file; whoever reads sees the old one or the new one.
+    content
+        All of it.
+    is_forced
+        Whether it must be on the disk before this returns.
+    """
+    scratch = path.with_name(path.name + ".new")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        if is_forced:
+            os.fsync(descriptor)
+    os.replace(scratch, path)
+
+
+def _unusable(folder: Path, error: OSError) -> AuditError:
+    return AuditError(
+        f"The folder {str(folder)!r} of the audit log cannot be used ({error.strerror}): "
+        f"mend its permissions, or name another in security.audit_log_path."
+    )
