@@ -16,6 +16,7 @@ CORE_LAYERS = (
     ("errors", "values", "task", "chance"),
     (
         "item",
+        "message",
         "provenance",
         "attachment",
         "secrets",

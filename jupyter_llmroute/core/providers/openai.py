@@ -112,6 +112,7 @@ class OpenAICompatible:
             **sampling,
             **(self.json_mode if chat.format is Format.JSON else {}),
             **(self.narrowed(chat) if chat.options else {}),
+            **chat.passed,
         }
 
     def narrowed(self, chat: Chat) -> dict[str, Any]:
@@ -136,7 +137,8 @@ class OpenAICompatible:
         who = f"{chat.model.id} on {endpoint.name}"
         with peer_errors(who):
             async with contextlib.AsyncExitStack() as opened:
-                response = await _ask(opened, client, who, url, self.body(chat), auth_headers(endpoint))
+                body, needed = self.body(chat), frozenset(chat.passed)
+                response = await _ask(opened, client, who, url, body, auth_headers(endpoint), needed)
                 chunks = await opened.enter_async_context(contextlib.aclosing(_chunks(who, response)))
                 async for chunk in chunks:
                     yield chunk.model_copy(update={"usage": self.believed(chunk.usage)}) if chunk.usage else chunk
@@ -149,20 +151,22 @@ async def _ask(
     url: str,
     body: dict[str, Any],
     headers: dict[bytes, bytes],
+    needed: frozenset[str],
 ) -> httpx.Response:
-    """Return the answer, once its head says that it is one."""
+    """Return the answer, once its head says that it is one; keys that are `needed` are never left out."""
     response = await opened.enter_async_context(client.stream("POST", url, json=body, headers=headers))
     try:
         if not _is_whole(response):
             await raise_unless_stream(who, response, STREAM)
         return response
     except (BadRequest, RefusedOption) as error:
-        needless = {key for key, words in OPTIONAL.items() if key in body and words.search(str(error))}
+        may_lack = {key: words for key, words in OPTIONAL.items() if key in body and key not in needed}
+        needless = {key for key, words in may_lack.items() if words.search(str(error))}
         if not needless:
             raise
     await opened.aclose()
-    needed = {key: value for key, value in body.items() if key not in needless}
-    return await _ask(opened, client, who, url, needed, headers)
+    kept = {key: value for key, value in body.items() if key not in needless}
+    return await _ask(opened, client, who, url, kept, headers, needed)
 
 
 async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
