@@ -218,12 +218,13 @@ def written(event: Event) -> Event:
 
 
 def _short(route: Route) -> Route:
+    smallest = route.smallest if route.smallest not in route.candidates else None
     # In the order in which views show them.
     ordered = sorted(route.rejections, key=lambda rejection: rejection.reason is RejectionReason.NOT_ASKED_FOR)
     return route.model_copy(
         update={
             "candidates": tuple(map(_alone, route.candidates)),
-            "smallest": route.smallest and _alone(route.smallest),
+            "smallest": smallest and _alone(smallest),
             "rejections": tuple(ordered[:KEPT_REJECTIONS]),
             "unranked": route.unranked + len(ordered[KEPT_REJECTIONS:]),
         }
