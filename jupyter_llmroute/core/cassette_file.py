@@ -40,6 +40,9 @@ MOST_RECORDINGS = 10_000
 WIDE = 110
 """Characters of a line, where what stands in it can be parted."""
 
+LINE_ENDS = '\\n", "'
+"""Between two lines of a text: each stands in a line of its own."""
+
 LOCK_S = 10.0
 """Seconds to wait for another kernel that writes."""
 
@@ -231,8 +234,8 @@ def laid_out(tape: Tape) -> str:
 def _lines(value: Any, indent: str) -> Iterator[str]:
     """Yield a value as JSON: in one line where it is short, its parts in lines of their own where it is long."""
     whole = json.dumps(value, ensure_ascii=False)
-    is_text = isinstance(value, list) and len(value) > 1 and all(isinstance(part, str) for part in value)
-    if not isinstance(value, Mapping | list) or not value or (len(indent) + len(whole) <= WIDE and not is_text):
+    is_short = len(indent) + len(whole) <= WIDE and LINE_ENDS not in whole
+    if not isinstance(value, Mapping | list) or not value or is_short:
         yield whole
         return
     is_map, deeper = isinstance(value, Mapping), indent + " "

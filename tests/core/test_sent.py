@@ -58,7 +58,10 @@ async def test_names_of_a_kernels_own_files_do_not_count():
 
 
 OTHER = {
-    "question": ({"question": "why is df full?"}, "the question says 'why is df full?' here and 'why is df empty?' there"),
+    "question": (
+        {"question": "why is df full?"},
+        "the question says 'why is df full?' here and 'why is df empty?' there",
+    ),
     "blanks": ({"question": "why is  df empty?"}, "the question has other blanks or line ends"),
     "model": ({"model": "phi4"}, "model is 'phi4' here and not set there"),
     "service": ({"service": "desk"}, "service is 'desk' here and not set there"),
