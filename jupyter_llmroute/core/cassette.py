@@ -22,8 +22,9 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -35,7 +36,7 @@ from jupyter_llmroute.core.events import Event, Routed
 from jupyter_llmroute.core.recording import Ended, Failure, Interrupted, Recording, Timed, happened
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.scrubbing import cleaned
-from jupyter_llmroute.core.sent import Sent, differences, gathered, nearest, rules_of, sent_of
+from jupyter_llmroute.core.sent import Sent, SentBy, differences, gathered, nearest, rules_of, sent_of
 from jupyter_llmroute.core.settings import ContextSettings
 
 T = TypeVar("T")
@@ -69,6 +70,9 @@ class Asker(NamedTuple):
     """Its id, where the notebook tells it."""
     number: int = 0
     """Its execution count."""
+
+
+NOBODY = Asker()
 
 
 class _Found(NamedTuple):
@@ -154,8 +158,8 @@ class Cassette:
     ) -> None:
         self.mode = mode
         self.file = CassetteFile(path)
-        self._paced = paced
-        self._rules = rules_of(context or ContextSettings())
+        self.paced = paced
+        self.rules = rules_of(context or ContextSettings())
         self._clock = clock
         self._sleep = sleep
         self._asked: Counter[tuple[str, Asker | None]] = Counter()
@@ -163,9 +167,18 @@ class Cassette:
         """Whether the file held nothing when it was first looked at."""
 
     async def stream(
-        self, request: Request, live: Callable[[], AsyncGenerator[Event, None]]
+        self, request: Request, live: Callable[[], AsyncGenerator[Event, None]], *, mode: Mode | None = None
     ) -> AsyncGenerator[Event, None]:
         """Answer a request: from the recordings, or by `live`, whose events are recorded then.
+
+        Parameters
+        ----------
+        request
+            What is asked.
+        live
+            Asks it.
+        mode
+            For this question alone; `None` takes the cassette's.
 
         Yields
         ------
@@ -184,12 +197,8 @@ class Cassette:
             What ended the answer, now or then.
         """
         asker = Asker(request.cell, request.number)
-
-        async def sent_by(rules: Mapping[str, int]) -> Sent:
-            return await sent_of(request, rules)
-
-        found = await self._find(sent_by, asker)
-        recording = self._replayed(found)
+        found = await self._find(partial(sent_of, request), asker)
+        recording = self._replayed(found, mode or self.mode)
         if recording is None:
             self.file.check_writable()
         events = self._replay(recording, request) if recording else self._record(found, asker, live())
@@ -199,23 +208,27 @@ class Cassette:
 
     async def kept(
         self,
-        sent: Sent,
+        sent_by: SentBy,
         form: TypeAdapter[T],
         live: Callable[[], Awaitable[T]],
-        asker: Asker = Asker(),  # noqa: B008
+        asker: Asker = NOBODY,
+        *,
+        mode: Mode | None = None,
     ) -> T:
         """Return a value that is shown and is no answer: from the recordings, or by `live`, recorded then.
 
         Parameters
         ----------
-        sent
-            What is asked for: of `sent.command`, or of `sent_of` with another kind.
+        sent_by
+            What is asked for: of `sent.command`, or `partial(sent_of, request, kind="…")`.
         form
             What the value is: it is written as JSON, and checked when it is read.
         live
             Makes it.
         asker
             Who asks.
+        mode
+            For this once; `None` takes the cassette's.
 
         Raises
         ------
@@ -224,18 +237,14 @@ class Cassette:
         CassetteError
             The file does not read, or cannot be written.
         """
-
-        async def same(rules: Mapping[str, int]) -> Sent:
-            return sent
-
-        found = await self._find(same, asker)
-        if recording := self._replayed(found):
+        found = await self._find(sent_by, asker)
+        if recording := self._replayed(found, mode or self.mode):
             try:
                 return form.validate_python(recording.value)
             except ValidationError as error:
                 problem = error.errors(include_input=False, include_context=False, include_url=False)[0]["msg"]
                 raise CassetteError(
-                    f"{str(self.file.path)!r} holds for {sent.kind} what is none ({problem}): record it anew."
+                    f"{str(self.file.path)!r} holds for {found.sent.kind} what is none ({problem}): record it anew."
                 ) from None
         self.file.check_writable()
         value = await live()
@@ -243,7 +252,7 @@ class Cassette:
         await self._write(found, Recording(sent=found.sent, cell=asker.cell, value=shown))
         return value
 
-    async def _find(self, sent_by: Callable[[Mapping[str, int]], Awaitable[Sent]], asker: Asker) -> _Found:
+    async def _find(self, sent_by: SentBy, asker: Asker) -> _Found:
         """Return where a question stands; it counts as asked."""
         tape = await asyncio.to_thread(self.file.read)
         self._was_empty = not tape.recordings if self._was_empty is None else self._was_empty
@@ -251,7 +260,7 @@ class Cassette:
         for rules in map(_rules, tape.recordings):
             if rules not in under:
                 under[rules] = await sent_by(dict(rules))
-        ours = await sent_by(self._rules)
+        ours = await sent_by(self.rules)
         same = [r for r in tape.recordings if r.sent.key == under[_rules(r)].key]
         recordings, is_own = _of_cell(same, asker)
         run, anybody = (ours.key, asker if asker.cell else None), (ours.key, None)
@@ -259,10 +268,10 @@ class Cassette:
         self._asked.update({run, anybody})
         return _Found(ours, recordings, number)
 
-    def _replayed(self, found: _Found) -> Recording | None:
+    def _replayed(self, found: _Found, mode: Mode) -> Recording | None:
         """Return the recording to replay; `None` where the question is to be asked."""
         due = found.due
-        match self.mode:
+        match mode:
             case Mode.ALL:
                 return None
             case Mode.NEW_EPISODES:
@@ -291,7 +300,7 @@ class Cassette:
         items = await gathered(request, recording.sent.rules, with_prose=True)
         for wait_ms, event in recording.timed():
             pause_s = min(wait_ms / 1000, LONGEST_PAUSE_S, left_s)
-            if self._paced and pause_s > 0:
+            if self.paced and pause_s > 0:
                 left_s -= pause_s
                 await self._sleep(pause_s)
             yield event.model_copy(update={"items": items}) if isinstance(event, Routed) else event

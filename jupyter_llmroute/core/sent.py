@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Annotated
@@ -79,9 +79,17 @@ class Sent(Value):
         return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
 
 
-def command(kind: str, **parameters: Parameter | None) -> Sent:
+SentBy = Callable[[Mapping[str, int]], Awaitable[Sent]]
+"""What is sent, by the rules of a recording; `functools.partial(sent_of, request)` is one."""
+
+
+def command(kind: str, **parameters: Parameter | None) -> SentBy:
     """Return what a command sends that asks no model, such as one that shows the servers."""
-    return Sent(kind=kind, parameters=_given(parameters))
+
+    async def sent_by(rules: Mapping[str, int]) -> Sent:
+        return Sent(kind=kind, parameters=_given(parameters))
+
+    return sent_by
 
 
 async def sent_of(request: Request, rules: Mapping[str, int] | None = None, *, kind: str = "answer") -> Sent:

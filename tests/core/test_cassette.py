@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from jupyter_llmroute.core.errors import BrokenStream, LLMRouteError, UnknownMod
 from jupyter_llmroute.core.events import TextDelta
 from jupyter_llmroute.core.recording import Ended, Interrupted, written
 from jupyter_llmroute.core.request import CellRef, Request
-from jupyter_llmroute.core.sent import command
+from jupyter_llmroute.core.sent import command, sent_of
 from jupyter_llmroute.core.settings import ContextSettings
 from jupyter_llmroute.view import RunView
 
@@ -143,6 +144,14 @@ async def test_what_is_recorded_new_is_replayed_when_the_cell_is_run_again(path)
     recordings = cassette(path, Mode.NEW_EPISODES)
     await play(recordings, live(answer("one")), cell="x", number=1)
     assert text((await play(recordings, cell="x", number=2))[0]) == "one"
+
+
+async def test_a_question_may_have_a_mode_of_its_own(path):
+    recordings = cassette(path, Mode.ONCE)
+    for said, mode in (("one", None), ("two", Mode.ALL)):
+        async with aclosing(recordings.stream(Request(question="Why?"), live(answer(said)), mode=mode)) as events:
+            assert text([event async for event in events]) == said
+    assert text((await play(cassette(path)))[0]) == "one"
 
 
 # --- how an answer ends ---
@@ -287,6 +296,24 @@ async def test_a_value_is_kept_and_comes_back_as_what_it_was(path):
         await again.kept(command("servers", refresh=False), ROWS, never)
     with pytest.raises(NoRecording, match="nor of anything like it"):
         await again.kept(command("models"), ROWS, never)
+
+
+async def test_what_is_shown_of_a_question_is_kept_by_what_the_question_sends(path):
+    async def look():
+        return (("a", 1),)
+
+    cells = tuple(CellRef(number=number, source=f"df = f({number})") for number in range(1, 12))
+    request = Request(question="what is df?", cells=cells)
+    few = cassette(path, Mode.ONCE, context=ContextSettings(max_cells=2))
+    await few.kept(partial(sent_of, request, kind="context"), ROWS, look)
+    again = cassette(path)
+    assert await again.kept(partial(sent_of, request, kind="context"), ROWS, never) == (("a", 1),)
+    with pytest.raises(NoRecording, match="of the question 'what is df"):
+        await play_all(again, request)
+
+
+async def play_all(recordings, request):
+    return [event async for event in recordings.stream(request, nobody)]
 
 
 async def test_a_value_that_is_none_is_said(path):

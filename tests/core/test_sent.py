@@ -121,7 +121,7 @@ async def test_the_nearest_is_the_one_that_differs_least_and_is_of_the_same_kind
     pinned = await sent_of(ASKED.model_copy(update={"model": "phi4"}))
     other = await sent_of(ASKED, kind="context")
     assert nearest(why, [other, asked, pinned]) == pinned
-    assert nearest(command("services"), [asked, pinned]) is None
+    assert nearest(await command("services")({}), [asked, pinned]) is None
 
 
 async def test_cells_are_chosen_by_the_rules_of_the_recording():
