@@ -166,6 +166,11 @@ class Cassette:
         self._was_empty: bool | None = None
         """Whether the file held nothing when it was first looked at."""
 
+    @property
+    def replays_at_once(self) -> bool:
+        """Whether all answers are replayed, and none is waited for: who shows them may show them whole."""
+        return self.mode is Mode.NONE and not self.paced
+
     async def stream(
         self, request: Request, live: Callable[[], AsyncGenerator[Event, None]], *, mode: Mode | None = None
     ) -> AsyncGenerator[Event, None]:
@@ -261,7 +266,7 @@ class Cassette:
             if rules not in under:
                 under[rules] = await sent_by(dict(rules))
         ours = await sent_by(self.rules)
-        same = [r for r in tape.recordings if r.sent.key == under[_rules(r)].key]
+        same = [recording for recording in tape.recordings if under[_rules(recording)].is_like(recording.sent)]
         recordings, is_own = _of_cell(same, asker)
         run, anybody = (ours.key, asker if asker.cell else None), (ours.key, None)
         number = self._asked[run if is_own or not same else anybody]
@@ -297,7 +302,7 @@ class Cassette:
 
     async def _replay(self, recording: Recording, request: Request) -> AsyncGenerator[Event, None]:
         left_s = MOST_PAUSES_S
-        items = await gathered(request, recording.sent.rules, with_prose=True)
+        items = await gathered(request, recording.sent.rules)
         for wait_ms, event in recording.timed():
             pause_s = min(wait_ms / 1000, LONGEST_PAUSE_S, left_s)
             if self.paced and pause_s > 0:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import groupby
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, model_validator
 
@@ -204,16 +204,17 @@ def happened(events: Iterable[Timed]) -> tuple[Happening | Passage, ...]:
     return tuple(found)
 
 
+E = TypeVar("E", bound=Event)
+
 _EVENT: TypeAdapter[Any] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 
-def written(event: Event) -> Event:
+def written(event: E) -> E:
     """Return an event as it may be written: without secrets, and a decision without what no view shows."""
-    if isinstance(event, Routed):
-        # What was gathered is gathered again when it is replayed: the notebook holds it.
-        event = event.model_copy(update={"route": _short(event.route), "items": ()})
-    plain = _EVENT.dump_python(event, mode="json")
-    found: Event = _EVENT.validate_python(cleaned(plain))
+    # What was gathered is gathered again when it is replayed: the notebook holds it.
+    less = {"route": _short(event.route), "items": ()} if isinstance(event, Routed) else {}
+    plain = _EVENT.dump_python(event.model_copy(update=less), mode="json")
+    found: E = _EVENT.validate_python(cleaned(plain))
     return found
 
 

@@ -1,9 +1,10 @@
 """What a question sends, as a recording is found again by it, and in words how two of them differ.
 
 Model, messages and parameters count; host, time and the order of keys do not. Neither do counts of cells, addresses in
-memory and names of a kernel's temporary files: they are others in every run. Prose above cells is not compared either,
-as only some editors tell which file a kernel runs. Cells are chosen by the rules under which the recording was made, so
-the settings of another machine change nothing. Secrets are masked before anything is compared or written.
+memory and names of a kernel's temporary files: they are others in every run. Nor does what only some programs that run
+a notebook tell: prose above cells, the cell that loads this extension, line ends behind a question. What a cell printed
+counts where it is known; nbval has kernels forget it. Cells are chosen by the rules under which the recording was made,
+so the settings of another machine change nothing. Secrets are masked before anything is compared or written.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ OF_NO_RUN = (
     (re.compile(r"[^\s\"']*[/\\]ipykernel_\d+[/\\]\d+\.py"), "ipykernel.py"),
     (re.compile(r"<ipython-input-\d+-[0-9a-f]+>"), "<ipython-input>"),
 )
+
+_LOADS = re.compile(r"^\s*%(?:re)?load_ext\s+jupyter_llmroute\b", re.MULTILINE)
 
 COMPARED_CHARS = 400
 """Of a longer question this much is compared where the nearest is looked for."""
@@ -68,7 +71,9 @@ class Sent(Value):
     parameters: Mapping[str, Parameter] = {}
     """What the question pins, and how the model is to write; what it leaves open is not among them."""
     along: tuple[Piece, ...] = ()
-    """Earlier questions and answers, then cells and variables, in the order of the prompt."""
+    """Earlier questions and answers, then variables and cells, in the order of the prompt."""
+    outputs: tuple[Piece, ...] = ()
+    """What these cells printed and returned, one of each; without a digest where that is nothing, or not known."""
     rules: Mapping[str, int] = {}
     """Fields of `ContextSettings` by which the cells were chosen, where they are not the usual ones; not compared."""
 
@@ -77,6 +82,11 @@ class Sent(Value):
         """Equal for what sends the same."""
         compared = [self.kind, self.question, dict(self.parameters), [piece.digest for piece in self.along]]
         return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()
+
+    def is_like(self, recorded: Sent) -> bool:
+        """Whether this is what was recorded, as far as is known here."""
+        outputs = zip(self.outputs, recorded.outputs, strict=False)
+        return self.key == recorded.key and not any(ours.digest not in ("", theirs.digest) for ours, theirs in outputs)
 
 
 SentBy = Callable[[Mapping[str, int]], Awaitable[Sent]]
@@ -105,9 +115,13 @@ async def sent_of(request: Request, rules: Mapping[str, int] | None = None, *, k
         `"answer"`, or what else is wanted of the request.
     """
     sampling, wanted = request.sampling, request.format
+    code = tuple(cell for cell in request.code if not _LOADS.search(cell.source))
+    bare = tuple(cell.model_copy(update={"output": ""}) for cell in code)
+    items = await gathered(request.model_copy(update={"cells": bare}), rules or {})
+    printed = {f"In[{cell.number}]": (f"Out[{cell.number}]", cell.output) for cell in code}
     return Sent(
         kind=kind,
-        question=scrubbed(request.question),
+        question=scrubbed(request.question).rstrip(),
         parameters=_given(
             {
                 "model": request.model,
@@ -117,7 +131,8 @@ async def sent_of(request: Request, rules: Mapping[str, int] | None = None, *, k
                 **sampling.model_dump(exclude_none=True),
             }
         ),
-        along=tuple(_pieces(request, await gathered(request, rules or {}))),
+        along=tuple(_pieces(request, items)),
+        outputs=tuple(_piece(*printed[item.ref]) for item in items if item.ref in printed),
         rules=rules or {},
     )
 
@@ -127,10 +142,8 @@ def rules_of(settings: ContextSettings) -> dict[str, int]:
     return settings.model_dump(include={"max_cells", "max_cell_chars"}, exclude_defaults=True)
 
 
-async def gathered(request: Request, rules: Mapping[str, int], *, with_prose: bool = False) -> tuple[ContextItem, ...]:
+async def gathered(request: Request, rules: Mapping[str, int]) -> tuple[ContextItem, ...]:
     """Return what goes along with a request by these rules."""
-    if not with_prose:
-        request = request.model_copy(update={"cells": request.code})
     settings = ContextSettings.model_validate(dict(rules))
     return (await gather(request, (AttachmentsSource(), CellsSource(settings)))).items
 
@@ -157,7 +170,8 @@ def _piece(name: str, text: str) -> Piece:
     text = scrubbed(text)
     for pattern, replacement in OF_NO_RUN:
         text = pattern.sub(replacement, text)
-    return Piece(name=name, digest=hashlib.sha256(text.strip().encode()).hexdigest()[:16])
+    text = text.strip()
+    return Piece(name=name, digest=hashlib.sha256(text.encode()).hexdigest()[:16] if text else "")
 
 
 def nearest(sent: Sent, others: Iterable[Sent]) -> Sent | None:
@@ -172,7 +186,8 @@ def _distance(one: Sent, other: Sent) -> float:
     pinned = sum(one.parameters.get(name) != other.parameters.get(name) for name in names)
     here, there = _digests(one), _digests(other)
     along = ((here - there) + (there - here)).total() / max(1, (here + there).total())
-    return 5 * (1 - asked.ratio()) + 0.5 * pinned + along
+    printed = sum(ours != theirs for ours, theirs in zip(one.outputs, other.outputs, strict=False))
+    return 5 * (1 - asked.ratio()) + 0.5 * pinned + along + 0.01 * printed
 
 
 def _digests(sent: Sent) -> Counter[str]:
@@ -225,9 +240,14 @@ def _of_pieces(here: Sent, there: Sent) -> Iterator[str]:
             yield f"{one.name} goes along here and not there"
         else:
             yield f"{other.name} went along there and not here"
-    if not _unmatched(here, there) and not _unmatched(there, here) and here.along != there.along:
-        if [piece.digest for piece in here.along] != [piece.digest for piece in there.along]:
-            yield "what goes along stands in another order"
+    if _digests(here) != _digests(there):
+        return
+    if [piece.digest for piece in here.along] != [piece.digest for piece in there.along]:
+        yield "what goes along stands in another order"
+        return
+    for one, other in zip(here.outputs, there.outputs, strict=False):
+        if one.digest not in ("", other.digest):
+            yield f"{one.name} was changed"
 
 
 def _unmatched(one: Sent, other: Sent) -> list[Piece]:
