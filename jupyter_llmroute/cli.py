@@ -9,6 +9,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,6 +17,7 @@ import jupyter_llmroute
 from jupyter_llmroute import serena_cli
 
 if TYPE_CHECKING:
+    from jupyter_llmroute.core.cassette import Cassette
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings
@@ -99,6 +101,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     route.add_argument("--serena", dest="code", action="store_true", default=None, help="look into the project anyway")
     route.add_argument("--no-serena", dest="code", action="store_false", default=None, help="do not look into it")
+        "--replay",
+        choices=["none", "once", "new_episodes", "all"],
+        help="give the answer that was kept in FILE, or ask and keep it there",
+    )
+    route.add_argument("--record", action="store_true", help="ask, and keep the answer in FILE: --replay all")
+    route.add_argument("--cassette", type=Path, metavar="FILE", help="default: the only *.cassette.json of this folder")
     route.add_argument("--dry-run", action="store_true", help="show the decision, and ask nobody")
     route.add_argument("--why", action="store_true", help="explain the decision afterwards")
     route.add_argument("--all", action="store_true", help="with --why: every line of every part")
@@ -228,7 +236,7 @@ def _route(options: argparse.Namespace) -> int:
         view = RunView(request)
         async with _router() as router:
             try:
-                await (_decide(router, request) if options.dry_run else _answer(router, view))
+                await (_decide(router, request) if options.dry_run else _answer(router, view, _cassette(options)))
             finally:
                 if options.why:
                     _explain(router, view, show_all=options.all)
@@ -251,14 +259,22 @@ def _explain(router: Router, view: RunView, *, show_all: bool) -> None:
     print(f"\n{as_text(router.last_decision, view, shown=None if show_all else SHOWN)}")
 
 
-async def _answer(router: Router, view: RunView) -> None:
+def _cassette(options: argparse.Namespace) -> Cassette | None:
+    from jupyter_llmroute.core.cassette import Cassette, Mode, place
+
+    mode = Mode.ALL if options.record else options.replay and Mode(options.replay)
+    return Cassette(place(None, named=options.cassette), mode) if mode else None
+
+
+async def _answer(router: Router, view: RunView, cassette: Cassette | None = None) -> None:
     import contextlib
 
     from jupyter_llmroute.terminal import TerminalScreen
 
     screen = TerminalScreen()
     try:
-        async with contextlib.aclosing(router.stream(view.request)) as events:
+        live = partial(router.stream, view.request)
+        async with contextlib.aclosing(cassette.stream(view.request, live) if cassette else live()) as events:
             async for event in events:
                 view.apply(event)
                 screen.update(view, final=False)

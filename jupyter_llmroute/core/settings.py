@@ -264,6 +264,18 @@ class ModelSettings(Value):
     )
 
 
+class CassetteSettings(Value):
+    """Answers that are kept beside the notebook, and given again without any server."""
+
+    mode: Literal["off", "none", "once", "new_episodes", "all"] = Field(
+        "off",
+        description="off: nothing is kept; none: what was kept is given, and nobody is asked; once: the same, unless "
+        "nothing was kept yet; new_episodes: what was not kept is asked for; all: everything is",
+    )
+    file: Path | None = Field(None, description="where; unset: NOTEBOOK.cassette.json beside the notebook")
+    paced: bool = Field(True, description="what was kept comes as slowly as it came then; `false`: at once")
+
+
 class SecuritySettings(Value):
     """What may be reached."""
 
@@ -331,6 +343,7 @@ class Settings(BaseSettings):
     discovery: DiscoverySettings = DiscoverySettings()
     models: ModelSettings = ModelSettings()
     security: SecuritySettings = SecuritySettings()
+    cassette: CassetteSettings = CassetteSettings()
     route: dict[str, str | int | float | bool | None] = Field(
         default_factory=dict,
         description="options of `%%route` that hold where a question does not say otherwise, such as "
