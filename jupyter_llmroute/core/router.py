@@ -209,6 +209,16 @@ class Router:
         """
         return await self._lookout.services(refresh=refresh)
 
+    @property
+    def seen_at(self) -> float:
+        """When the servers were last looked at, in seconds since the epoch; 0 where they were not yet."""
+        return self._lookout.seen_at
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look for servers is going on."""
+        return self._lookout.is_looking
+
     def _note(self, event: Event, turn: Turn) -> None:
         """Learn from what happens."""
         match event:
