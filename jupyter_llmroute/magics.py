@@ -209,6 +209,15 @@ class RouteMagics(LLMRoute, Magics):
         self._explain(show_all=parse(self.llm_why.parser, line).all)
 
     @magic_arguments()
+    @argument("--text", action="store_true", help="show the table alone, without controls")
+    @line_magic
+    def llm_doctor(self, line: str) -> None:
+        """Go through the checklist of a closed network; only servers that are listed are called, and no model works."""
+        options = parse(self.llm_doctor.parser, line)
+        again = Namespace(cached=False, text=options.text)
+        self._show(lambda _: self.session.doctor_table(), again, shown=None)
+
+    @magic_arguments()
     @argument("action", nargs="?", choices=("status", "restart"), default="status")
     @line_magic
     def llm_serena(self, line: str) -> None:

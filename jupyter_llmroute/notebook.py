@@ -146,11 +146,16 @@ class NotebookSession:
             The settings do not read.
         """
         if self._router is None:
+            from jupyter_llmroute.core.audit.journal import Journal
+            from jupyter_llmroute.core.model_lock import digests
             from jupyter_llmroute.core.router import Router
             from jupyter_llmroute.core.state import StateFile
+            from jupyter_llmroute.places import notebook_path
 
             with folded():
-                self._router = Router(self.config.loaded.settings, state=StateFile.of_user())
+                settings, path = self.config.loaded.settings, notebook_path(self.shell)
+                journal = Journal.of(settings.security, notebook=str(path or ""), digests=digests(settings.embedded))
+                self._router = Router(settings, state=StateFile.of_user(), journal=journal)
         return self._router
 
     def request(
@@ -386,6 +391,16 @@ class NotebookSession:
         decision = self.router.last_decision
         assert decision is not None
         return decision
+
+    def doctor_table(self) -> Table:
+        """Return what the doctor finds, a row for each check."""
+        from jupyter_llmroute.core.diagnosis import diagnose
+        from jupyter_llmroute.doctor_table import table
+
+        async def look() -> Table:
+            return table(await diagnose(self.config.loaded, await self.router.services(refresh=True)))
+
+        return self.run(look())
 
     def services_table(self, *, refresh: bool = True) -> Table:
         """Return the servers as a table."""
