@@ -149,6 +149,8 @@ def may_set(name: str) -> bool:
 
 
 def _make(folder: Path | None, own: Sequence[Path], arguments: Mapping[str, Any], session: Mapping[str, Any]) -> _Made:
+    from jupyter_llmroute.core.audit.journal import Journal
+    from jupyter_llmroute.core.model_lock import digests
     from jupyter_llmroute.core.provenance import Layer, Source
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings
@@ -160,7 +162,8 @@ def _make(folder: Path | None, own: Sequence[Path], arguments: Mapping[str, Any]
         if data
     ]
     loaded = Settings.loaded(project=folder, own=own, layers=layers)
-    return _Made(loaded, Router(loaded.settings, state=StateFile.of_user()))
+    journal = Journal.of(loaded.settings.security, digests=digests(loaded.settings.embedded))
+    return _Made(loaded, Router(loaded.settings, state=StateFile.of_user(), journal=journal))
 
 
 def _is_known(loaded: Loaded, name: str) -> bool:

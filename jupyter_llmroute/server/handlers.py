@@ -131,7 +131,7 @@ class Handler(APIHandler):
         self.set_header("Content-Type", EVENT_STREAM)
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")
-        self._transforms = []  # Jupyter packs what is text: each piece by itself would be larger than it was
+        self._transforms: list[Any] = []  # Jupyter packs what is text: each piece by itself would be larger than it was
 
     async def send(self, piece: str) -> None:
         """Write a piece of a stream, and wait until it is on its way: a slow reader slows the writer."""
@@ -260,7 +260,7 @@ async def _decided(router: Router, request: Request) -> Any:
     from jupyter_llmroute.server.describe import decision, undecided
 
     try:
-        return decision(await router.decide(request))
+        return decision(await router.decide(request), request)
     except LLMRouteError as error:
         return undecided(error)
 
@@ -350,8 +350,9 @@ def _tail(loaded: Any, wanted: int) -> Any:
     from jupyter_llmroute.core.audit.reading import records, without_text
     from jupyter_llmroute.server.shapes import AuditTail
 
-    path = path_of(loaded.settings.security)
-    if not path.expanduser().exists():
+    security = loaded.settings.security
+    path = path_of(security)
+    if not (security.audit_enabled and path.expanduser().exists()):
         return AuditTail(records=(), is_kept=False)
     newest = deque(records(path), maxlen=wanted)
     shown = ({key: value for key, value in without_text(body).items() if key != "basis"} for body in newest)
@@ -368,13 +369,11 @@ class DoctorHandler(Handler):
     async def get(self) -> None:
         """Go through it: the servers are looked at, and nothing is sent anywhere else."""
         async with self.router() as router:
-            from jupyter_llmroute.core.doctor import examine
-            from jupyter_llmroute.core.doctor_facts import gather
+            from jupyter_llmroute.core.diagnosis import diagnose
             from jupyter_llmroute.server.describe import doctor
 
             endpoints = await router.services(refresh=self.is_asked("refresh"))
-            facts = await asyncio.to_thread(gather, await self.exchange.loaded(), endpoints)
-            self.give(doctor(await asyncio.to_thread(examine, facts)))
+            self.give(doctor(await diagnose(await self.exchange.loaded(), endpoints)))
 
 
 class SettingsHandler(Handler):
