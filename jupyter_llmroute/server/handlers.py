@@ -68,7 +68,13 @@ class Handler(APIHandler):
             async with self.exchange.router() as router:
                 yield router
         except LLMRouteError as error:
-            raise refusal(error) from error
+            raise self.refusal(error) from error
+
+    def refusal(self, error: Exception, status: int | None = None) -> Refusal:
+        """Return the answer that one of our errors is."""
+        from jupyter_llmroute.server.problems import kind_of
+
+        return Refusal(status or kind_of(error).status, self.exchange.hidden(str(error)))
 
     def give(self, shape: BaseModel) -> None:
         """Write an answer."""
@@ -150,14 +156,6 @@ def problem(error: Any) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     told = [f"{'.'.join(map(str, each['loc']))[:100] or 'body'}: {each['msg'][:300]}" for each in found[:5]]
     return "; ".join(told)
-
-
-def refusal(error: Exception) -> Refusal:
-    """Return the answer that one of our errors is."""
-    from jupyter_llmroute.core.secrets import masked
-    from jupyter_llmroute.server.problems import kind_of
-
-    return Refusal(kind_of(error).status, masked(str(error)))
 
 
 async def look(router: Router, *, refresh: bool = False) -> None:
@@ -282,7 +280,6 @@ class ChatHandler(Handler):
 
     async def _answer(self, router: Router, request: Request) -> None:
         from jupyter_llmroute.core.errors import LLMRouteError
-        from jupyter_llmroute.core.secrets import masked
 
         try:
             async with contextlib.aclosing(_begun(router.stream(request, learns=False))) as events:
@@ -293,7 +290,7 @@ class ChatHandler(Handler):
         except LLMRouteError as error:
             if not self._headers_written:
                 raise
-            failed = {"message": masked(str(error)), "reason": type(error).__name__}
+            failed = {"message": self.exchange.hidden(str(error)), "reason": type(error).__name__}
             await self.send(f"event: failed\ndata: {json.dumps(failed)}\n\n")
         await self.send("event: end\ndata: {}\n\n")
 
@@ -394,13 +391,12 @@ class SettingsHandler(Handler):
         """Change some for as long as this server runs."""
         async with self.router():
             from jupyter_llmroute.core.errors import SettingsError
-            from jupyter_llmroute.core.secrets import masked
             from jupyter_llmroute.server.shapes import ChangedSettings
 
             try:
                 await self.exchange.change(self.taken(ChangedSettings).settings)
             except SettingsError as error:  # what was sent is the client's to mend
-                raise Refusal(400, masked(str(error))) from error
+                raise self.refusal(error, 400) from error
             await self._show()
 
     async def _show(self) -> None:
