@@ -22,8 +22,8 @@ import json, sys
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "jupyter_ai_magics")
-options = json.dumps({"openai_api_base": sys.argv[1]})
-line = f"{sys.argv[3]} -f text -m '{options}'"
+options = json.dumps({"openai_api_base": sys.argv[1]}, separators=(",", ":"))
+line = f"{sys.argv[3]} -f text -m {options}"
 print("the magic: %%ai", line)
 answer = shell.run_cell_magic("ai", line, "Why is the sky blue?")
 print("the answer:", getattr(answer, "text", answer))
