@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from jupyter_llmroute.bridge import BackgroundLoop, Stopped
 
 if TYPE_CHECKING:
+    from jupyter_llmroute.answer_widget import AnswerActions
     from jupyter_llmroute.cells import CellLog
     from jupyter_llmroute.config import SessionConfig
     from jupyter_llmroute.core.attachment import Attachment
     from jupyter_llmroute.core.endpoint import Endpoint
     from jupyter_llmroute.core.events import Event, Routed
     from jupyter_llmroute.core.item import ContextItem
+    from jupyter_llmroute.core.pins import Pins
     from jupyter_llmroute.core.request import CellRef, Request, Turn
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.selector import Decision
@@ -111,6 +113,8 @@ class NotebookSession:
     def __init__(self, shell: Any, log: CellLog, config: SessionConfig) -> None:
         from jupyter_llmroute.conversation import Conversation
         from jupyter_llmroute.edit_offer import EditOffers
+        from jupyter_llmroute.rating import Ratings
+        from jupyter_llmroute.session_pins import SessionPins
 
         self.shell = shell
         self.log = log
@@ -124,8 +128,13 @@ class NotebookSession:
         """The run that followed it; `None` where it was only to be shown."""
         self.offers = EditOffers(self)
         """Changes of files that answers have brought."""
+        self.pins = SessionPins()
+        """Models that this session wants for its tasks."""
+        self.ratings = Ratings(self)
+        """The user's words on its answers."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
+        self._actions: AnswerActions | None = None
         self._items: tuple[ContextItem, ...] = ()
         """What goes along with it."""
         atexit.register(self.close)
@@ -193,7 +202,7 @@ class NotebookSession:
             A cell or variable that is named is not there, or there is no error to fix.
         """
         from jupyter_llmroute.core.request import CellRef, Request
-        from jupyter_llmroute.places import chosen, notebook_path, order, with_prose
+        from jupyter_llmroute.places import chosen, notebook_path, saved, with_prose
 
         with folded():
             number, cell = self.log.running, self.log.running_id
@@ -206,7 +215,8 @@ class NotebookSession:
                 with_code = is_to_edit
             known = self.log.cells() if with_context or fix else ()
             path = notebook_path(self.shell)
-            places = order(path) if with_context else ()
+            notebook = saved(path)
+            places, held = notebook.places if with_context else (), self.pins.held(notebook.pins)
             asking = CellRef(number=number, source="", id=cell)
             choice = None if cells is None else chosen(cells, known, places, asking)
             return Request(
@@ -222,7 +232,8 @@ class NotebookSession:
                 symbols=_listed(symbols),
                 files=_listed(files),
                 folder=str(path.parent) if path else self.log.folder,
-                remarks=(*(choice.remarks if choice else ()), *self._unknown(question)),
+                pins=held.pins,
+                remarks=(*(choice.remarks if choice else ()), *self._unknown(question), *held.remarks),
                 **pins,
             )
 
@@ -317,10 +328,16 @@ class NotebookSession:
         from jupyter_llmroute.core.request import Request
 
         self.services(refresh=refresh)
-        self.decide(Request(question="", task=task))
+        self.decide(Request(question="", task=task, pins=self.held_pins().pins))
         decision = self.router.last_decision
         assert decision is not None
         return decision
+
+    def held_pins(self) -> Pins:
+        """Return the pins that hold now: this session's, then those of the notebook as it was saved last."""
+        from jupyter_llmroute.places import notebook_path, saved
+
+        return self.pins.held(saved(notebook_path(self.shell)).pins)
 
     def show_decision(self, request: Request) -> None:
         """Show whom `answer` would ask, and why."""
@@ -376,6 +393,53 @@ class NotebookSession:
     def show(self, bundle: dict[str, Any]) -> None:
         """Show a mime bundle as an output of the running cell, or its plain text in a terminal."""
         self.shell.display_pub.publish(bundle)
+
+    def pick(self, options: Any) -> None:
+        """Do what `%llm_pick` says."""
+        from jupyter_llmroute.picker import Picker, picked
+
+        picker = Picker(self)
+        is_named, task, model = picked(options.task, options.model)
+        if options.clear:
+            self.show(picker.table(None, picker.clear(task, of_all=not is_named)).bundle(None))
+        elif model:
+            self.show(picker.table(None, picker.pick(task, model)).bundle(None))
+        elif options.text or not hasattr(self.shell, "kernel"):
+            self.show(picker.table(task, refresh=True).bundle(None))
+        else:
+            from jupyter_llmroute.picker_widget import show_picker
+
+            show_picker(picker, task)
+
+    def show_actions(self, response: Response) -> None:
+        """Show a row of buttons under the answer that has just come, where there is a page for it."""
+        if not hasattr(self.shell, "kernel") or self.last is None:
+            return
+        from jupyter_llmroute.answer_widget import AnswerActions, Shown
+        from jupyter_llmroute.delivery import whole_question
+
+        self._actions = self._actions or AnswerActions(self)
+        asked = whole_question(self.shell.history_manager.input_hist_raw[-1])
+        self._actions.show(Shown(self.last, response, self.ratings.last, asked))
+
+    def rate(self, thumb: str | None, *, forget: bool = False) -> None:
+        """Do what `%llm_rate` says."""
+        from jupyter_llmroute.core.feedback import Thumb
+        from jupyter_llmroute.rating import table
+        from jupyter_llmroute.wording import plural
+
+        if forget:
+            self.say(f"Forgotten: {plural(self.ratings.forget(), 'rating')}.")
+        elif thumb:
+            self.say(self.ratings.rate(Thumb(thumb)))
+        else:
+            self.show(table(self.ratings.feedback()).bundle())
+
+    def settings(self) -> Table:
+        """Return every setting, and what is pinned besides."""
+        from jupyter_llmroute.session_pins import told
+
+        return self.config.table(told(self.held_pins().pins))
 
     def services(self, *, refresh: bool = True) -> Sequence[Endpoint]:
         """Return the servers that are known."""
@@ -444,6 +508,7 @@ class NotebookSession:
         response = view.response()
         self.shell.user_ns["_route"] = response
         if response.text and response.state != "failed":
+            self.ratings.note(view, self.last_decision)
             self.conversation.add(
                 Turn(
                     number=view.request.number,

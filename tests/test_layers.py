@@ -69,8 +69,24 @@ OUTER_LAYERS = (
     ("view",),
     ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
-    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
-    ("serena_cli", "widgets", "magics", "cli", "tour", "server"),
+    (
+        "bridge",
+        "session_pins",
+        "rating",
+        "picker",
+        "widgets",
+        "picker_widget",
+        "edit_widget",
+        "edit_offer",
+        "cells",
+        "places",
+        "conversation",
+        "lines",
+        "traits",
+        "config",
+        "notebook",
+    ),
+    ("serena_cli", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 
