@@ -1,4 +1,4 @@
-"""A row of buttons under an answer. The answer is an output of its own; one answer of a notebook has a row, the last."""
+"""A row of buttons under an answer, which is an output of its own. Only the last answer of a session has one."""
 
 from __future__ import annotations
 

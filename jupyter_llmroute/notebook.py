@@ -507,8 +507,9 @@ class NotebookSession:
             screen.update(view, final=True)
         response = view.response()
         self.shell.user_ns["_route"] = response
-        if response.text and response.state != "failed":
+        if response.text:
             self.ratings.note(view, self.last_decision)
+        if response.text and response.state != "failed":
             self.conversation.add(
                 Turn(
                     number=view.request.number,
