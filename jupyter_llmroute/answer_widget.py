@@ -33,30 +33,18 @@ class Shown(NamedTuple):
     """The text of the cell that asked."""
 
 
-class AnswerActions:
-    """Shows the row under a session's last answer.
+def show_actions(session: NotebookSession, response: Response) -> None:
+    """Show the row of the answer that has just come, where there is a page for it; that of the answer before goes.
 
-    Parameters
-    ----------
-    session
-        Whose answers.
+    A saved widget shows an error when its kernel is gone: so no more than one is left to be saved.
     """
+    if not hasattr(session.shell, "kernel") or session.last is None:
+        return
+    from jupyter_llmroute.delivery import whole_question
 
-    def __init__(self, session: NotebookSession) -> None:
-        self._session = session
-        self._leave: Callable[[], None] | None = None
-
-    def show(self, shown: Shown) -> None:
-        """Show the row of an answer; that of the answer before goes."""
-        self.close()
-        row = _Row(self._session, shown)
-        self._leave = row.leave
-
-    def close(self) -> None:
-        """Take the row away: a saved widget shows an error when its kernel is gone."""
-        if self._leave:
-            self._leave()
-        self._leave = None
+    session.take_row_away()
+    asked = whole_question(session.shell.history_manager.input_hist_raw[-1])
+    session.take_row_away = _Row(session, Shown(session.last, response, session.ratings.last, asked)).leave
 
 
 class _Row:

@@ -256,8 +256,10 @@ class RouteMagics(LLMRoute, Magics):
         overrules the policy, a window that is too small or a server that is not well: then the card says why, and the
         next in line answers.
         """
+        from jupyter_llmroute.picker_widget import pick
+
         options = parse(self.llm_pick.parser, line)
-        self._changing(lambda: self.session.pick(options))
+        self._changing(lambda: pick(self.session, options))
 
     @magic_arguments()
     @argument("thumb", nargs="?", choices=("up", "down"), help="what the last answer was; left out: show what was said")
@@ -332,7 +334,9 @@ class RouteMagics(LLMRoute, Magics):
                 if options.apply and now.state == "complete":
                     self._changing(lambda: self.session.offers.offer(request, now.text, is_agreed=options.yes))
                 if options.actions and now.text:
-                    self.session.show_actions(now)
+                    from jupyter_llmroute.answer_widget import show_actions
+
+                    show_actions(self.session, now)
             if options.explain and self.session.last_decision is not decided:
                 self._explain()
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from jupyter_llmroute.bridge import BackgroundLoop, Stopped
 
 if TYPE_CHECKING:
-    from jupyter_llmroute.answer_widget import AnswerActions
     from jupyter_llmroute.cells import CellLog
     from jupyter_llmroute.config import SessionConfig
     from jupyter_llmroute.core.attachment import Attachment
@@ -132,9 +131,10 @@ class NotebookSession:
         """Models that this session wants for its tasks."""
         self.ratings = Ratings(self)
         """The user's words on its answers."""
+        self.take_row_away: Callable[[], None] = lambda: None
+        """Takes the buttons under the last answer away."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
-        self._actions: AnswerActions | None = None
         self._items: tuple[ContextItem, ...] = ()
         """What goes along with it."""
         atexit.register(self.close)
@@ -393,34 +393,6 @@ class NotebookSession:
     def show(self, bundle: dict[str, Any]) -> None:
         """Show a mime bundle as an output of the running cell, or its plain text in a terminal."""
         self.shell.display_pub.publish(bundle)
-
-    def pick(self, options: Any) -> None:
-        """Do what `%llm_pick` says."""
-        from jupyter_llmroute.picker import Picker, picked
-
-        picker = Picker(self)
-        is_named, task, model = picked(options.task, options.model)
-        if options.clear:
-            self.show(picker.table(None, picker.clear(task, of_all=not is_named)).bundle(None))
-        elif model:
-            self.show(picker.table(None, picker.pick(task, model)).bundle(None))
-        elif options.text or not hasattr(self.shell, "kernel"):
-            self.show(picker.table(task, refresh=True).bundle(None))
-        else:
-            from jupyter_llmroute.picker_widget import show_picker
-
-            show_picker(picker, task)
-
-    def show_actions(self, response: Response) -> None:
-        """Show a row of buttons under the answer that has just come, where there is a page for it."""
-        if not hasattr(self.shell, "kernel") or self.last is None:
-            return
-        from jupyter_llmroute.answer_widget import AnswerActions, Shown
-        from jupyter_llmroute.delivery import whole_question
-
-        self._actions = self._actions or AnswerActions(self)
-        asked = whole_question(self.shell.history_manager.input_hist_raw[-1])
-        self._actions.show(Shown(self.last, response, self.ratings.last, asked))
 
     def rate(self, thumb: str | None, *, forget: bool = False) -> None:
         """Do what `%llm_rate` says."""

@@ -1,4 +1,4 @@
-"""Controls that pin a model. The table is an output of its own: it is saved, and shows without widgets."""
+"""`%llm_pick`, and its controls. The table is an output of its own: it is saved, and shows without widgets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,30 @@ from jupyter_llmroute.core.pins import ANY, AUTO
 from jupyter_llmroute.core.task import Task
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from jupyter_llmroute.notebook import NotebookSession
     from jupyter_llmroute.picker import Picker
     from jupyter_llmroute.table import Table
 
 UNPINNED = "no pin of this session"
 BY_SCORE = "auto: whoever suits best"
+
+
+def pick(session: NotebookSession, options: Namespace) -> None:
+    """Do what `%llm_pick` says."""
+    from jupyter_llmroute.picker import Picker, picked
+
+    picker = Picker(session)
+    is_named, task, model = picked(options.task, options.model)
+    if options.clear:
+        session.show(picker.table(None, picker.clear(task, of_all=not is_named)).bundle(None))
+    elif model:
+        session.show(picker.table(None, picker.pick(task, model)).bundle(None))
+    elif options.text or not hasattr(session.shell, "kernel"):
+        session.show(picker.table(task, refresh=True).bundle(None))
+    else:
+        show_picker(picker, task)
 
 
 def show_picker(picker: Picker, task: Task | None = None) -> None:

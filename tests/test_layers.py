@@ -69,28 +69,15 @@ OUTER_LAYERS = (
     ("view",),
     ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
-    (
-        "bridge",
-        "session_pins",
-        "rating",
-        "picker",
-        "widgets",
-        "picker_widget",
-        "edit_widget",
-        "edit_offer",
-        "cells",
-        "places",
-        "conversation",
-        "lines",
-        "traits",
-        "config",
-        "notebook",
-    ),
-    ("serena_cli", "magics", "cli", "tour", "server"),
+    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook")
+    + ("session_pins", "rating", "picker"),
+    ("serena_cli", "widgets", "picker_widget", "cell_writer", "answer_widget", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 
-APART = {"server": {"notebook", "edit_offer", "widgets", "edit_widget", "magics", "cli"}}
+APART = {
+    "server": {"notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget", "magics", "cli"}
+}
 """The server and the faces of kernel and terminal stand side by side: neither imports the other."""
 
 RANK = {
