@@ -39,6 +39,12 @@ MIN_TICK_S = 0.05
 TICK_S_PER_CHAR = 1e-5
 """Each update carries the whole text, so long answers are updated less often."""
 
+SHOWING_SHARE = 0.04
+"""Of one processor core, what updates may take: what takes long to show is shown less often."""
+
+MOST_TICK_S = 1.0
+"""So often there is an update whatever it takes."""
+
 FIX = "Fix this error."
 """What is asked where the user writes `%%route --fix` and nothing else."""
 
@@ -498,9 +504,15 @@ class NotebookSession:
 class Ticker:
     """Applies events at once and updates the screen at a tick; the first token and every decision show immediately."""
 
-    def __init__(self, view: RunView, screen: Screen, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        view: RunView,
+        screen: Screen,
+        clock: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._view = view
-        self._clock = clock
+        self._clock, self._work = clock, work
         self._screen = screen
         self._chars = 0
         self._pending = False
@@ -519,9 +531,11 @@ class Ticker:
                 self._next_at = 0.0
         self._count_the_wait()
         if self._pending and self._view.is_shown and self._clock() >= self._next_at:
+            before_s = self._work()
             self._screen.update(self._view, final=False)
             self._pending = False
-            self._next_at = self._clock() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR)
+            pause_s = min(MOST_TICK_S, (self._work() - before_s) / SHOWING_SHARE)
+            self._next_at = self._clock() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR, pause_s)
 
     def _count_the_wait(self) -> None:
         """Show each further second in which nothing comes because a model is being loaded."""

@@ -68,9 +68,8 @@ OUTER_LAYERS = (
     ("card", "edit_card"),
     ("view",),
     ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
-    ("models",),
-    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook")
-    + ("session_pins", "rating", "picker"),
+    ("models", "session_pins", "rating", "picker"),
+    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
     ("serena_cli", "widgets", "picker_widget", "cell_writer", "answer_widget", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
