@@ -67,7 +67,9 @@ class Ratings:
         """
         answer = answer or self.last
         if answer is None:
-            raise UserError("There is no answer to rate yet: ask a question with %%route.")
+            raise UserError(
+                "There is no answer to rate yet: ask a question with %%route. A recorded answer is not rated."
+            )
         if answer.thumb is not thumb:
             router = self._session.router
             self._session.run(router.rate(answer.model, answer.task, thumb, before=answer.thumb))

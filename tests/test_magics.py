@@ -512,3 +512,13 @@ def test_a_rating_is_told_counted_and_forgotten(terminal: Terminal) -> None:
         assert "qwen2.5-coder-7b  coding  disliked once  -1.3 points" in terminal.run("%llm_rate")[1]
         assert "Forgotten: 1 rating." in terminal.run("%llm_rate --forget")[1]
         assert "No answer was rated yet" in terminal.run("%llm_rate")[1]
+
+
+def test_the_doctor_goes_through_its_checklist_and_has_no_model_work(terminal: Terminal) -> None:
+    with llamacpp() as server:
+        terminal.uses(server)
+        error, printed = terminal.run("%llm_doctor")
+        assert error is None
+        assert "audit log" in printed
+        assert " checks: " in printed.splitlines()[-1]
+        assert server.chats == []
