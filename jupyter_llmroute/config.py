@@ -140,11 +140,17 @@ class SessionConfig:
             new = without(new, key)
         return self._change({} if reset and not given else new, [key for key, _ in given])
 
-    def table(self) -> Table:
-        """Return every setting with its value and who said so, those first that somebody did say."""
+    def table(self, pins: Iterable[str] = ()) -> Table:
+        """Return every setting with its value and who said so, those first that somebody did say.
+
+        Parameters
+        ----------
+        pins
+            What is pinned besides, a line each.
+        """
         rows = [(one.name, _shown(one), str(self._origin(one.key))) for one in self._settings(self.loaded)]
         rows.sort(key=lambda row: row[2] == str(DEFAULT))
-        return Table(columns=OVERVIEW, rows=tuple(rows), notes=(HOW,), nothing="There are no settings.")
+        return Table(columns=OVERVIEW, rows=tuple(rows), notes=(*pins, HOW), nothing="There are no settings.")
 
     def _change(self, session: dict[str, Any], keys: Sequence[Key]) -> Table:
         before, loaded = self.loaded if self._loaded else None, self._load(session)

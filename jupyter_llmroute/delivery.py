@@ -43,8 +43,7 @@ def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") 
         except UserError as error:
             said.append(str(error))
     if to is not None:
-        reader = Reader(shell.magics_manager.magics["cell"].__contains__, shell.transform_cell)
-        cell = next_cell(response, reader, asked if to == "replace" else "")
+        cell = next_cell(response, reader_of(shell), asked if to == "replace" else "")
         if cell.text:
             shell.set_next_input(cell.text, replace=to == "replace")
             said.append(f"{cell.what} is {_where(shell, to)}; it was not run.")
@@ -52,6 +51,18 @@ def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") 
             said.append(cell.what)
         said += cell.notes
     return _bundle(said) if said else None
+
+
+def reader_of(shell: Any) -> Reader:
+    """Return what a shell can read."""
+    return Reader(shell.magics_manager.magics["cell"].__contains__, shell.transform_cell)
+
+
+def whole_question(raw: str) -> str:
+    """Return a cell as it was written where all of it is the question; otherwise an empty text."""
+    code = [one for one in raw.splitlines() if one.strip() and not one.lstrip().startswith("#")]
+    is_whole = raw.lstrip().startswith("%%") or (len(code) == 1 and code[0].lstrip().startswith("%"))
+    return raw if is_whole else ""
 
 
 def _where(shell: Any, to: str) -> str:

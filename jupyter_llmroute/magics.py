@@ -77,6 +77,7 @@ OPTIONS = (
         "all, new_episodes if this was not, all always, and keeps the answer; default: cassette.mode",
     ),
     argument("--record", action="store_true", help="ask, and keep the answer beside the notebook: --replay all"),
+    argument("--actions", action="store_true", help="under the answer, a row of buttons: rate it, insert code, retry"),
     argument("-e", "--explain", action="store_true", help="below the answer, show what %%llm_why says"),
     argument("-n", "--dry-run", action="store_true", help="show the decision, and ask nobody"),
 )
@@ -248,12 +249,43 @@ class RouteMagics(LLMRoute, Magics):
         last = self.session.last
         if last is None:
             raise UsageError("There is no question to ask again yet: ask one with %%route.")
+        last = last.model_copy(update={"pins": self.session.held_pins().pins})
         if options.model or options.task:
             self._deliver(self.session.answer(_again(last, options)))
             return
         from jupyter_llmroute.widgets import show_retry
 
         show_retry(self.session, last)
+
+    @magic_arguments()
+    @argument("task", nargs="?", help="coding, reasoning, analysis, documentation; any, or left out: all of them")
+    @argument("model", nargs="?", help="MODEL or MODEL@SERVER, as %%llm_models names them; auto: whoever suits best")
+    @argument("--clear", action="store_true", help="take this session's pin of the task back; without a task, all")
+    @argument("--text", action="store_true", help="show the table alone, without controls")
+    @line_magic
+    def llm_pick(self, line: str) -> None:
+        """Pin a model to a task, or to all, for this session; without a model, show who would answer and pick one.
+
+        A pin wins over every score and over the pins in the notebook's metadata, and -m wins over it. It never
+        overrules the policy, a window that is too small or a server that is not well: then the card says why, and the
+        next in line answers.
+        """
+        from jupyter_llmroute.picker_widget import pick
+
+        options = parse(self.llm_pick.parser, line)
+        self._changing(lambda: pick(self.session, options))
+
+    @magic_arguments()
+    @argument("thumb", nargs="?", choices=("up", "down"), help="what the last answer was; left out: show what was said")
+    @argument("--forget", action="store_true", help="forget all ratings")
+    @line_magic
+    def llm_rate(self, line: str) -> None:
+        """Rate the last answer, which moves later choices a little, for its model and task; or show all ratings.
+
+        Ratings stay on this machine, in your own state folder. They hold no word of a question or an answer.
+        """
+        options = parse(self.llm_rate.parser, line)
+        self._changing(lambda: self.session.rate(options.thumb, forget=options.forget))
 
     @no_var_expand
     @magic_arguments()
@@ -273,7 +305,7 @@ class RouteMagics(LLMRoute, Magics):
         options = parse(self.llm_config.parser, line)
         with folded():
             table = self.session.configure(options.words, reset=options.reset)
-        again = self.session.config.table
+        again = self.session.settings
         plain = options.text or options.words or options.reset
         self._show(lambda _: again() if table is None else table, Namespace(cached=True, text=plain), shown=None)
 
@@ -316,6 +348,10 @@ class RouteMagics(LLMRoute, Magics):
                 self._deliver(now, options.to, options.asked)
                 if options.apply and now.state == "complete":
                     self._changing(lambda: self.session.offers.offer(request, now.text, is_agreed=options.yes))
+                if options.actions and now.text:
+                    from jupyter_llmroute.answer_widget import show_actions
+
+                    show_actions(self.session, now)
             if options.explain and self.session.last_view is not viewed:
                 self._explain()
 

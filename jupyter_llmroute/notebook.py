@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.endpoint import Endpoint
     from jupyter_llmroute.core.events import Event, Routed
     from jupyter_llmroute.core.item import ContextItem
+    from jupyter_llmroute.core.pins import Pins
     from jupyter_llmroute.core.request import CellRef, Request, Turn
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.selector import Decision
@@ -40,6 +41,12 @@ MIN_TICK_S = 0.05
 
 TICK_S_PER_CHAR = 1e-5
 """Each update carries the whole text, so long answers are updated less often."""
+
+SHOWING_SHARE = 0.04
+"""Of one processor core, what updates may take: what takes long to show is shown less often."""
+
+MOST_TICK_S = 1.0
+"""So often there is an update whatever it takes."""
 
 FIX = "Fix this error."
 """What is asked where the user writes `%%route --fix` and nothing else."""
@@ -114,6 +121,8 @@ class NotebookSession:
     def __init__(self, shell: Any, log: CellLog, config: SessionConfig) -> None:
         from jupyter_llmroute.conversation import Conversation
         from jupyter_llmroute.edit_offer import EditOffers
+        from jupyter_llmroute.rating import Ratings
+        from jupyter_llmroute.session_pins import SessionPins
 
         self.shell = shell
         self.log = log
@@ -127,6 +136,12 @@ class NotebookSession:
         """The run that followed it; `None` where it was only to be shown."""
         self.offers = EditOffers(self)
         """Changes of files that answers have brought."""
+        self.pins = SessionPins()
+        """Models that this session wants for its tasks."""
+        self.ratings = Ratings(self)
+        """The user's words on its answers."""
+        self.take_row_away: Callable[[], None] = lambda: None
+        """Takes the buttons under the last answer away."""
         self.last_asked: Request | None = None
         """The question that was asked or decided last."""
         self._cassettes: dict[Path, Cassette] = {}
@@ -204,7 +219,7 @@ class NotebookSession:
             A cell or variable that is named is not there, or there is no error to fix.
         """
         from jupyter_llmroute.core.request import CellRef, Request
-        from jupyter_llmroute.places import chosen, notebook_path, order, with_prose
+        from jupyter_llmroute.places import chosen, notebook_path, saved, with_prose
 
         with folded():
             number, cell = self.log.running, self.log.running_id
@@ -217,7 +232,8 @@ class NotebookSession:
                 with_code = is_to_edit
             known = self.log.cells() if with_context or fix else ()
             path = notebook_path(self.shell)
-            places = order(path) if with_context else ()
+            notebook = saved(path)
+            places, held = notebook.places if with_context else (), self.pins.held(notebook.pins)
             asking = CellRef(number=number, source="", id=cell)
             choice = None if cells is None else chosen(cells, known, places, asking)
             return Request(
@@ -233,7 +249,8 @@ class NotebookSession:
                 symbols=_listed(symbols),
                 files=_listed(files),
                 folder=str(path.parent) if path else self.log.folder,
-                remarks=(*(choice.remarks if choice else ()), *self._unknown(question)),
+                pins=held.pins,
+                remarks=(*(choice.remarks if choice else ()), *self._unknown(question), *held.remarks),
                 **pins,
             )
 
@@ -387,10 +404,16 @@ class NotebookSession:
         from jupyter_llmroute.core.request import Request
 
         self.services(refresh=refresh)
-        self.decide(Request(question="", task=task))
+        self.decide(Request(question="", task=task, pins=self.held_pins().pins))
         decision = self.router.last_decision
         assert decision is not None
         return decision
+
+    def held_pins(self) -> Pins:
+        """Return the pins that hold now: this session's, then those of the notebook as it was saved last."""
+        from jupyter_llmroute.places import notebook_path, saved
+
+        return self.pins.held(saved(notebook_path(self.shell)).pins)
 
     def doctor_table(self) -> Table:
         """Return what the doctor finds, a row for each check."""
@@ -422,7 +445,7 @@ class NotebookSession:
 
         async def live() -> Table:
             await self.router.services(refresh=refresh)
-            await self.router.decide(Request(question="", task=task))
+            await self.router.decide(Request(question="", task=task, pins=self.held_pins().pins))
             assert self.router.last_decision is not None
             return table(self.router.last_decision, task, scores=scores)
 
@@ -507,6 +530,25 @@ class NotebookSession:
         """Show a mime bundle as an output of the running cell, or its plain text in a terminal."""
         self.shell.display_pub.publish(bundle)
 
+    def rate(self, thumb: str | None, *, forget: bool = False) -> None:
+        """Do what `%llm_rate` says."""
+        from jupyter_llmroute.core.feedback import Thumb
+        from jupyter_llmroute.rating import table
+        from jupyter_llmroute.wording import plural
+
+        if forget:
+            self.say(f"Forgotten: {plural(self.ratings.forget(), 'rating')}.")
+        elif thumb:
+            self.say(self.ratings.rate(Thumb(thumb)))
+        else:
+            self.show(table(self.ratings.feedback()).bundle())
+
+    def settings(self) -> Table:
+        """Return every setting, and what is pinned besides."""
+        from jupyter_llmroute.session_pins import told
+
+        return self.config.table(told(self.held_pins().pins))
+
     def services(self, *, refresh: bool = True) -> Sequence[Endpoint]:
         """Return the servers that are known."""
         with folded():
@@ -581,6 +623,8 @@ class NotebookSession:
             screen.update(view, final=True)
         response = view.response()
         self.shell.user_ns["_route"] = response
+        if response.text:
+            self.ratings.note(view, self.last_decision)
         if response.text and response.state != "failed":
             self.conversation.add(
                 Turn(
@@ -598,9 +642,15 @@ class NotebookSession:
 class Ticker:
     """Applies events at once and updates the screen at a tick; the first token and every decision show immediately."""
 
-    def __init__(self, view: RunView, screen: Screen, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        view: RunView,
+        screen: Screen,
+        clock: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._view = view
-        self._clock = clock
+        self._clock, self._work = clock, work
         self._screen = screen
         self._chars = 0
         self._pending = False
@@ -619,9 +669,11 @@ class Ticker:
                 self._next_at = 0.0
         self._count_the_wait()
         if self._pending and self._view.is_shown and self._clock() >= self._next_at:
+            before_s = self._work()
             self._screen.update(self._view, final=False)
             self._pending = False
-            self._next_at = self._clock() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR)
+            pause_s = min(MOST_TICK_S, (self._work() - before_s) / SHOWING_SHARE)
+            self._next_at = self._clock() + max(MIN_TICK_S, self._chars * TICK_S_PER_CHAR, pause_s)
 
     def _count_the_wait(self) -> None:
         """Show each further second in which nothing comes because a model is being loaded."""

@@ -11,6 +11,7 @@ from jupyter_llmroute.card import figures
 from jupyter_llmroute.core.classifier import NAMED_BY_USER
 from jupyter_llmroute.core.events import Attempt
 from jupyter_llmroute.core.history import place, place_of
+from jupyter_llmroute.core.pins import pinned_for
 from jupyter_llmroute.core.route import Candidate, RejectionReason
 from jupyter_llmroute.core.selector import STICKY_GAIN, Decision
 from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, Row, time_cost
@@ -80,6 +81,7 @@ def parts(decision: Decision, view: RunView | None = None) -> list[Part]:
     chosen = route.candidates[0] if route.candidates else None
     found = (
         Part(title="Task", lines=tuple(_task(decision)), may_be_long=False),
+        Part(title="Pins", lines=tuple(_pins(decision))),
         Part(
             title=f"Wanted first: {_who(chosen)}, {points(chosen)}" if chosen else "No model can answer this",
             lines=tuple(_reasons(decision, chosen)) if chosen else (),
@@ -197,6 +199,17 @@ def _task(decision: Decision) -> Iterator[str]:
         yield "wrong? %llm_retry --task TASK asks again, and is remembered"
 
 
+def _pins(decision: Decision) -> Iterator[str]:
+    """Yield what was pinned, and which pin held, if any could."""
+    held = pinned_for(decision.classification.task, decision.wish.pins)
+    for pin in decision.wish.pins:
+        is_held = pin is held and not decision.wish.model and not decision.route.remarks
+        yield f"{pin.model}: {pin}{', and holds for this question' if is_held else ''}"
+    if decision.wish.pins and decision.wish.model:
+        yield f"the question itself names {decision.wish.model}, which wins over every pin"
+    yield from decision.route.remarks
+
+
 def _reasons(decision: Decision, chosen: Candidate) -> Iterator[str]:
     yield from chosen.reasons
     if taken := expected(decision, chosen):
@@ -218,6 +231,7 @@ def _points(decision: Decision, chosen: Candidate, taken: Expected) -> str:
         (sum(chosen.info.scores[each] * what.scores[each] for each in tasks), "for its ratings, by the shares"),
         (gains, "for lists and window"),
         (-time_cost(taken.total_s, decision.snapshot.patience_s), "for the seconds"),
+        (decision.history.feedback.of(chosen.info.id, what.task).points, "for your thumbs"),
         (STICKY_GAIN if row and row.key == decision.history.last else 0.0, "as it answered last"),
     )
     return ", ".join(f"{value:+.1f} {words}" for value, words in counted if round(value, 1))

@@ -72,14 +72,16 @@ OUTER_LAYERS = (
     ("card", "edit_card"),
     ("view",),
     ("services", "terminal", "doctor_table", "why", "evaluation", "scorecard", "context_table"),
-    ("models",),
+    ("models", "session_pins", "rating", "picker"),
     ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
     ("serena_cli", "audit_cli", "lock_cli", "doctor_cli"),
-    ("widgets", "magics", "cli", "tour", "server"),
+    ("widgets", "picker_widget", "cell_writer", "answer_widget", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 
-APART = {"server": {"notebook", "edit_offer", "widgets", "edit_widget", "magics", "cli"}}
+APART = {
+    "server": {"notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget", "magics", "cli"}
+}
 """The server and the faces of kernel and terminal stand side by side: neither imports the other."""
 
 RANK = {

@@ -230,6 +230,28 @@ def test_each_second_of_loading_is_shown_once() -> None:
     assert Shown.said == [f"{words}0 s", f"{words}1 s", f"{words}3 s", None]
 
 
+def test_what_takes_long_to_show_is_shown_less_often_and_the_end_at_once() -> None:
+    class Slow:
+        shown = 0
+
+        def update(self, view: RunView, *, final: bool) -> None:
+            self.shown += 1
+            work[0] += 0.02
+
+    now, work, screen = [100.0], [0.0], Slow()
+    ticker = Ticker(RunView(REQUEST), screen, clock=lambda: now[0], work=lambda: work[0])
+    ticker([routed("phi-4"), started()])
+    ticker([TextDelta(text="x")])
+    before = screen.shown
+    for later in (100.1, 100.3, 100.49):
+        now[0] = later
+        ticker([TextDelta(text="x")])
+    assert screen.shown == before
+    now[0] = 100.51
+    ticker([TextDelta(text="x")])
+    assert screen.shown == before + 1
+
+
 @pytest.mark.parametrize(
     ("window", "is_assumed", "is_exact", "said"),
     [
