@@ -25,6 +25,9 @@ SHARE = 0.8
 """Of the time that is left: who has not answered by then is not waited for if somebody else can tell."""
 
 
+NOT_INSTALLED = f"jedi, not Serena: it is not installed; `{INSTALL}` brings it."
+
+
 class _Asked:
     """A question, and what came of it."""
 
@@ -67,6 +70,8 @@ class Consultation:
         Whether code is wanted whatever the question names.
     budget_s
         Seconds that all of it may take.
+    tells_install
+        Whether it is said that Serena is not installed, where it would have been asked.
 
     Raises
     ------
@@ -74,12 +79,22 @@ class Consultation:
         A file that the user names is not in the project.
     """
 
-    def __init__(self, project: ProjectCode, context: Context, task: Task, *, is_wanted: bool, budget_s: float) -> None:
+    def __init__(
+        self,
+        project: ProjectCode,
+        context: Context,
+        task: Task,
+        *,
+        is_wanted: bool,
+        budget_s: float,
+        tells_install: bool = True,
+    ) -> None:
         self._project = project
         self._request = context.request
         self._task = task
         self._is_wanted = is_wanted
         self._budget_s = budget_s
+        self._tells_install = tells_install
         self._meaning = Meaning(project, context, task, is_wanted=is_wanted)
         self._of_project = self._asking(plan(self._request.question, task, self._meaning.by_user))
         self._of_cells: list[_Asked] = []
@@ -162,7 +177,8 @@ class Consultation:
         assert self._project.serena
         match stage:
             case Stage.NOT_INSTALLED:
-                yield f"jedi, not Serena: it is not installed; `{INSTALL}` brings it."
+                if self._tells_install:
+                    yield NOT_INSTALLED
             case Stage.STARTING | Stage.INDEXING | Stage.ASLEEP:
                 yield f"jedi, not Serena: it is {stage.value} and answers the questions after this one."
             case Stage.FAILED:

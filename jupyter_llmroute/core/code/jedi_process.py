@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.jsonrpc import MCP, CallTimedOut, Connection, PeerLost
 from jupyter_llmroute.core.code.process import Child
 from jupyter_llmroute.core.errors import CodeUnavailable
@@ -55,7 +55,7 @@ def cache_folder() -> Path:
     return user_cache_path("jupyter-llmroute", appauthor=False) / "jedi"
 
 
-class JediProcess:
+class JediProcess(Closing):
     """Where jedi works.
 
     Parameters
@@ -75,14 +75,6 @@ class JediProcess:
         self._child: Child | None = None
         self._connection: Connection | None = None
         self._one = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def pid(self) -> int | None:

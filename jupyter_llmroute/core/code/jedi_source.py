@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jedi_process import JediProcess
 from jupyter_llmroute.core.code.project import PACKAGE, SUFFIXES, python_files, relative, source_folders
@@ -37,7 +37,7 @@ _QUESTION = "llmroute_question.py"
 """What jedi is told that the text of a question is called; there is no such file."""
 
 
-class JediSource:
+class JediSource(Closing):
     """What jedi knows of a project, and of what is installed beside it.
 
     Parameters
@@ -74,14 +74,6 @@ class JediSource:
         self._process = process or JediProcess()
         self._sys_path = sys_path
         self._limit_s = limit_s
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """End jedi's process."""

@@ -11,11 +11,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from filelock import FileLock
 
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jsonrpc import CallTimedOut
 from jupyter_llmroute.core.code.mcp import ToolAnswer
@@ -40,7 +39,7 @@ _LOOK_AGAIN_S = 0.05
 _PYTHON = (".py", ".pyi")
 
 
-class Serena:
+class Serena(Closing):
     """Serena for one project.
 
     Parameters
@@ -91,14 +90,6 @@ class Serena:
             homes=homes,
             look_s=look_s,
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """End what runs."""

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jsonrpc import PeerLost
 from jupyter_llmroute.core.code.lsp import path_of
@@ -67,7 +67,7 @@ class _Found(NamedTuple):
     lines: Sequence[str]
 
 
-class TyCells:
+class TyCells(Closing):
     """What `ty` knows of the cells of one notebook.
 
     Parameters
@@ -118,14 +118,6 @@ class TyCells:
         self._one = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def pid(self) -> int | None:
