@@ -47,6 +47,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
     shown = display(_view_of(box), raw=True, display_id=True)
     screen = OutputScreen()
     screen.reserve()
+    offer = session.offers.later(request)
 
     def wish() -> Request:
         # What was told and is left as it is was not named by the user.
@@ -67,7 +68,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
         for widget in (*box.children, box):
             widget.close()
         pinned = wish().model_copy(update={"model": chosen.model.id, "service": chosen.endpoint.name})
-        session.answer(pinned, screen)
+        offer(pinned, session.answer(pinned, screen))
 
     task.observe(rank, "value")
     button.on_click(ask)

@@ -19,7 +19,7 @@ from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Sourc
 from jupyter_llmroute.core.code.jsonrpc import CallTimedOut
 from jupyter_llmroute.core.code.mcp import ToolAnswer
 from jupyter_llmroute.core.code.serena_home import edit_lock
-from jupyter_llmroute.core.code.serena_life import SerenaLife, SerenaState
+from jupyter_llmroute.core.code.serena_life import SerenaLife, SerenaState, Stage
 from jupyter_llmroute.core.code.serena_questions import ASKS, SerenaQuestion, slashed
 from jupyter_llmroute.core.code.serena_shapes import NoSuchSymbol, TooSlow, check_done
 from jupyter_llmroute.core.embedded.rendezvous import try_lock
@@ -132,6 +132,15 @@ class Serena(Closing):
             It is not installed, has failed, or is not ready in time.
         """
         await self._reader.ready(timeout_s)
+
+    @property
+    def can_edit(self) -> bool:
+        """Whether the session for changes is there, so that a change need not wait for its start."""
+        return self._editor.state.stage is Stage.READY
+
+    async def ready_to_edit(self, timeout_s: float | None) -> None:
+        """Start the session for changes, and wait until it is there; raises as `ready` does."""
+        await self._editor.ready(timeout_s)
 
     async def restart(self) -> None:
         """End what runs, and start anew."""
