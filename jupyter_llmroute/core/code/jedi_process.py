@@ -81,6 +81,17 @@ class JediProcess(Closing):
         """The running process; `None` where there is none."""
         return self._child.pid if self._child and self._child.exit_code is None else None
 
+    def start(self) -> None:
+        """Start the process, if there is none: it takes a second, which goes by while something else is done.
+
+        Raises
+        ------
+        CodeUnavailable
+            jedi is not installed.
+        """
+        if self._connection is None and not self._one.locked():
+            self._start()
+
     async def close(self) -> None:
         """End the process; it is started again where something is asked."""
         connection, self._connection = self._connection, None

@@ -7,7 +7,10 @@ import builtins
 import keyword
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from copy import copy
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -74,6 +77,25 @@ class JediSource(Closing):
         self._process = process or JediProcess()
         self._sys_path = sys_path
         self._limit_s = limit_s
+        self._ends_at: float | None = None
+
+    def until(self, ends_at: float) -> JediSource:
+        """Return the same, which answers by then with what it has found, started or not.
+
+        Parameters
+        ----------
+        ends_at
+            Seconds since the epoch.
+        """
+        hurried = copy(self)
+        hurried._ends_at = ends_at
+        hurried._limit_s = max(0.0, ends_at - time.time())
+        return hurried
+
+    def start(self) -> None:
+        """Have jedi started, before something is asked; where it is not there, that is said when it is."""
+        with suppress(CodeUnavailable):
+            self._process.start()
 
     async def close(self) -> None:
         """End jedi's process."""
@@ -146,8 +168,8 @@ class JediSource(Closing):
             told = await self._references(symbol)
             if told["unchecked"] and not told["uses"]:
                 raise CodeUnavailable(
-                    f"jedi found no use of {symbol.name_path!r} within {self._limit_s:g} s, and has not looked "
-                    "everywhere: ask again, or allow it more time."
+                    f"jedi found no use of {symbol.name_path!r} in time, and has not looked everywhere: ask again, for "
+                    "it keeps what it has read, or allow it more time."
                 )
             found += await asyncio.to_thread(lambda: list(self._used(symbol, told)))  # noqa: B023
         return found
@@ -183,6 +205,7 @@ class JediSource(Closing):
                     body="\n".join(texts[file][max(0, line - 2) : line + 1]),
                     body_line=max(1, line - 1),
                     info=f"use of {_apart_from_number(symbol)[1]}{through}, found by jedi; {missing}",
+                    reserve=missing if told["unresolved"] or told["unchecked"] else "",
                     source=Source.JEDI,
                 )
 
@@ -227,8 +250,7 @@ class JediSource(Closing):
         told = await self._process.ask("definitions", asked, limit_s=self._limit_s + GRACE_S)
         if told is None:
             raise CodeUnavailable(
-                f"jedi did not find out within {self._limit_s:g} s what {dotted!r} is: ask again, for it keeps "
-                "what it has read."
+                f"jedi did not find out in time what {dotted!r} is: ask again, for it keeps what it has read."
             )
         found = await asyncio.to_thread(lambda: [self._origin(question.ask, one) for one in told])
         return list(dict.fromkeys(finding for finding in found if finding))
@@ -257,7 +279,11 @@ class JediSource(Closing):
     def _asked(self) -> dict[str, Any]:
         elsewhere = sys.path if self._sys_path is None else self._sys_path
         own = [str(folder) for folder in reversed(source_folders(self._root))]
-        return {"root": str(self._root), "sys_path": [*own, *(folder for folder in elsewhere if folder)]}
+        return {
+            "ends_at": self._ends_at,
+            "root": str(self._root),
+            "sys_path": [*own, *(folder for folder in elsewhere if folder)],
+        }
 
 
 def _bringing(name: str) -> str:
@@ -288,8 +314,13 @@ def _nearest(files: Iterable[str], file: str) -> list[str]:
 
 
 def _missing(told: Any) -> str:
-    count = told["unresolved"] + told["unchecked"]
-    if not count:
-        return "uses that only show when it runs may be missing"
-    places = "one more place has" if count == 1 else f"{count} more places have"
-    return f"it may be incomplete: {places} the name, and what stands there is not known"
+    said = [
+        words.format(places="one more place has" if count == 1 else f"{count} more places have")
+        for count, words in ((told["unresolved"], _UNRESOLVED), (told["unchecked"], _UNCHECKED))
+        if count
+    ]
+    return f"it may be incomplete: {'; '.join(said)}" if said else "uses that only show when it runs may be missing"
+
+
+_UNRESOLVED = "{places} the name, and what stands there is not known"
+_UNCHECKED = "{places} the name, and there was no time to look there"

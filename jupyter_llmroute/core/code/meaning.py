@@ -74,6 +74,11 @@ class Meaning:
         self._failing = tuple(self._failing_lines())
         self._names: tuple[str, ...] = ()
 
+    @property
+    def is_something(self) -> bool:
+        """Whether there is something to look up, once `read` is done."""
+        return bool(self.by_user or self._failing or self._names)
+
     async def read(self) -> None:
         """Read which names the question and the cells have from the project."""
         request = self._request
@@ -109,7 +114,8 @@ class Meaning:
 
     def _unfound(self, name: str) -> Meant | None:
         """Return a name as it goes on where there was no time to look it up."""
-        return Meant(name_path=_path(name)) if name.partition(".")[0] in self._known else None
+        is_meant = self._is_wanted or name.partition(".")[0] in self._known
+        return Meant(name_path=_path(name)) if is_meant else None
 
     def _failing_lines(self) -> Iterator[Meant]:
         """Give the lines of the project's files that the error points at, where the question is about one."""

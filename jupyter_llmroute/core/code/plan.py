@@ -90,6 +90,11 @@ def plan(question: str, task: Task, meant: Sequence[Meant]) -> tuple[CodeQuestio
     return tuple(dict.fromkeys(_questions(question, task, meant)))[:MOST_QUESTIONS]
 
 
+def further(question: str, task: Task) -> frozenset[Ask]:
+    """Return what more a question asks of a symbol than what it is."""
+    return frozenset((*(ask for ask, words in _FURTHER if words.search(question)), *_BY_TASK[task]))
+
+
 def _questions(question: str, task: Task, meant: Sequence[Meant]) -> Iterator[CodeQuestion]:
     for one in meant[:MOST_DEFINITIONS]:
         yield _asking(Ask.OVERVIEW if _is_file(one) else Ask.DEFINITION, one)

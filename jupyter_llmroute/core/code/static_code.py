@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 from jupyter_llmroute.core.code.closing import Closing
@@ -47,6 +48,12 @@ class StaticCode(Closing):
     ) -> None:
         self.index = SyntaxIndex(root)
         self.jedi = JediSource(self.index, process, sys_path=sys_path, limit_s=limit_s)
+
+    def until(self, ends_at: float) -> StaticCode:
+        """Return the same, where jedi answers by then, in seconds since the epoch, with what it has found."""
+        hurried = copy(self)
+        hurried.jedi = self.jedi.until(ends_at)
+        return hurried
 
     async def close(self) -> None:
         """End jedi's process, if there is one."""

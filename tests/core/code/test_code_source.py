@@ -10,6 +10,7 @@ import pytest
 from jupyter_llmroute.core.cells_source import CellsSource
 from jupyter_llmroute.core.classifier import classify
 from jupyter_llmroute.core.code.code_source import CodeSource
+from jupyter_llmroute.core.code.jedi_process import JediProcess
 from jupyter_llmroute.core.context import Gathered, gather
 from jupyter_llmroute.core.errors import SettingsError, UserError
 from jupyter_llmroute.core.request import CellRef, Request
@@ -203,10 +204,8 @@ async def test_how_to_install_serena_is_said_once_and_whenever_one_looks(project
         assert await said("what is Order.total?", is_preview=True)
 
 
-async def test_without_serena_the_rest_looks_where_a_question_needs_it(project: Path):
-    settings = SerenaSettings(enabled=False)
-    async with CodeSource(settings, Settings().task_routing) as source:
-        found = await gathered(source, project, "who calls Order.total?", IMPORTS, with_code=None)
+async def test_without_serena_the_rest_looks_where_a_question_needs_it(source: CodeSource, project: Path):
+    found = await gathered(source, project, "who calls Order.total?", IMPORTS, with_code=None)
     assert [item.ref for item in found.items] == [DEFINITION, USES]
     assert not any("Serena" in remark for remark in found.remarks)
 
@@ -262,6 +261,15 @@ async def test_the_same_question_has_the_same_bytes(project: Path, source: CodeS
     asked = ("who calls Order.total, load and checkout?", IMPORTS)
     first, second = [await gathered(source, project, *asked) for _ in range(2)]
     assert first.items == second.items
+
+
+async def test_why_nobody_could_tell_uses_is_said(source: CodeSource, project: Path):
+    code = source.project(Request(question="", folder=str(project)))
+    assert code
+    code.static.jedi._process = JediProcess(sys_path=[str(project)])
+    found = await gathered(source, project, "who calls Order.total?", IMPORTS)
+    assert [item.ref for item in found.items] == [DEFINITION]
+    assert "Code intelligence: jedi is not installed" in found.remarks[-1]
 
 
 async def test_who_takes_too_long_is_not_waited_for(project: Path):
