@@ -11,9 +11,10 @@ from jupyter_llmroute.core.code.serena import Serena
 from jupyter_llmroute.core.code.serena_life import Stage
 from jupyter_llmroute.core.edits.answer_edits import read_edits
 from jupyter_llmroute.core.edits.applied import Applied
+from jupyter_llmroute.core.edits.draft import propose
 from jupyter_llmroute.core.edits.edit import RenameSymbol
 from jupyter_llmroute.core.edits.guard import apply, recover_all
-from jupyter_llmroute.core.edits.proposal import Proposal, propose
+from jupyter_llmroute.core.edits.proposal import Proposal
 from jupyter_llmroute.core.edits.undo import undo
 from jupyter_llmroute.core.edits.verification import NotAsShown
 from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused

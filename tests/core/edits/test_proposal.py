@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_llmroute.core.edits.answer_edits import read_edits
+from jupyter_llmroute.core.edits.draft import propose
 from jupyter_llmroute.core.edits.edit import (
     DeleteSymbol,
     Edit,
@@ -19,7 +20,7 @@ from jupyter_llmroute.core.edits.edit import (
     Side,
     WriteFile,
 )
-from jupyter_llmroute.core.edits.proposal import Proposal, propose
+from jupyter_llmroute.core.edits.proposal import Proposal
 
 from .shop import NEW_TOTAL, SHOP, all_bytes, make_shop
 
