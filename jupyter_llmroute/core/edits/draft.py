@@ -6,6 +6,7 @@ The same edits and the same files give the same proposal.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -178,17 +179,19 @@ class _Draft:
         symbol = find_symbol(file.text, edit.symbol, name)
         text, body, notes = _with_symbol_changed(file.text, symbol, edit, name)
         if isinstance(edit, DeleteSymbol):
-            self._refuse_used(file, name, symbol)
+            self._refuse_used(file, name, symbol, text)
         self._change(file, name, text, notes)
         self._by_symbol.add(name)
         exact = {"file": name, "symbol": f"/{symbol.name_path}"} | ({} if body is None else {"body": body})
         self._steps.append(edit.model_copy(update=exact))
 
-    def _refuse_used(self, file: _File, name: str, symbol: Symbol) -> None:
+    def _refuse_used(self, file: _File, name: str, symbol: Symbol, without: str) -> None:
         try:
             uses = [] if file.raw is None else list(rename.references(self._home, name, f"/{symbol.name_path}"))
         except CodeUnavailable as error:
             raise _refused(name, f"may use {symbol.name_path!r} elsewhere ({error})", "Delete it yourself") from error
+        drafted = {other: each.text for other, each in self._files.items() if each.text != each.before}
+        uses = [use for use in uses if _says({**drafted, name: without}, use.rpartition(":")[0], symbol.name)]
         if uses:
             raise _refused(name, f"holds {symbol.name_path!r}, which is used ({_some(uses)})", "Change the uses first")
 
@@ -295,6 +298,11 @@ def _must_be_python(file: _File, name: str, edit: Edit) -> None:
         raise _refused(name, f"is not Python, and the answer wants to {told(edit)}", "Ask for all of its text")
     if file.before is None and not file.text:
         raise _refused(name, "is not there", "Have the file named that holds the symbol")
+
+
+def _says(drafted: Mapping[str, str], name: str, word: str) -> bool:
+    """Whether a file may use a word yet: what was changed before may have left none of it."""
+    return name not in drafted or re.search(rf"(?<!\w){re.escape(word)}(?!\w)", drafted[name]) is not None
 
 
 def _excerpt(file: _File, name: str, text: str) -> list[tuple[str, str]] | None:
