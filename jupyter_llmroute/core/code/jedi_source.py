@@ -27,6 +27,9 @@ from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused
 LIMIT_S = 5.0
 """Seconds that one answer may take; of uses, those that were found by then are returned."""
 
+RENAME_S = 20.0
+"""Seconds for a rename, at the least: it is made of all the uses or not at all."""
+
 GRACE_S = 5.0
 """Seconds that jedi has to notice that its time is over; then its process is ended."""
 
@@ -149,7 +152,7 @@ class JediSource(Closing):
                 f"{name_path!r} means {len(symbols)} symbols of {file!r}: nothing was changed; name one of "
                 "them, from the top of the file."
             )
-        told = await self._references(symbols[0])
+        told = await self._references(symbols[0], max(self._limit_s, RENAME_S))
         if told["outside"] or told["unchecked"]:
             raise EditRefused(
                 f"{name_path!r} of {file!r} cannot be renamed: "
@@ -165,7 +168,7 @@ class JediSource(Closing):
         found: list[Finding] = []
         once = {_apart_from_number(symbol): symbol for symbol in symbols}
         for symbol in list(once.values())[:MOST_SYMBOLS]:
-            told = await self._references(symbol)
+            told = await self._references(symbol, self._limit_s)
             if told["unchecked"] and not told["uses"]:
                 raise CodeUnavailable(
                     f"jedi found no use of {symbol.name_path!r} in time, and has not looked everywhere: ask again, for "
@@ -174,7 +177,7 @@ class JediSource(Closing):
             found += await asyncio.to_thread(lambda: list(self._used(symbol, told)))  # noqa: B023
         return found
 
-    async def _references(self, symbol: Symbol) -> Any:
+    async def _references(self, symbol: Symbol, limit_s: float) -> Any:
         files = await asyncio.to_thread(python_files, self._root)
         same = await self._index.symbols("/" + _apart_from_number(symbol)[1], symbol.file)
         asked = self._asked() | {
@@ -182,10 +185,10 @@ class JediSource(Closing):
             "name": symbol.name,
             "places": [(one.name_line, one.name_column) for one in same or [symbol]],
             "files": _nearest({*files, symbol.file}, symbol.file),
-            "limit_s": self._limit_s,
+            "limit_s": limit_s,
         }
         # It looks at the clock itself, so that what it has found is not lost.
-        return await self._process.ask("references", asked, limit_s=self._limit_s + GRACE_S)
+        return await self._process.ask("references", asked, limit_s=limit_s + GRACE_S)
 
     def _used(self, symbol: Symbol, told: Any) -> Iterator[Finding]:
         missing = _missing(told)

@@ -267,6 +267,8 @@ async def test_without_time_jedi_says_so(tmp_path: Path) -> None:
             await ask(code, Ask.DOCUMENTATION, "json.dumps")
         with pytest.raises(CodeUnavailable, match="has not looked"):
             await ask(code, Ask.REFERENCES, "Order")
+        told = await code.jedi.rename_preview("src/shop/orders.py", "Order", "Purchase")
+        assert "src/shop/uses.py" in told, "a rename has the time that all the uses take"
 
 
 async def test_who_has_to_answer_by_a_moment_answers_and_keeps_what_was_read(tmp_path: Path) -> None:
