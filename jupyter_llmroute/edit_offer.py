@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_llmroute.core.errors import UserError
@@ -10,7 +11,7 @@ from jupyter_llmroute.core.errors import UserError
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.project_code import ProjectCode
     from jupyter_llmroute.core.edits.applied import Applied
-    from jupyter_llmroute.core.edits.proposal import Proposal
+    from jupyter_llmroute.core.edits.proposal import FileChange, Proposal
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.edit_widget import ProposalPlace
     from jupyter_llmroute.notebook import NotebookSession
@@ -73,7 +74,7 @@ class EditOffers:
             return
         self._waiting = (offer.proposal, project)
         if is_agreed and not offer.proposal.is_empty:
-            self._show(self._done(offer.proposal, project))
+            self._show(self._done(offer.proposal, project, is_agreed=True))
         elif hasattr(self._session.shell, "kernel"):
             self._show_with_buttons(offer.proposal, project, place)
         else:
@@ -127,7 +128,9 @@ class EditOffers:
         """Take the last change of the project's files back."""
         from jupyter_llmroute.core.edits.edits_of_project import taken_back
 
-        self._show(self._session.run(taken_back(self.project(request).root)))
+        done = self._session.run(taken_back(self.project(request).root))
+        self._note("taken back (%llm_undo)", done.root, done.changes)
+        self._show(done)
 
     def project(self, request: Request) -> ProjectCode:
         """Return the project whose files are changed.
@@ -152,22 +155,32 @@ class EditOffers:
         say = place.result.say
         show_proposal(proposal, lambda shown: self._apply(shown, project, say=say), self._discard, place)
 
-    def _done(self, proposal: Proposal, project: ProjectCode, *, as_shown: bool = False) -> Applied:
+    def _done(
+        self, proposal: Proposal, project: ProjectCode, *, as_shown: bool = False, is_agreed: bool = False
+    ) -> Applied:
         """Apply without buttons: what an editor would do otherwise is shown here."""
         from jupyter_llmroute.core.edits.verification import NotAsShown
 
         try:
-            return self._apply(proposal, project, as_shown=as_shown)
+            return self._apply(proposal, project, as_shown=as_shown, is_agreed=is_agreed)
         except NotAsShown as error:
             self._show(error.instead)
             raise
 
     def _apply(
-        self, proposal: Proposal, project: ProjectCode, *, as_shown: bool = False, say: Say | None = None
+        self,
+        proposal: Proposal,
+        project: ProjectCode,
+        *,
+        as_shown: bool = False,
+        is_agreed: bool = False,
+        say: Say | None = None,
     ) -> Applied:
         from jupyter_llmroute.core.edits.edits_of_project import applied, waits_for_serena
         from jupyter_llmroute.core.edits.verification import NotAsShown
 
+        who = "agreed beforehand (--yes)" if is_agreed else "agreed"
+        self._note(who, project.root, proposal.changes)
         say = say or self._passing()
         if waits_for_serena(proposal, project, as_shown=as_shown):
             say(STARTING)
@@ -185,6 +198,7 @@ class EditOffers:
             raise
         say("")
         self._waiting = None
+        self._note("; ".join(done.what) or "changed", done.root, done.changes)
         return done
 
     def _passing(self) -> Say:
@@ -195,6 +209,27 @@ class EditOffers:
 
         line = Line()
         return line.say
+
+    def _note(self, action: str, root: Path, changes: Iterable[FileChange]) -> None:
+        """Write into the audit log what is to become of files, or has."""
+        from jupyter_llmroute.core.audit.record import Edited
+
+        async def note() -> None:
+            journal = self._session.router.journal
+            if journal is None:
+                return
+            edited = [
+                Edited(
+                    action=action,
+                    target=str(root / change.file),
+                    before=await journal.fingerprint(change.before or ""),
+                    after=await journal.fingerprint(change.after or ""),
+                )
+                for change in changes
+            ]
+            await journal.note(*edited)
+
+        self._session.run(note())
 
     def _discard(self) -> None:
         self._waiting = None

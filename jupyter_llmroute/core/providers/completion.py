@@ -121,9 +121,9 @@ class CompletionReader:
             if _is_error(raw):
                 raise failure(self._who, 200, body)
             item = _Item.model_validate(raw)
+            return self._chunk(item) if item.choices and item.choices[0].message else None
         except (ValueError, RecursionError):
             return None
-        return self._chunk(item) if item.choices and item.choices[0].message else None
 
     def close(self) -> Chunk | None:
         """End the answer; return what was held back of it, if anything was."""

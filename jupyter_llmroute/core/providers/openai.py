@@ -22,7 +22,7 @@ from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.signs import cloud_sign, is_doubt, model_list, owner_sign
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.sse import EventTooLong, SSEDecoder
-from jupyter_llmroute.core.transport import peer_errors
+from jupyter_llmroute.core.transport import peer_errors, read_at_most
 from jupyter_llmroute.core.values import Answered
 
 STREAM, WHOLE = "text/event-stream", "application/json"
@@ -168,7 +168,7 @@ async def _ask(
 async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
     reader = CompletionReader(who)
     if _is_whole(response):
-        body = await _read_at_most(response, MAX_COMPLETION_BYTES)
+        body = await read_at_most(response, MAX_COMPLETION_BYTES)
         if not (chunk := reader.read_whole(body)):
             raise _no_answer(who, response, STREAM)
         yield chunk
@@ -200,7 +200,7 @@ async def raise_unless_stream(who: str, response: httpx.Response, content_type: 
     """Raise what the server says when it did not answer with a stream of the wanted type."""
     if response.status_code == 200 and _media_type(response) == content_type:
         return
-    body = await _read_at_most(response, MAX_ERROR_BYTES)
+    body = await read_at_most(response, MAX_ERROR_BYTES)
     if response.status_code >= 500 and (stream := response.extensions.get("network_stream")):
         # llama-cpp-python and transformers reset the next request on a connection that had a 500: seen on both.
         await stream.aclose()
@@ -232,12 +232,3 @@ def _media_type(response: httpx.Response) -> str:
 
 def _is_whole(response: httpx.Response) -> bool:
     return response.status_code == 200 and _media_type(response) == WHOLE
-
-
-async def _read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
-    body = b""
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) >= limit_bytes:
-            break
-    return body[:limit_bytes]
