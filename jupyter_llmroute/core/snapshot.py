@@ -310,7 +310,7 @@ def _reject_endpoint(endpoint: Endpoint, policy: Policy) -> Rejection | None:
     def no(reason: RejectionReason, detail: str) -> Rejection:
         return Rejection(service=endpoint.name, reason=reason, detail=detail)
 
-    if endpoint.host and not (verdict := check_name(policy, endpoint.host)).allowed:
+    if endpoint.host and not (verdict := check_name(policy, endpoint.host, endpoint.port)).allowed:
         return no(RejectionReason.POLICY, verdict.reason)
     if endpoint.health not in (Health.WELL, Health.LOADING):
         return no(RejectionReason.NOT_WELL, endpoint.detail or endpoint.health.value)
