@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.edits.applied import Applied
     from jupyter_llmroute.core.edits.proposal import FileChange, Proposal
     from jupyter_llmroute.core.request import Request
+    from jupyter_llmroute.edit_widget import ProposalPlace
     from jupyter_llmroute.notebook import NotebookSession
+    from jupyter_llmroute.response import Response
 
 NOTHING = "The answer holds no change of a file."
+STARTING = "starting Serena (usually 10 s)…"
+STOPPED = "Stopped: nothing was changed."
+
+Say = Callable[[str], None]
 
 
 class EditOffers:
@@ -31,29 +37,75 @@ class EditOffers:
         self._session = session
         self._waiting: tuple[Proposal, ProjectCode] | None = None
 
-    def offer(self, request: Request, answer: str, *, is_agreed: bool) -> None:
-        """Show what an answer wants to change; apply it at once where the user has agreed beforehand."""
+    def offer(
+        self,
+        request: Request,
+        answer: str,
+        *,
+        is_agreed: bool,
+        place: ProposalPlace | None = None,
+        say: Say | None = None,
+    ) -> None:
+        """Show what an answer wants to change; apply it at once where the user has agreed beforehand.
+
+        Parameters
+        ----------
+        request
+            Its question.
+        answer
+            Its text.
+        is_agreed
+            Whether the user has.
+        place, say
+            Where to show it, and what there is to say of it; default: new outputs of the running cell.
+        """
         from jupyter_llmroute.core.edits.edits_of_project import offered
 
         project = self.project(request)
         self._waiting = None
         offer = self._session.run(offered(answer, project))
-        for problem in offer.problems:
-            self._session.say(problem)
-        if offer.proposal.is_empty and not offer.proposal.refused:
-            self._session.say(NOTHING)
+        is_nothing = offer.proposal.is_empty and not offer.proposal.refused
+        said = [*offer.problems, *([NOTHING] if is_nothing else [])]
+        if say and said:
+            say(" ".join(said))
+        for line in () if say else said:
+            self._session.say(line)
+        if is_nothing:
             return
         self._waiting = (offer.proposal, project)
         if is_agreed and not offer.proposal.is_empty:
-            self._show(self._apply(offer.proposal, project, is_agreed=True))
+            self._show(self._done(offer.proposal, project, is_agreed=True))
         elif hasattr(self._session.shell, "kernel"):
-            from jupyter_llmroute.edit_widget import show_proposal
-
-            show_proposal(offer.proposal, lambda shown: self._apply(shown, project), self._discard)
+            self._show_with_buttons(offer.proposal, project, place)
         else:
             self._show(offer.proposal)
             if not offer.proposal.is_empty:
                 self._session.say("%llm_apply changes the files as shown.")
+
+    def again(self, request: Request, response: Response, **where: Any) -> None:
+        """Offer what the answer to a question that was asked again wants to change, if the question asked for changes.
+
+        Nobody has agreed to this answer, whatever was agreed to before the first one.
+        """
+        if _asks_for_changes(request) and response.state == "complete":
+            self.offer(request, response.text, is_agreed=False, **where)
+
+    def later(self, request: Request) -> Callable[[Request, Response], None]:
+        """Make room in the running cell for what `again` shows once a button is pressed, and return what shows it."""
+        if not _asks_for_changes(request):
+            return lambda _, __: None
+        from jupyter_llmroute.core.errors import LLMRouteError
+        from jupyter_llmroute.edit_widget import Line, ProposalPlace
+
+        said, place = Line().reserve(), ProposalPlace()
+
+        def show(again: Request, response: Response) -> None:
+            try:
+                self.again(again, response, place=place, say=said.say)
+            except LLMRouteError as error:
+                said.say(str(error))  # nobody sees what a button's handler raises
+
+        return show
 
     def apply(self, *, as_shown: bool = False) -> None:
         """Apply what was offered last.
@@ -70,7 +122,7 @@ class EditOffers:
         """
         if self._waiting is None:
             raise UserError("There is no change to apply: ask for one with %%route --apply.")
-        self._show(self._apply(*self._waiting, as_shown=as_shown))
+        self._show(self._done(*self._waiting, as_shown=as_shown))
 
     def undo(self, request: Request) -> None:
         """Take the last change of the project's files back."""
@@ -96,23 +148,67 @@ class EditOffers:
             )
         return project
 
-    def _apply(
+    def _show_with_buttons(self, proposal: Proposal, project: ProjectCode, place: ProposalPlace | None) -> None:
+        from jupyter_llmroute.edit_widget import ProposalPlace, show_proposal
+
+        place = place or ProposalPlace()
+        say = place.result.say
+        show_proposal(proposal, lambda shown: self._apply(shown, project, say=say), self._discard, place)
+
+    def _done(
         self, proposal: Proposal, project: ProjectCode, *, as_shown: bool = False, is_agreed: bool = False
     ) -> Applied:
-        from jupyter_llmroute.core.edits.edits_of_project import applied
+        """Apply without buttons: what an editor would do otherwise is shown here."""
+        from jupyter_llmroute.core.edits.verification import NotAsShown
+
+        try:
+            return self._apply(proposal, project, as_shown=as_shown, is_agreed=is_agreed)
+        except NotAsShown as error:
+            self._show(error.instead)
+            raise
+
+    def _apply(
+        self,
+        proposal: Proposal,
+        project: ProjectCode,
+        *,
+        as_shown: bool = False,
+        is_agreed: bool = False,
+        say: Say | None = None,
+    ) -> Applied:
+        from jupyter_llmroute.core.edits.edits_of_project import applied, waits_for_serena
         from jupyter_llmroute.core.edits.verification import NotAsShown
 
         who = "agreed beforehand (--yes)" if is_agreed else "agreed"
         self._note(who, project.root, proposal.changes)
+        say = say or self._passing()
+        if waits_for_serena(proposal, project, as_shown=as_shown):
+            say(STARTING)
         try:
             done = self._session.run(applied(proposal, project, as_shown=as_shown))
         except NotAsShown as error:
+            say("")
             self._waiting = (error.instead, project)
-            self._show(error.instead)
             raise
+        except KeyboardInterrupt:
+            say(STOPPED)
+            raise
+        except BaseException:
+            say("")
+            raise
+        say("")
         self._waiting = None
         self._note("; ".join(done.what) or "changed", done.root, done.changes)
         return done
+
+    def _passing(self) -> Say:
+        """Return what says something for a while: a terminal keeps it, an output of a kernel does not."""
+        if not hasattr(self._session.shell, "kernel"):
+            return lambda text: self._session.say(text) if text else None
+        from jupyter_llmroute.edit_widget import Line
+
+        line = Line()
+        return line.say
 
     def _note(self, action: str, root: Path, changes: Iterable[FileChange]) -> None:
         """Write into the audit log what is to become of files, or has."""
@@ -142,3 +238,9 @@ class EditOffers:
         from jupyter_llmroute.edit_card import bundle
 
         self._session.show(bundle(shown))
+
+
+def _asks_for_changes(request: Request) -> bool:
+    from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES
+
+    return HOW_TO_WRITE_CHANGES in request.attachments

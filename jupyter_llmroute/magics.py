@@ -251,7 +251,10 @@ class RouteMagics(LLMRoute, Magics):
             raise UsageError("There is no question to ask again yet: ask one with %%route.")
         last = last.model_copy(update={"pins": self.session.held_pins().pins})
         if options.model or options.task:
-            self._deliver(self.session.answer(_again(last, options)))
+            again = _again(last, options)
+            response = self.session.answer(again)
+            self._deliver(response)
+            self._changing(lambda: self.session.offers.again(again, response))
             return
         from jupyter_llmroute.widgets import show_retry
 

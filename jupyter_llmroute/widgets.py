@@ -63,6 +63,7 @@ def show_retry(
     if screen is None:
         screen = OutputScreen()
         screen.reserve()
+    offer = session.offers.later(request)
 
     def wish() -> Request:
         # What was told and is left as it is was not named by the user.
@@ -83,7 +84,7 @@ def show_retry(
         for widget in (*box.children, box):
             widget.close()
         pinned = wish().model_copy(update={"model": chosen.model.id, "service": chosen.endpoint.name})
-        session.answer(pinned, screen)
+        offer(pinned, session.answer(pinned, screen))
 
     task.observe(rank, "value")
     button.on_click(ask)

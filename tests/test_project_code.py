@@ -105,6 +105,32 @@ def test_whole_files_and_diffs_are_offered_too(terminal: Terminal, project: Path
         assert "    order = load(path)\n" in sources(project)["cart.py"]
 
 
+@pytest.mark.parametrize("options", ["--apply", "--apply --yes"])
+def test_what_is_asked_again_is_offered_again_and_agreed_to_by_nobody_yet(
+    terminal: Terminal, project: Path, options: str
+):
+    other = "```python file=src/shop/new.py\nLIMIT = 3\n```\n"
+    with llamacpp([says("I would not.", prompt_tokens=900), says(other, prompt_tokens=900)]) as server:
+        terminal.uses(server)
+        terminal.run(f"%%route {options}\nadd a limit")
+        before = sources(project)
+        error, printed = terminal.run("%llm_retry -t coding")
+        assert error is None
+        assert "+LIMIT = 3" in printed
+        assert sources(project) == before
+        terminal.run("%llm_apply")
+        assert sources(project)["new.py"] == "LIMIT = 3\n"
+
+
+def test_asked_again_without_apply_it_offers_nothing(terminal: Terminal):
+    with llamacpp(says(ANSWER, prompt_tokens=900)) as server:
+        terminal.uses(server)
+        terminal.run("%%route\nmake Order.total safe")
+        _, printed = terminal.run("%llm_retry -t coding")
+        assert "Proposed" not in printed
+        assert isinstance(terminal.run("%llm_apply")[0], UserError)
+
+
 def test_where_a_renamed_word_stays_is_said(terminal: Terminal, project: Path):
     (project / "notebooks" / "use.ipynb").write_text('{"cells": [{"source": "Order.total"}]}')
     (project / "src" / "shop" / "cart.py").write_text(CART + "\n\nTEXT = 'total'\n")

@@ -342,7 +342,7 @@ class Router:
                 providers=self.providers,
                 client=self._client,
             )
-        context = context.with_more(await self._of_code(context, what))
+        context = context.with_more(await self._of_code(context, what, is_preview=known is None and not may_ask))
         route = select(what, context, snapshot, self.policy, history)
         if not route.candidates:
             # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if
@@ -385,14 +385,14 @@ class Router:
             self._code = CodeSource(self.settings.serena, self.settings.task_routing)
         return self._code
 
-    async def _of_code(self, context: Context, what: Classification) -> Gathered:
+    async def _of_code(self, context: Context, what: Classification, *, is_preview: bool) -> Gathered:
         """Return what a question needs of its project's code."""
         request = context.request
         if request.with_code is False or not (request.folder or request.symbols or request.files or request.with_code):
             return Gathered()
         # While a server reads its model the decision is taken again and again: the code stays what it was.
         if self._looked_up is None or self._looked_up[0] is not request:
-            self._looked_up = (request, await self._code_source().gather(context, what))
+            self._looked_up = (request, await self._code_source().gather(context, what, is_preview=is_preview))
         return self._looked_up[1]
 
     async def _seen(self) -> Snapshot:

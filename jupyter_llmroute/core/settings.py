@@ -332,7 +332,9 @@ class SecuritySettings(Value):
 class SerenaSettings(Value):
     """How the project's code is looked into."""
 
-    enabled: bool = Field(True, description="look into the project's code where a question needs it")
+    enabled: bool = Field(
+        True, description="ask Serena about the project's code; without it jedi, `ast` and ty still answer"
+    )
     priority: Literal["always_first"] = Field(
         "always_first", description="read and kept: Serena is asked before a model"
     )
