@@ -33,7 +33,7 @@ hypothesis.settings.load_profile("shared")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares what is slow to make, where several processes run the tests: files, and all browsers.
 
-    `-n 2 --dist loadgroup --no-loadscope-reorder` keeps the order, in which the browser tests come last.
+    The order is kept, in which the browser tests come last.
     """
     browsers = Path(__file__).parent / "e2e"
     for item in items:
