@@ -117,10 +117,7 @@ export function sentAlong(facts: IFacts, trans: Trans = ENGLISH): string[] {
 }
 
 /** The task that the question was taken for, and how surely. */
-export function taskWords(
-  task: NonNullable<IFacts['task']>,
-  trans: Trans = ENGLISH
-): string {
+export function taskWords(task: NonNullable<IFacts['task']>, trans: Trans = ENGLISH): string {
   const sure = task.confidence === null ? '' : ` ${percent(task.confidence)}`;
   const rival = task.rival === null ? '' : trans.__(', %1 nearly as likely', task.rival);
   return `${task.name}${sure}${rival}`;
