@@ -1,4 +1,4 @@
-"""The terminal's face: `jupyter-llmroute services | models | route | classify | demo | embedded | serena`."""
+"""The terminal's face: `jupyter-llmroute` and its commands, of which each larger one has a file of its own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import io
 import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import jupyter_llmroute
-from jupyter_llmroute import serena_cli
+from jupyter_llmroute import audit_cli, doctor_cli, lock_cli, serena_cli
 
 if TYPE_CHECKING:
+    from jupyter_llmroute.core.cassette import Cassette
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings
@@ -25,6 +27,9 @@ DEMO_QUESTION = "Write a Python function that returns the factorial of n."
 
 DEMO_TOKENS = 220
 """Enough for the demonstration model's answer to the demonstration question."""
+
+STANDING = ("model", "service", "task", "temperature", "max_tokens", "seed")
+"""Options that the settings may name for all questions."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     models.add_argument("--find", metavar="WORDS", default="", help="show only rows that hold these words")
     models.add_argument("--all", action="store_true", help="show all rows")
     models.set_defaults(run=_models)
+    lock_cli.register(models)
 
     route = commands.add_parser("route", help="ask the model that suits a question")
     route.add_argument("question", nargs="+", help="the question, best in quotes; - reads it from standard input")
@@ -99,6 +105,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     route.add_argument("--serena", dest="code", action="store_true", default=None, help="look into the project anyway")
     route.add_argument("--no-serena", dest="code", action="store_false", default=None, help="do not look into it")
+    route.add_argument(
+        "--replay",
+        choices=["none", "once", "new_episodes", "all"],
+        help="give the answer that was kept in FILE, or ask and keep it there",
+    )
+    route.add_argument("--record", action="store_true", help="ask, and keep the answer in FILE: --replay all")
+    route.add_argument("--cassette", type=Path, metavar="FILE", help="default: the only *.cassette.json of this folder")
     route.add_argument("--dry-run", action="store_true", help="show the decision, and ask nobody")
     route.add_argument("--why", action="store_true", help="explain the decision afterwards")
     route.add_argument("--all", action="store_true", help="with --why: every line of every part")
@@ -147,6 +160,8 @@ def build_parser() -> argparse.ArgumentParser:
     start.set_defaults(run=_embedded_start)
     embedded.add_parser("stop", help="stop the servers that run").set_defaults(run=_embedded_stop)
     serena_cli.register(commands)
+    doctor_cli.register(commands)
+    audit_cli.register(commands)
     return parser
 
 
@@ -164,11 +179,15 @@ def _settings() -> Settings:
 
 
 def _router(settings: Settings | None = None) -> Router:
-    """Return a router that shares what it sees and learns with the user's kernels."""
+    """Return a router that shares what it sees, learns and writes down with the user's kernels."""
+    from jupyter_llmroute.core.audit.journal import Journal
+    from jupyter_llmroute.core.model_lock import digests
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.state import StateFile
 
-    return Router(settings or _settings(), state=StateFile.of_user())
+    settings = settings or _settings()
+    journal = Journal.of(settings.security, digests=digests(settings.embedded))
+    return Router(settings, state=StateFile.of_user(), journal=journal)
 
 
 def _services(options: argparse.Namespace) -> int:
@@ -203,12 +222,15 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _route(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.environment import caller
     from jupyter_llmroute.core.errors import UserError
     from jupyter_llmroute.core.request import Request, Sampling
 
     question = sys.stdin.read() if options.question == ["-"] else " ".join(options.question)
     if not question.strip():
         raise UserError("There is no question.")
+    settings = _settings()
+    _fill(options, settings.options_for(caller()))
     sampling = Sampling.checked(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
     request = Request(
         question=question,
@@ -226,15 +248,22 @@ def _route(options: argparse.Namespace) -> int:
         from jupyter_llmroute.view import RunView
 
         view = RunView(request)
-        async with _router() as router:
+        async with _router(settings) as router:
             try:
-                await (_decide(router, request) if options.dry_run else _answer(router, view))
+                await (_decide(router, request) if options.dry_run else _answer(router, view, _cassette(options)))
             finally:
                 if options.why:
                     _explain(router, view, show_all=options.all)
 
     asyncio.run(go())
     return 0
+
+
+def _fill(options: argparse.Namespace, said: Mapping[str, object]) -> None:
+    """Take from the settings what the command line does not say."""
+    for name in STANDING:
+        if getattr(options, name) is None and name in said:
+            setattr(options, name, said[name])
 
 
 async def _decide(router: Router, request: Request) -> None:
@@ -251,14 +280,22 @@ def _explain(router: Router, view: RunView, *, show_all: bool) -> None:
     print(f"\n{as_text(router.last_decision, view, shown=None if show_all else SHOWN)}")
 
 
-async def _answer(router: Router, view: RunView) -> None:
+def _cassette(options: argparse.Namespace) -> Cassette | None:
+    from jupyter_llmroute.core.cassette import Cassette, Mode, place
+
+    mode = Mode.ALL if options.record else options.replay and Mode(options.replay)
+    return Cassette(place(None, named=options.cassette), mode) if mode else None
+
+
+async def _answer(router: Router, view: RunView, cassette: Cassette | None = None) -> None:
     import contextlib
 
     from jupyter_llmroute.terminal import TerminalScreen
 
     screen = TerminalScreen()
     try:
-        async with contextlib.aclosing(router.stream(view.request)) as events:
+        live = partial(router.stream, view.request)
+        async with contextlib.aclosing(cassette.stream(view.request, live) if cassette else live()) as events:
             async for event in events:
                 view.apply(event)
                 screen.update(view, final=False)

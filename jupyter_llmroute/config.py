@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.discovery import places
+from jupyter_llmroute.core.environment import caller
 from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.provenance import DEFAULT, Key, Layer, Origin, Source, at, merged, nested, origin, without
 from jupyter_llmroute.core.providers import load_providers
@@ -167,8 +168,10 @@ class SessionConfig:
     def _options_of(self, loaded: Loaded) -> dict[str, Any]:
         actions = named_options(self._parser)
         found = {}
-        for name, value in loaded.settings.route.items():
-            where = origin(loaded.layers, (ROUTE, name))
+        who = caller()
+        for name, value in loaded.settings.options_for(who).items():
+            of_caller = name in loaded.settings.callers.get(who or "", {})
+            where = origin(loaded.layers, ("callers", who or "", name) if of_caller else (ROUTE, name))
             if name not in actions:
                 raise self._unknown((ROUTE, name), f" ({where})")
             try:
@@ -180,8 +183,9 @@ class SessionConfig:
     def _settings(self, loaded: Loaded) -> Iterator[Setting]:
         """Yield every value, of sections in their order."""
         yield from _values(loaded.settings)
+        options = loaded.settings.options_for(caller())
         for name, action in named_options(self._parser).items():
-            value = loaded.settings.route.get(name)
+            value = options.get(name)
             default = action.default if value is None else value
             yield Setting((ROUTE, name), None if default == "" else default, (action.help or "").replace("%%", "%"))
 

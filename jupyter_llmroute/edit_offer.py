@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_llmroute.core.errors import UserError
@@ -9,7 +11,7 @@ from jupyter_llmroute.core.errors import UserError
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.project_code import ProjectCode
     from jupyter_llmroute.core.edits.applied import Applied
-    from jupyter_llmroute.core.edits.proposal import Proposal
+    from jupyter_llmroute.core.edits.proposal import FileChange, Proposal
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.notebook import NotebookSession
 
@@ -43,7 +45,7 @@ class EditOffers:
             return
         self._waiting = (offer.proposal, project)
         if is_agreed and not offer.proposal.is_empty:
-            self._show(self._apply(offer.proposal, project))
+            self._show(self._apply(offer.proposal, project, is_agreed=True))
         elif hasattr(self._session.shell, "kernel"):
             from jupyter_llmroute.edit_widget import show_proposal
 
@@ -74,7 +76,9 @@ class EditOffers:
         """Take the last change of the project's files back."""
         from jupyter_llmroute.core.edits.edits_of_project import taken_back
 
-        self._show(self._session.run(taken_back(self.project(request).root)))
+        done = self._session.run(taken_back(self.project(request).root))
+        self._note("taken back (%llm_undo)", done.root, done.changes)
+        self._show(done)
 
     def project(self, request: Request) -> ProjectCode:
         """Return the project whose files are changed.
@@ -92,10 +96,14 @@ class EditOffers:
             )
         return project
 
-    def _apply(self, proposal: Proposal, project: ProjectCode, *, as_shown: bool = False) -> Applied:
+    def _apply(
+        self, proposal: Proposal, project: ProjectCode, *, as_shown: bool = False, is_agreed: bool = False
+    ) -> Applied:
         from jupyter_llmroute.core.edits.edits_of_project import applied
         from jupyter_llmroute.core.edits.verification import NotAsShown
 
+        who = "agreed beforehand (--yes)" if is_agreed else "agreed"
+        self._note(who, project.root, proposal.changes)
         try:
             done = self._session.run(applied(proposal, project, as_shown=as_shown))
         except NotAsShown as error:
@@ -103,7 +111,29 @@ class EditOffers:
             self._show(error.instead)
             raise
         self._waiting = None
+        self._note("; ".join(done.what) or "changed", done.root, done.changes)
         return done
+
+    def _note(self, action: str, root: Path, changes: Iterable[FileChange]) -> None:
+        """Write into the audit log what is to become of files, or has."""
+        from jupyter_llmroute.core.audit.record import Edited
+
+        async def note() -> None:
+            journal = self._session.router.journal
+            if journal is None:
+                return
+            edited = [
+                Edited(
+                    action=action,
+                    target=str(root / change.file),
+                    before=await journal.fingerprint(change.before or ""),
+                    after=await journal.fingerprint(change.after or ""),
+                )
+                for change in changes
+            ]
+            await journal.note(*edited)
+
+        self._session.run(note())
 
     def _discard(self) -> None:
         self._waiting = None

@@ -21,8 +21,6 @@ _T = TypeVar("_T")
 LOCKED = "models locked"
 """The event of the audit log that holds the lock file's digest."""
 
-CHANGED = "model changed"
-
 SHOWN_STEPS = 20
 """Of a file's reading, so many steps are shown."""
 
@@ -53,7 +51,7 @@ def _lock(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from jupyter_llmroute.core.audit.record import Security
+    from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Security
     from jupyter_llmroute.core.errors import UserError
     from jupyter_llmroute.core.model_lock import lock_path, read_lock, verify
 
@@ -70,7 +68,7 @@ def _verify(options: argparse.Namespace) -> int:
     wrong = [each for each in compared if each.is_wrong]
     for each in wrong:
         told = f"{each.model} on {each.service}"
-        _note(settings.security, Security(event=CHANGED, detail=told, sha256=each.found))
+        _note(settings.security, Security(event=MODEL_CHANGED, detail=told, sha256=each.found))
     if _is_another_file(settings.security, options.file):
         print("The lock file is not the one that was written: its digest is another than the audit log's last.")
         return 1
@@ -92,7 +90,7 @@ def _note(security: SecuritySettings, record: Security) -> None:
     from jupyter_llmroute.core.audit.log import AuditLog
     from jupyter_llmroute.core.audit.record import Origin
 
-    if getattr(security, "audit_enabled", True):
+    if security.audit_enabled:
         AuditLog(path_of(security), Origin.here()).append([record])
 
 

@@ -30,6 +30,7 @@ Magic = TypeVar("Magic", bound=Callable[..., Any])
 SHOWN_ITEMS = 60
 """Rows that `%llm_context` shows where not all are asked for."""
 
+MODES = ("none", "once", "new_episodes", "all")
 TASKS = ("coding", "reasoning", "analysis", "documentation")
 FORMATS = ("markdown", "code", "json", "text")
 
@@ -69,6 +70,13 @@ OPTIONS = (
     argument("--yes", action="store_true", help="with --apply: apply them at once; %%llm_undo takes them back"),
     argument("--no-context", action="store_true", help="send the question alone, without earlier cells and answers"),
     argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long; default: limits.total_s"),
+    argument(
+        "--replay",
+        choices=MODES,
+        help="give the answer that was kept beside the notebook: none asks nobody; once asks if nothing was kept at "
+        "all, new_episodes if this was not, all always, and keeps the answer; default: cassette.mode",
+    ),
+    argument("--record", action="store_true", help="ask, and keep the answer beside the notebook: --replay all"),
     argument("-e", "--explain", action="store_true", help="below the answer, show what %%llm_why says"),
     argument("-n", "--dry-run", action="store_true", help="show the decision, and ask nobody"),
 )
@@ -137,10 +145,8 @@ class RouteMagics(LLMRoute, Magics):
     @line_magic
     def llm_services(self, line: str) -> None:
         """Show which model servers run where, with which models, and what is wrong with those that do not answer."""
-        from jupyter_llmroute.services import table
-
         options = parse(self.llm_services.parser, line)
-        self._show(lambda refresh: table(self.session.services(refresh=refresh)), options, shown=None)
+        self._show(lambda refresh: self.session.services_table(refresh=refresh), options, shown=None)
 
     @magic_arguments()
     @argument("task", nargs="?", choices=TASKS, help="rank the models by how they would be chosen for this task now")
@@ -162,10 +168,9 @@ class RouteMagics(LLMRoute, Magics):
 
         def make(refresh: bool) -> Table:
             from jupyter_llmroute.core.task import Task
-            from jupyter_llmroute.models import table
 
             task = Task(named) if named else None
-            return table(self.session.survey(task, refresh=refresh), task, scores=options.scores)
+            return self.session.models_table(task, scores=options.scores, refresh=refresh)
 
         from jupyter_llmroute.table import SHOWN
 
@@ -202,6 +207,15 @@ class RouteMagics(LLMRoute, Magics):
     def llm_why(self, line: str) -> None:
         """Explain the last decision: the task, the model, the others, what was tried, and what was known."""
         self._explain(show_all=parse(self.llm_why.parser, line).all)
+
+    @magic_arguments()
+    @argument("--text", action="store_true", help="show the table alone, without controls")
+    @line_magic
+    def llm_doctor(self, line: str) -> None:
+        """Go through the checklist of a closed network; only servers that are listed are called, and no model works."""
+        options = parse(self.llm_doctor.parser, line)
+        again = Namespace(cached=False, text=options.text)
+        self._show(lambda _: self.session.doctor_table(), again, shown=None)
 
     @magic_arguments()
     @argument("action", nargs="?", choices=("status", "restart"), default="status")
@@ -285,14 +299,15 @@ class RouteMagics(LLMRoute, Magics):
             raise UsageError("--yes agrees to changes of files beforehand, and goes with --apply alone.")
         if options.to and options.format == "text":
             raise UsageError("--to writes code into a cell, and -f text asks for none: leave one of them out.")
+        mode = "all" if options.record else options.replay
         if options.dry_run:
-            self.session.show_decision(request)
+            self.session.show_decision(request, mode=mode)
             if options.explain:
                 self._explain()
             return
-        before, decided = self.shell.user_ns.get("_route"), self.session.last_decision
+        before, viewed = self.shell.user_ns.get("_route"), self.session.last_view
         try:
-            self.session.answer(request)
+            self.session.answer(request, mode=mode)
         finally:
             # Also when it was stopped or failed in the middle: what had come is the user's.
             if (now := self.shell.user_ns.get("_route")) is not before:
@@ -301,7 +316,7 @@ class RouteMagics(LLMRoute, Magics):
                 self._deliver(now, options.to, options.asked)
                 if options.apply and now.state == "complete":
                     self._changing(lambda: self.session.offers.offer(request, now.text, is_agreed=options.yes))
-            if options.explain and self.session.last_decision is not decided:
+            if options.explain and self.session.last_view is not viewed:
                 self._explain()
 
     def _changing(self, change: Callable[[], object]) -> None:
@@ -311,10 +326,9 @@ class RouteMagics(LLMRoute, Magics):
             change()
 
     def _explain(self, *, show_all: bool = False) -> None:
-        from jupyter_llmroute.why import SHOWN, bundle
+        from jupyter_llmroute.why import SHOWN
 
-        session = self.session
-        session.show(bundle(session.last_decision, session.last_view, shown=None if show_all else SHOWN))
+        self.session.show(self.session.explanation(None if show_all else SHOWN))
 
     def _defaults(self) -> dict[str, Any]:
         """Return the options that hold where a question does not say otherwise."""

@@ -12,6 +12,7 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from jupyter_llmroute.cells import CellLog
     from jupyter_llmroute.config import SessionConfig
     from jupyter_llmroute.core.attachment import Attachment
+    from jupyter_llmroute.core.cassette import Cassette
     from jupyter_llmroute.core.endpoint import Endpoint
     from jupyter_llmroute.core.events import Event, Routed
     from jupyter_llmroute.core.item import ContextItem
     from jupyter_llmroute.core.request import CellRef, Request, Turn
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.selector import Decision
+    from jupyter_llmroute.core.sent import SentBy
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.response import Response
     from jupyter_llmroute.table import Table
@@ -124,6 +127,9 @@ class NotebookSession:
         """The run that followed it; `None` where it was only to be shown."""
         self.offers = EditOffers(self)
         """Changes of files that answers have brought."""
+        self.last_asked: Request | None = None
+        """The question that was asked or decided last."""
+        self._cassettes: dict[Path, Cassette] = {}
         self._loop = BackgroundLoop()
         self._router: Router | None = None
         self._items: tuple[ContextItem, ...] = ()
@@ -140,11 +146,16 @@ class NotebookSession:
             The settings do not read.
         """
         if self._router is None:
+            from jupyter_llmroute.core.audit.journal import Journal
+            from jupyter_llmroute.core.model_lock import digests
             from jupyter_llmroute.core.router import Router
             from jupyter_llmroute.core.state import StateFile
+            from jupyter_llmroute.places import notebook_path
 
             with folded():
-                self._router = Router(self.config.loaded.settings, state=StateFile.of_user())
+                settings, path = self.config.loaded.settings, notebook_path(self.shell)
+                journal = Journal.of(settings.security, notebook=str(path or ""), digests=digests(settings.embedded))
+                self._router = Router(settings, state=StateFile.of_user(), journal=journal)
         return self._router
 
     def request(
@@ -260,7 +271,48 @@ class NotebookSession:
             raise UserError("--fix: no cell has failed since the extension was loaded. Run the cell that fails first.")
         return failed[-1]
 
-    def answer(self, request: Request, screen: Screen | None = None) -> Response:
+    def cassette(self, mode: str | None = None) -> Cassette | None:
+        """Return the recordings of this notebook; `None` where nothing is recorded or replayed.
+
+        Parameters
+        ----------
+        mode
+            What the question says; `None` leaves it to the settings.
+        """
+        from jupyter_llmroute.core.cassette import Cassette, Mode, place
+        from jupyter_llmroute.core.sent import rules_of
+        from jupyter_llmroute.places import notebook_path
+
+        settings = self.config.loaded.settings
+        mode = mode or settings.cassette.mode
+        if mode == "off":
+            return None
+        path = place(notebook_path(self.shell), named=settings.cassette.file)
+        cassette = self._cassettes.setdefault(path, Cassette(path))
+        cassette.mode, cassette.paced = Mode(mode), settings.cassette.paced
+        cassette.rules = rules_of(settings.context)
+        return cassette
+
+    def kept(
+        self,
+        sent_by: SentBy,
+        form: type[T],
+        live: Callable[[], Coroutine[Any, Any, T]],
+        mode: str | None = None,
+    ) -> T:
+        """Return what is shown besides answers: from the recordings where these are to be replayed, else by `live`."""
+        with folded():
+            cassette = self.cassette(mode)
+            if cassette is None:
+                return self._loop.run(live())
+            from pydantic import TypeAdapter
+
+            from jupyter_llmroute.core.cassette import Asker
+
+            asker = Asker(self.log.running_id, self.log.running)
+            return self._loop.run(cassette.kept(sent_by, TypeAdapter(form), live, asker))
+
+    def answer(self, request: Request, screen: Screen | None = None, *, mode: str | None = None) -> Response:
         """Ask, show the answer while it comes, and return it.
 
         Parameters
@@ -269,6 +321,8 @@ class NotebookSession:
             What to ask.
         screen
             Where to show it; default: a new output of the running cell.
+        mode
+            When recordings are replayed; `None` leaves it to the settings.
 
         Raises
         ------
@@ -277,13 +331,20 @@ class NotebookSession:
         LLMRouteError
             Nobody could answer, or the one who did failed in the middle.
         """
+        from jupyter_llmroute.core.recording import Interrupted
         from jupyter_llmroute.view import RunView
 
         view, screen = RunView(request), screen or self.screen()
-        self.last = request
+        self.last = self.last_asked = request
         with folded():
             try:
-                self._loop.drain(self._stream(request, view), Ticker(view, screen))
+                cassette = self.cassette(mode)
+                is_at_once = cassette is not None and cassette.replays_at_once
+                tick = partial(_apply, view) if is_at_once else Ticker(view, screen)
+                self._loop.drain(self._stream(request, view, cassette), tick)
+            except Interrupted:
+                view.interrupt()
+                raise Stopped("Stopped; what had come is kept.") from None
             except KeyboardInterrupt:
                 view.interrupt()
                 raise
@@ -299,10 +360,19 @@ class NotebookSession:
         with folded():
             return self._loop.run(work)
 
-    def decide(self, request: Request) -> Routed:
+    def decide(self, request: Request, *, mode: str | None = None) -> Routed:
         """Return the decision for a request, and ask nobody."""
+        from jupyter_llmroute.core.events import Routed
+        from jupyter_llmroute.core.recording import written
+        from jupyter_llmroute.core.sent import sent_of
+
+        async def live() -> Routed:
+            routed = await self.router.decide(request)
+            return routed if is_live else written(routed)
+
         with folded():
-            return self._loop.run(self.router.decide(request))
+            is_live = self.cassette(mode) is None
+        return self.kept(partial(sent_of, request, kind="decision"), Routed, live, mode)
 
     def survey(self, task: Task | None = None, *, refresh: bool = True) -> Decision:
         """Return the decision for an empty question: it holds all models, and says who cannot be asked, and why.
@@ -322,23 +392,80 @@ class NotebookSession:
         assert decision is not None
         return decision
 
-    def show_decision(self, request: Request) -> None:
+    def doctor_table(self) -> Table:
+        """Return what the doctor finds, a row for each check."""
+        from jupyter_llmroute.core.diagnosis import diagnose
+        from jupyter_llmroute.doctor_table import table
+
+        async def look() -> Table:
+            return table(await diagnose(self.config.loaded, await self.router.services(refresh=True)))
+
+        return self.run(look())
+
+    def services_table(self, *, refresh: bool = True) -> Table:
+        """Return the servers as a table."""
+        from jupyter_llmroute.core.sent import command
+        from jupyter_llmroute.services import table
+        from jupyter_llmroute.table import Table
+
+        async def live() -> Table:
+            return table(await self.router.services(refresh=refresh))
+
+        return self.kept(command("services"), Table, live)
+
+    def models_table(self, task: Task | None = None, *, scores: bool = False, refresh: bool = True) -> Table:
+        """Return the models as a table, ranked for a task where one is given."""
+        from jupyter_llmroute.core.request import Request
+        from jupyter_llmroute.core.sent import command
+        from jupyter_llmroute.models import table
+        from jupyter_llmroute.table import Table
+
+        async def live() -> Table:
+            await self.router.services(refresh=refresh)
+            await self.router.decide(Request(question="", task=task))
+            assert self.router.last_decision is not None
+            return table(self.router.last_decision, task, scores=scores)
+
+        return self.kept(command("models", task=task and task.value, scores=scores), Table, live)
+
+    def explanation(self, shown: int | None) -> dict[str, Any]:
+        """Return what is to be said of the last decision, as a mime bundle; of long parts so many lines."""
+        from jupyter_llmroute.core.sent import sent_of
+        from jupyter_llmroute.why import Part, bundle, cut, parts
+
+        if self.last_asked is None:
+            return bundle(None)
+
+        async def live() -> tuple[Part, ...]:
+            return cut(parts(self.last_decision, self.last_view), shown) if self.last_decision else ()
+
+        kind = "why" if shown else "why --all"
+        found = self.kept(partial(sent_of, self.last_asked, kind=kind), tuple[Part, ...], live)
+        return bundle(self.last_decision, self.last_view, shown=shown, found=found or None)
+
+    def show_decision(self, request: Request, *, mode: str | None = None) -> None:
         """Show whom `answer` would ask, and why."""
         from jupyter_llmroute.terminal import decision_lines
 
-        text = "\n".join(decision_lines(self.decide(request), request))
-        self.last_decision, self.last_view = self.router.last_decision, None
+        text = "\n".join(decision_lines(self.decide(request, mode=mode), request))
+        self.last_decision, self.last_view, self.last_asked = self.router.last_decision, None, request
         self.show({"text/plain": text})
 
     def show_context(self, request: Request, *, shown: int | None, is_full: bool = False) -> None:
         """Show what would be sent for a request, and ask nobody."""
         from jupyter_llmroute.context_table import full, table
+        from jupyter_llmroute.core.sent import sent_of
+        from jupyter_llmroute.table import Table
 
-        with folded():
-            preview = self._loop.run(self.router.preview(request))
-        self.show(table(preview, request.cells).bundle(shown))
+        async def live() -> tuple[Table, str]:
+            preview = await self.router.preview(request)
+            return table(preview, request.cells), full(preview) if is_full else ""
+
+        kind = "context --full" if is_full else "context"
+        listed, whole = self.kept(partial(sent_of, request, kind=kind), tuple[Table, str], live)
+        self.show(listed.bundle(shown))
         if is_full:
-            self.show({"text/plain": full(preview)})
+            self.show({"text/plain": whole})
 
     def show_serena(self, *, restart: bool) -> None:
         """Show how Serena is for the project of this notebook, started anew where that is wanted."""
@@ -414,7 +541,20 @@ class NotebookSession:
         self._close_router()
         self._loop.close()
 
-    async def _stream(self, request: Request, view: RunView) -> AsyncGenerator[Event, None]:
+    async def _stream(self, request: Request, view: RunView, cassette: Cassette | None) -> AsyncGenerator[Event, None]:
+        """Give the events of an answer, from the recordings or from whoever answers, and keep what they say."""
+        self.router.last_decision = None
+        events = cassette.stream(request, lambda: self._live(request)) if cassette else self._live(request)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                if event.kind == "routed":
+                    routed = event
+                    self.last_decision, self.last_view = self.router.last_decision, view
+                if event.kind == "attempt_started":
+                    self._items = routed.items if event.context else ()
+                yield event
+
+    async def _live(self, request: Request) -> AsyncGenerator[Event, None]:
         if self.router.settings.context.summaries == "model" and request.turns:
             from jupyter_llmroute.core.summaries import summarised
 
@@ -422,11 +562,6 @@ class NotebookSession:
             self.conversation.learn(request.turns)
         async with contextlib.aclosing(self.router.stream(request)) as events:
             async for event in events:
-                if event.kind == "routed":
-                    routed = event
-                    self.last_decision, self.last_view = self.router.last_decision, view
-                if event.kind == "attempt_started":
-                    self._items = routed.items if event.context else ()
                 yield event
 
     def screen(self) -> Screen:
@@ -491,6 +626,12 @@ class Ticker:
         if self._view.is_loading and elapsed_s > self._view.waited_s:
             self._view.note_wait(elapsed_s)
             self._pending = True
+
+
+def _apply(view: RunView, events: list[Event]) -> None:
+    """Apply what came, and show nothing yet: who compares outputs may hear of the first display alone."""
+    for event in events:
+        view.apply(event)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from jupyter_llmroute.core.events import (
     ReasoningDelta,
     Routed,
     TextDelta,
+    ToolCallDelta,
     Waiting,
 )
 from jupyter_llmroute.core.request import Request
@@ -107,6 +108,8 @@ class RunView:
                 self.note_wait(event.elapsed_s)
             case ReasoningDelta():
                 self._reasoning.append(event.text)
+                self.state = State.STREAMING
+            case ToolCallDelta():
                 self.state = State.STREAMING
             case TextDelta():
                 self.pieces.append(event.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -98,33 +98,65 @@ def parts(decision: Decision, view: RunView | None = None) -> list[Part]:
     return [part for part in found if part.lines or part.more or part.title.startswith("No model")]
 
 
-def as_text(decision: Decision | None, view: RunView | None = None, *, shown: int | None = SHOWN) -> str:
-    """Return the explanation as plain text; of long parts, the first lines."""
-    if decision is None:
+def cut(found: Iterable[Part], shown: int | None) -> tuple[Part, ...]:
+    """Return parts with no more lines than are shown; how many there were besides stays with them."""
+    return tuple(
+        part.model_copy(update={"lines": part.lines[:shown], "more": part.more + len(part.lines[shown:])})
+        if shown and part.may_be_long
+        else part
+        for part in found
+    )
+
+
+def as_text(
+    decision: Decision | None,
+    view: RunView | None = None,
+    *,
+    shown: int | None = SHOWN,
+    found: Sequence[Part] | None = None,
+) -> str:
+    """Return the explanation as plain text; of long parts, the first lines; `found` is one that was made before."""
+    if found is None and decision is not None:
+        found = parts(decision, view)
+    if found is None:
         return NO_DECISION
     lines = [plain_line(view.request.question, 120)] if view else []
-    for part in parts(decision, view):
+    for part in found:
         lines += ["", plain_line(part.title, LONGEST)]
         lines += [f"  {plain_line(line, LONGEST)}" for line in part.shortened(shown)]
     return "\n".join(lines).strip()
 
 
-def as_markdown(decision: Decision | None, view: RunView | None = None, *, shown: int | None = SHOWN) -> str:
+def as_markdown(
+    decision: Decision | None,
+    view: RunView | None = None,
+    *,
+    shown: int | None = SHOWN,
+    found: Sequence[Part] | None = None,
+) -> str:
     """Return the explanation as Markdown, with all that servers and models said made inert."""
-    if decision is None:
+    if found is None and decision is not None:
+        found = parts(decision, view)
+    if found is None:
         return inert_line(NO_DECISION, LONGEST)
     lines = [f"> {inert_line(view.request.question, 120)}"] if view else []
-    for part in parts(decision, view):
+    for part in found:
         lines += ["", f"**{inert_line(part.title, LONGEST)}**", ""]
         lines += [f"- {inert_line(line, LONGEST)}" for line in part.shortened(shown)]
     return "\n".join(lines).strip()
 
 
-def bundle(decision: Decision | None, view: RunView | None = None, *, shown: int | None = SHOWN) -> dict[str, Any]:
+def bundle(
+    decision: Decision | None,
+    view: RunView | None = None,
+    *,
+    shown: int | None = SHOWN,
+    found: Sequence[Part] | None = None,
+) -> dict[str, Any]:
     """Return the explanation as a mime bundle: Markdown, and the same in plain text."""
     return {
-        "text/markdown": as_markdown(decision, view, shown=shown),
-        "text/plain": as_text(decision, view, shown=shown),
+        "text/markdown": as_markdown(decision, view, shown=shown, found=found),
+        "text/plain": as_text(decision, view, shown=shown, found=found),
     }
 
 

@@ -41,6 +41,7 @@ def settings() -> str:
         ("discovery.", module.DiscoverySettings),
         ("models.", module.ModelSettings),
         ("security.", module.SecuritySettings),
+        ("cassette.", module.CassetteSettings),
     )
     seen: set[tuple[str, str]] = set()
     rows = []

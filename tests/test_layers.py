@@ -16,6 +16,7 @@ CORE_LAYERS = (
     ("errors", "values", "task", "chance"),
     (
         "item",
+        "message",
         "provenance",
         "attachment",
         "secrets",
@@ -32,7 +33,7 @@ CORE_LAYERS = (
         "speed",
         "lean",
     ),
-    ("endpoint", "context", "cues", "words", "asking"),
+    ("endpoint", "local_network", "context", "cues", "words", "asking"),
     ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance", "cells_source"),
     ("naming", "history", "catalog_tables"),
     (
@@ -47,14 +48,17 @@ CORE_LAYERS = (
         "classifier",
         "catalog",
     ),
-    ("likeness", "route"),
-    ("transport", "compaction", "snapshot"),
+    ("likeness", "route", "doctor"),
+    ("transport", "compaction", "snapshot", "scrubbing"),
     ("selector", "fallback"),
     ("events", "probe"),
     ("providers", "embedded"),
-    ("fitting", "state", "code", "edits"),
-    ("discovery", "executor", "ledger", "arbiter"),
-    ("lookout",),
+    ("fitting", "state", "code", "edits", "sent", "audit"),
+    ("recording",),
+    ("cassette_file",),
+    ("cassette",),
+    ("discovery", "executor", "ledger", "arbiter", "model_lock", "doctor_facts"),
+    ("lookout", "diagnosis"),
     ("router",),
     ("summaries",),
 )
@@ -65,10 +69,11 @@ OUTER_LAYERS = (
     ("facts", "table", "next_cell", "delivery"),
     ("card", "edit_card"),
     ("view",),
-    ("services", "terminal", "why", "evaluation", "scorecard", "context_table"),
+    ("services", "terminal", "doctor_table", "why", "evaluation", "scorecard", "context_table"),
     ("models",),
     ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
-    ("serena_cli", "widgets", "magics", "cli", "tour", "server"),
+    ("serena_cli", "audit_cli", "lock_cli", "doctor_cli"),
+    ("widgets", "magics", "cli", "tour", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 

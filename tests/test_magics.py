@@ -480,3 +480,13 @@ def test_what_was_learnt_is_kept_for_the_next_session(terminal: Terminal) -> Non
 )
 def test_options_are_split_from_the_question(line: str, head: str, question: str) -> None:
     assert split_options(line, RouteMagics.route.parser) == (head, question)
+
+
+def test_the_doctor_goes_through_its_checklist_and_has_no_model_work(terminal: Terminal) -> None:
+    with llamacpp() as server:
+        terminal.uses(server)
+        error, printed = terminal.run("%llm_doctor")
+        assert error is None
+        assert "audit log" in printed
+        assert " checks: " in printed.splitlines()[-1]
+        assert server.chats == []

@@ -1,4 +1,4 @@
-"""The front end's types, made from the server's shapes. Run as a module to write them; a test checks that they match."""
+"""The front end's types, made from the server's shapes; run as a module to write them."""
 
 from __future__ import annotations
 

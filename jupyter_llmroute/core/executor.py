@@ -36,6 +36,7 @@ from jupyter_llmroute.core.events import (
     Event,
     ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
     Usage,
     Waiting,
 )
@@ -110,7 +111,7 @@ async def execute(
         try:
             async with contextlib.aclosing(attempt.events(context, rules, margins)) as events:
                 async for event in events:
-                    visible = visible or isinstance(event, TextDelta)
+                    visible = visible or isinstance(event, TextDelta | ToolCallDelta)
                     yield event
             return
         except UserError:
@@ -240,9 +241,12 @@ class _Attempt:
 
     async def _deltas(self, fitted: Fitted, answer: _Answer) -> AsyncGenerator[Event, None]:
         endpoint = self._step.candidate.endpoint
+        takes_calls = bool(fitted.chat.passed.get("tools"))
         blank = ""  # white space is shown with the first word: without one, another model may still be asked
         async with contextlib.aclosing(self._provider.chat(self._client, endpoint, fitted.chat)) as chunks:
             while (chunk := await self._next(chunks, answer)) is not None:
+                if chunk.tool_calls and not takes_calls:
+                    chunk = chunk.model_copy(update={"tool_calls": ()})
                 answer.take(chunk)
                 if chunk.reasoning:
                     yield ReasoningDelta(text=chunk.reasoning)
@@ -251,6 +255,8 @@ class _Attempt:
                 elif chunk.text:
                     yield TextDelta(text=blank + chunk.text)
                     blank = ""
+                if chunk.tool_calls:
+                    yield ToolCallDelta(calls=chunk.tool_calls)
 
     async def _next(self, chunks: AsyncIterator[Chunk], answer: _Answer) -> Chunk | None:
         """Wait for the next chunk within the limit of this phase; `None` at the end of the stream."""
@@ -287,6 +293,7 @@ class _Answer:
         self._step = step
         self.has_text = False
         """Whether a word has come, or anything but white space."""
+        self._has_calls = False
         self._chars = 0
         self._finish_reason: str | None = None
         self._answered_by: str | None = None
@@ -307,14 +314,15 @@ class _Answer:
         BrokenStream
             The answer is longer than any answer.
         """
-        self._chars += len(chunk.text) + len(chunk.reasoning)
+        self._chars += len(chunk.text) + len(chunk.reasoning) + sum(len(call.arguments) for call in chunk.tool_calls)
         if self._chars > MOST_CHARS:
             raise BrokenStream(f"{self.who} sent more than {MOST_CHARS:,} characters, and no end.")
-        if chunk.text or chunk.reasoning:
+        if chunk.text or chunk.reasoning or chunk.tool_calls:
             self._last_at = time.monotonic()
             self._first_at = self._first_at if self.began else self._last_at
             self.began = True
         self.has_text = self.has_text or bool(chunk.text.strip())
+        self._has_calls = self._has_calls or bool(chunk.tool_calls)
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._answered_by = chunk.answered_by or self._answered_by
         self._usage = chunk.usage or self._usage
@@ -334,7 +342,7 @@ class _Answer:
         if self._finish_reason is None:
             raise BrokenStream(f"{self.who} stopped without saying that its answer was complete.")
         self._raise_if_cut(fitted, may_cut)
-        if not self.has_text:
+        if not (self.has_text or self._has_calls):
             raise EmptyAnswer(
                 f"{self.who} ended without a word (finish reason {self._finish_reason!r}): "
                 + ("its thoughts used up the tokens." if self.began else "ask again, or ask another model.")

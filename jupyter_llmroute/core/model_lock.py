@@ -27,7 +27,7 @@ from jupyter_llmroute.core.audit.folder import replace
 from jupyter_llmroute.core.embedded.gguf import SPLIT_PART, Header
 from jupyter_llmroute.core.embedded.model import find_models, models_folder
 from jupyter_llmroute.core.embedded.rendezvous import state_folder, try_lock
-from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
+from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import LLMRouteError, UserError
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.settings import EmbeddedSettings
@@ -100,6 +100,11 @@ class Compared(Value):
 def lock_path() -> Path:
     """Return where the lock file is: beside the folder of the models."""
     return models_folder().with_name("models.lock")
+
+
+def has_lock() -> bool:
+    """Return whether models were locked."""
+    return lock_path().exists()
 
 
 def key(service: str, model: str) -> str:
@@ -240,60 +245,6 @@ def compare(locked: ModelLock, found: Mapping[str, LockedModel | None]) -> tuple
         What there is now, by `key`; `None` for a model of which no digest is known.
     """
     return tuple(_compared(name, locked.models.get(name), found) for name in {**found, **locked.models})
-
-
-def changed(locked: ModelLock | None, endpoints: Iterable[Endpoint]) -> tuple[Compared, ...]:
-    """Return the models of servers whose digests are others than the locked ones; pure, for use in a decision.
-
-    Parameters
-    ----------
-    locked
-        The lock; `None`: nothing is locked, so nothing is wrong.
-    endpoints
-        The servers as they were seen; models without a digest cannot be judged here.
-    """
-    if locked is None:
-        return ()
-    told = compare(locked, _told(endpoints))
-    return tuple(each for each in told if each.is_wrong)
-
-
-async def check(
-    locked: ModelLock | None,
-    endpoint: Endpoint,
-    model: ServedModel,
-    headers: Iterable[Header] = (),
-    *,
-    progress: Progress | None = None,
-) -> Compared | None:
-    """Compare one model that is about to be asked; a file is read only where it looks changed since.
-
-    Parameters
-    ----------
-    locked
-        The lock; `None`: nothing was locked.
-    endpoint, model
-        Who is to be asked.
-    headers, progress
-        As of `lock`.
-
-    Returns
-    -------
-    Compared or None
-        `None` where this model was never locked.
-
-    Raises
-    ------
-    ModelLockError
-        Its file cannot be read.
-    """
-    name = key(endpoint.name, model.id)
-    if locked is None or name not in locked.models:
-        return None
-    alone = endpoint.model_copy(update={"models": (model,)})
-    own = [header for header in headers if endpoint.name == Embedded.name and header.name == model.id]
-    found = await locked_models([alone], own, is_thorough=False, progress=progress)
-    return _compared(name, locked.models[name], found)
 
 
 def digests(settings: EmbeddedSettings) -> Callable[[str, str], str | None]:

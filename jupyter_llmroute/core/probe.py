@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from jupyter_llmroute.core.errors import AuthenticationNeeded
-from jupyter_llmroute.core.transport import peer_errors
+from jupyter_llmroute.core.transport import peer_errors, read_at_most
 
 MAX_ANSWER_BYTES = 8 << 20
 """A model list larger than 8 MiB is none."""
@@ -82,11 +82,7 @@ class Probe:
                     asyncio.timeout(self._timeout_s),
                     self._client.stream(method, self.base_url + path, json=body, headers=headers) as response,
                 ):
-                    received = b""
-                    async for piece in response.aiter_bytes():
-                        received += piece
-                        if len(received) > MAX_ANSWER_BYTES:
-                            break
+                    received = await read_at_most(response, MAX_ANSWER_BYTES + 1)
                     return Answer(response.status_code, response.headers, received)
             except TimeoutError as error:
                 raise httpx.ReadTimeout("no answer") from error

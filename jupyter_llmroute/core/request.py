@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError
 from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.message import Message
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
@@ -127,6 +129,10 @@ class Request(Value):
     """The form that the answer is wanted in."""
     remarks: tuple[str, ...] = ()
     """What the user should know of how it was put together, a sentence each; no model reads them."""
+    messages: tuple[Message, ...] = ()
+    """The whole chat, where somebody else laid it out: it is sent as it is, in place of instructions and question."""
+    passed: Mapping[str, Any] = Field(default_factory=dict)
+    """Further keys of the OpenAI dialect's body, such as `tools`, that reach the server as they are."""
     timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
     """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
 

@@ -20,6 +20,8 @@ class RejectionReason(StrEnum):
     NOT_ASKED_FOR = "not asked for"
     NOT_A_CHAT_MODEL = "not a chat model"
     EXCLUDED = "excluded"
+    CHANGED = "changed"
+    """Another model than the one that was locked."""
     MEMORY = "memory"
     WINDOW_TOO_SMALL = "window too small"
     BREAKER_OPEN = "breaker open"

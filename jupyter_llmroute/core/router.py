@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import httpx
 
 from jupyter_llmroute.core.arbiter import arbitrate
+from jupyter_llmroute.core.audit.journal import Journal
+from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import Classification, classify
@@ -65,6 +67,8 @@ class Router:
         What carries the requests to servers; a test puts `httpx.MockTransport` here. Default: the network.
     state
         Where what was seen and learnt is shared with the user's other processes. Default: nowhere.
+    journal
+        What writes down what happens to questions. Default: nothing is written.
 
     Examples
     --------
@@ -82,6 +86,7 @@ class Router:
         sources: Sequence[ContextSource] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         state: StateFile | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.settings = settings
         self.policy = Policy.from_settings(settings.security, settings.discovery.hosts)
@@ -90,9 +95,19 @@ class Router:
         dialects = load_providers() if providers is None else providers
         self.providers = {**dialects, self.embedded.name: self.embedded}
         self.catalog = Catalog.load().extended(settings.models.catalog)
+        self.journal = journal
         self.last_decision: Decision | None = None
         """The newest decision, with all that it was taken on."""
-        self._client = open_client(self.policy, connect_s=settings.limits.connect_s, transport=transport)
+        self._client = open_client(
+            self.policy,
+            connect_s=settings.limits.connect_s,
+            transport=transport,
+            ca_file=settings.security.ca_file,
+            on_refusal=self._note_refusal,
+        )
+        self._refused: dict[str, str] = {}
+        """Hosts that were refused, and why, as far as that is not written down yet."""
+        self._told: set[str] = set()
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._ledger = Ledger(settings.limits, state)
         self._snapshot: Snapshot | None = None
@@ -141,7 +156,18 @@ class Router:
             Nobody could answer.
         PeerError
             The server failed after the first visible token; TimedOut also where the time was over before that.
+        AuditError
+            What happens cannot be written down, and the settings require that it is.
         """
+        events = self._answer(request, learns=learns)
+        if self.journal:
+            events = self.journal.recorded(request, events, lambda: self.last_decision)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _answer(self, request: Request, *, learns: bool) -> AsyncGenerator[Event, None]:
+        await self._write_down()
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
         context, routed = await self._decide_until(deadline, request, may_ask=True)
         yield routed
@@ -207,7 +233,32 @@ class Router:
         refresh
             Look now, whenever the last look was.
         """
-        return await self._lookout.services(refresh=refresh)
+        found = await self._lookout.services(refresh=refresh)
+        await self._write_down()
+        return found
+
+    def _note_refusal(self, host: str, reason: str) -> None:
+        self._refused.setdefault(host, reason)
+
+    async def _write_down(self) -> None:
+        """Write down, once each, that outside addresses are allowed, and which hosts were refused."""
+        if self.journal is None:
+            return
+        said: dict[str, Record] = {remark: Security(event=remark) for remark in self.policy.remarks}
+        said |= {host: Refused(service=host, detail=reason) for host, reason in self._refused.items()}
+        new = {name: record for name, record in said.items() if name not in self._told}
+        self._told |= new.keys()
+        await self.journal.note(*new.values())
+
+    @property
+    def seen_at(self) -> float:
+        """When the servers were last looked at, in seconds since the epoch; 0 where they were not yet."""
+        return self._lookout.seen_at
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look for servers is going on."""
+        return self._lookout.is_looking
 
     def _note(self, event: Event, turn: Turn) -> None:
         """Learn from what happens."""
@@ -284,7 +335,11 @@ class Router:
             route=route,
         )
         return context, Routed(
-            classification=what, route=route, context=context.refs(), items=context.items, remarks=context.remarks
+            classification=what,
+            route=route,
+            context=context.refs(),
+            items=context.items,
+            remarks=(*self.policy.remarks, *_changed(route), *context.remarks),
         )
 
     def project(self, request: Request) -> ProjectCode | None:
@@ -317,8 +372,10 @@ class Router:
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
         endpoints = await self.services()
+        changed = await self._changed_models(endpoints)
         seen_at, snapshot = self._lookout.seen_at, self._snapshot
-        if snapshot is None or (snapshot.endpoints is not endpoints and snapshot.endpoints != endpoints):
+        is_known = snapshot and (snapshot.endpoints is endpoints or snapshot.endpoints == endpoints)
+        if snapshot is None or not is_known or snapshot.changed != changed:
             memory_gb = self.settings.models.memory_gb
             snapshot = Snapshot(
                 endpoints=endpoints,
@@ -326,6 +383,7 @@ class Router:
                 routing=self.settings.task_routing,
                 reserve_tokens=self.settings.context.reserve_tokens,
                 excluded=self.settings.models.excluded,
+                changed=changed,
                 memory_bytes=int(memory_gb * 1e9) if memory_gb else total_memory_bytes(),
                 patience_s=self.settings.limits.patience_s,
                 seen_at=seen_at,
@@ -336,6 +394,39 @@ class Router:
             snapshot = snapshot.seen_again(seen_at)
         self._snapshot = snapshot
         return snapshot
+
+    async def _changed_models(self, endpoints: Sequence[Endpoint]) -> tuple[tuple[str, str], ...]:
+        """Return servers and models that are others than the locked ones, and write down those that were not so yet.
+
+        Files are read only where they look changed since.
+        """
+        if not self.settings.security.verify_checksums:
+            return ()
+        from jupyter_llmroute.core.embedded import find_models
+        from jupyter_llmroute.core.model_lock import has_lock, verify
+
+        if not await asyncio.to_thread(has_lock):
+            return ()
+        own = await asyncio.to_thread(find_models, self.settings.embedded) if self.settings.embedded.enabled else ()
+        wrong = [each for each in await verify(endpoints, own, is_thorough=False) if each.is_wrong]
+        known = self._snapshot.changed if self._snapshot else ()
+        if self.journal and (new := [each for each in wrong if (each.service, each.model) not in known]):
+            await self.journal.note(
+                *(
+                    Security(event=MODEL_CHANGED, detail=f"{each.model} on {each.service}", sha256=each.found)
+                    for each in new
+                )
+            )
+        return tuple((each.service, each.model) for each in wrong)
+
+
+def _changed(route: Route) -> tuple[str, ...]:
+    """Return what is to be said of models that are others than they were."""
+    return tuple(
+        f"{rejection.model} on {rejection.service} is not asked: {rejection.detail}."
+        for rejection in route.rejections
+        if rejection.reason is RejectionReason.CHANGED
+    )
 
 
 def _is_waited_for(route: Route) -> bool:

@@ -18,7 +18,7 @@ from jupyter_llmroute.core.history import History
 from jupyter_llmroute.core.likeness import meant
 from jupyter_llmroute.core.naming import same_model
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
+from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, estimate_tools, lay_out
 from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
 from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, TASKS, UNLISTED, Place, Roster, Row, Snapshot, time_cost
 from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Expected
@@ -50,7 +50,7 @@ class Wish(Value):
         """Return the wish of a gathered context."""
         request = context.request
         bare = context.model_copy(update={"items": (), "request": request.model_copy(update={"turns": ()})})
-        needed = estimate_prompt(lay_out(bare), DENSEST)
+        needed = estimate_prompt(lay_out(bare), DENSEST) + estimate_tools(context, DENSEST)
         is_bare = not context.items and not request.turns
         whole = needed if is_bare else estimate_prompt(lay_out(context), DENSEST)
         return cls(needed_tokens=needed, prompt_tokens=whole, model=request.model, service=request.service)

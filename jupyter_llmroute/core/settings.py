@@ -264,6 +264,18 @@ class ModelSettings(Value):
     )
 
 
+class CassetteSettings(Value):
+    """Answers that are kept beside the notebook, and given again without any server."""
+
+    mode: Literal["off", "none", "once", "new_episodes", "all"] = Field(
+        "off",
+        description="off: nothing is kept; none: what was kept is given, and nobody is asked; once: the same, unless "
+        "nothing was kept yet; new_episodes: what was not kept is asked for; all: everything is",
+    )
+    file: Path | None = Field(None, description="where; unset: NOTEBOOK.cassette.json beside the notebook")
+    paced: bool = Field(True, description="what was kept comes as slowly as it came then; `false`: at once")
+
+
 class SecuritySettings(Value):
     """What may be reached."""
 
@@ -275,6 +287,36 @@ class SecuritySettings(Value):
     allowed_cidrs: tuple[str, ...] = Field(
         ("192.168.0.0/16", "10.0.0.0/8", "172.16.0.0/12"), description="networks that configured servers may be in"
     )
+    ca_file: Path | None = Field(
+        None, description="certificates (PEM) of the authorities that vouch for https servers; unset: the system's"
+    )
+    audit_enabled: bool = Field(True, description="write what happens to each question into the audit log")
+    audit_log_path: Path | None = Field(
+        None, description="where; unset, or where a path that is not absolute begins: the user's own state folder"
+    )
+    audit_required: bool = Field(
+        True,
+        description="a question fails when its records cannot be written; `false`: a warning, and lost ones counted",
+    )
+    audit_fsync: bool = Field(True, description="records are forced to the disk before an answer is shown")
+    audit_max_mb: int = Field(64, gt=0, description="megabytes of a file of the log, after which the next is begun")
+    audit_keep_files: int | None = Field(
+        None, ge=0, description="closed files of the log that are kept, the newest; unset: all"
+    )
+    log_queries: bool | Literal["nothing", "hash", "text"] = Field(
+        True, description="what the log keeps of questions; `true`: a salted hash, `false`: nothing"
+    )
+    log_responses: bool | Literal["nothing", "hash", "text"] = Field(
+        False, description="what the log keeps of answers; `false`: a salted hash, `true`: the text, secrets masked"
+    )
+    verify_checksums: bool = Field(
+        True, description="a model that is another than the one that was locked (`models lock`) is not asked"
+    )
+
+    @field_validator("ca_file", "audit_log_path")
+    @classmethod
+    def _expand(cls, path: Path | None) -> Path | None:
+        return path and Path(os.path.expandvars(path)).expanduser()
 
     @field_validator("allowed_cidrs")
     @classmethod
@@ -331,16 +373,37 @@ class Settings(BaseSettings):
     discovery: DiscoverySettings = DiscoverySettings()
     models: ModelSettings = ModelSettings()
     security: SecuritySettings = SecuritySettings()
+    cassette: CassetteSettings = CassetteSettings()
     route: dict[str, str | int | float | bool | None] = Field(
         default_factory=dict,
         description="options of `%%route` that hold where a question does not say otherwise, such as "
-        "`{model: phi4, temperature: 0.2}`",
+        "`{model: phi4, temperature: 0.2}`; of `jupyter-llmroute route` too, where it has them",
+    )
+    callers: dict[str, dict[str, str | int | float | bool | None]] = Field(
+        default_factory=dict,
+        description="the same, for what a coding tool asks, by its name as `doctor` and the audit log tell it: "
+        "`{aider: {task: coding}}`",
     )
 
     @field_validator("route")
     @classmethod
     def _spell_with_underscores(cls, options: dict[str, Any]) -> dict[str, Any]:
         return {name.replace("-", "_"): value for name, value in options.items()}
+
+    @field_validator("callers")
+    @classmethod
+    def _spell_callers_with_underscores(cls, callers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: cls._spell_with_underscores(options) for name, options in callers.items()}
+
+    def options_for(self, caller: str | None) -> dict[str, str | int | float | bool | None]:
+        """Return the options that hold where a question does not say otherwise.
+
+        Parameters
+        ----------
+        caller
+            The coding tool that asks; `None`: nobody knows.
+        """
+        return self.route | self.callers.get(caller or "", {})
 
     @field_validator("task_routing", mode="before")
     @classmethod

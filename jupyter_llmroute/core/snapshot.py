@@ -152,6 +152,8 @@ class Snapshot(Value):
     """Tokens of each window kept free for the answer."""
     excluded: tuple[str, ...] = ()
     """Names of models that the user never wants."""
+    changed: tuple[tuple[str, str], ...] = ()
+    """Servers and models that are others than those that were locked."""
     memory_bytes: int | None = None
     """What models on this machine may take; `None`: unknown, and then none is too large."""
     patience_s: float = 30.0
@@ -222,6 +224,9 @@ class Snapshot(Value):
             return no(RejectionReason.POLICY, verdict.reason)
         if (model.id, info.id) in unwanted:
             return no(RejectionReason.EXCLUDED, "excluded in the settings (models.excluded)")
+        if (endpoint.name, model.id) in self.changed:
+            look = "look at it: jupyter-llmroute models verify, and models lock if it is right"
+            return no(RejectionReason.CHANGED, f"another model than the one that was locked; {look}")
         if self.memory_bytes and needed and not model.loaded and endpoint.is_here and needed > self.memory_bytes:
             has = f"this machine has {self.memory_bytes / 1e9:.0f} GB for models (models.memory_gb)"
             return no(RejectionReason.MEMORY, f"needs about {needed / 1e9:.0f} GB of memory, and {has}")

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
@@ -18,9 +18,6 @@ MOST_CHARS = 2_000_000
 """Characters of a question, or of one message."""
 
 MOST_MESSAGES = 4096
-
-ANY = "any"
-"""The pin that holds for every task without one of its own."""
 
 
 class Shape(Value):
@@ -85,17 +82,10 @@ class Models(Shape):
     models: tuple[OfferedModel, ...]
 
 
-def _named(pin: str) -> str:
-    model, _, service = pin.rpartition("@") if "@" in pin else (pin, "", "")
-    if not model.strip() or ("@" in pin and not service.strip()):
-        raise ValueError('a pin is "model" or "model@service"')
-    return pin
-
-
-Pin = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_named)]
+Pin = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 PinnedTask = Literal["any", "coding", "reasoning", "analysis", "documentation"]
 Pins = dict[PinnedTask, Pin]
-"""Wishes by task: "model" or "model@service"."""
+"""Wishes by task, or for any without one of its own: "model" or "model@service"."""
 
 
 class Question(Shape):
@@ -152,6 +142,8 @@ class Decision(Shape):
     service: str | None
     reasons: tuple[str, ...]
     considered: tuple[Considered, ...]
+    remarks: tuple[str, ...]
+    """What the user should know, such as why a pinned model does not answer."""
     error: str | None
     """Why nobody would."""
 

@@ -51,6 +51,8 @@ export interface Decision {
   service: string | null;
   reasons: string[];
   considered: Considered[];
+  /** What the user should know, such as why a pinned model does not answer. */
+  remarks: string[];
   /** Why nobody would. */
   error: string | null;
 }

@@ -64,9 +64,8 @@ def default_path() -> Path:
 
 
 def path_of(security: SecuritySettings) -> Path:
-    """Return where the log of these settings is."""
-    named: Path | None = getattr(security, "audit_log_path", None)
-    return named or default_path()
+    """Return where the log of these settings is; a path that is not absolute begins where the default one lies."""
+    return default_path().parent / (security.audit_log_path or default_path())
 
 
 class Folder:

@@ -16,7 +16,7 @@ from typing import Self
 from jupyter_llmroute.core.audit.basis import Packer, route_digest
 from jupyter_llmroute.core.audit.chain import canonical
 from jupyter_llmroute.core.audit.folder import AuditError, path_of
-from jupyter_llmroute.core.audit.log import MAX_BYTES, AuditLog
+from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.record import (
     Chosen,
     Decided,
@@ -99,20 +99,20 @@ class Journal:
         digests
             As of the class.
         """
-        if not getattr(security, "audit_enabled", True):
+        if not security.audit_enabled:
             return None
         log = AuditLog(
             path_of(security),
             Origin.here(notebook),
-            max_bytes=getattr(security, "audit_max_mb", MAX_BYTES >> 20) << 20,
-            keep=getattr(security, "audit_keep_files", None),
-            is_forced=getattr(security, "audit_fsync", True),
+            max_bytes=security.audit_max_mb << 20,
+            keep=security.audit_keep_files,
+            is_forced=security.audit_fsync,
         )
         return cls(
             log,
-            queries=Kept.of_queries(getattr(security, "log_queries", True)),
-            responses=Kept.of_responses(getattr(security, "log_responses", False)),
-            is_required=getattr(security, "audit_required", True),
+            queries=Kept.of_queries(security.log_queries),
+            responses=Kept.of_responses(security.log_responses),
+            is_required=security.audit_required,
             digests=digests,
         )
 

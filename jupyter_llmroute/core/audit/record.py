@@ -10,12 +10,11 @@ import os
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator
 
-from jupyter_llmroute.core.environment import caller_of
+from jupyter_llmroute.core.environment import caller
 from jupyter_llmroute.core.secrets import masked
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
@@ -31,8 +30,6 @@ BEYOND = 10_000
 
 LONGEST = 2_000
 """Characters of a remark, such as a server's error; what is longer is cut."""
-
-_COMM_BYTES = 256
 
 
 def _remark(text: str) -> str:
@@ -150,7 +147,7 @@ class Origin(Value):
             session=uuid.uuid4().hex,
             user=_user(),
             notebook=notebook,
-            caller=caller_of(os.environ, _parent()) or "",
+            caller=caller() or "",
             pid=os.getpid(),
         )
 
@@ -160,14 +157,6 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # an account without a name, as in some containers
         return str(os.getuid()) if hasattr(os, "getuid") else ""
-
-
-def _parent() -> str:
-    try:
-        with Path(f"/proc/{os.getppid()}/comm").open("rb") as file:
-            return file.read(_COMM_BYTES).decode(errors="replace")
-    except OSError:
-        return ""
 
 
 class Who(Value):
@@ -325,6 +314,10 @@ class Edited(Value):
     """What was changed: a cell's id, a file, a symbol."""
     before: Fingerprint | None = None
     after: Fingerprint | None = None
+
+
+MODEL_CHANGED = "model changed"
+"""The event of a model that is another than the one that was locked."""
 
 
 class Security(Value):

@@ -13,6 +13,7 @@ from typing import Any
 
 from jupyter_llmroute.core.errors import BrokenStream, ServerFailure
 from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.message import told_calls
 from jupyter_llmroute.core.providers import Chunk
 from jupyter_llmroute.core.providers.choosing import likely
 from jupyter_llmroute.core.providers.failure import failure
@@ -38,6 +39,7 @@ class _Said(Answered):
     reasoning_content: Any = None
     reasoning: Any = None
     thinking: Any = None
+    tool_calls: Any = None
 
 
 class _Choice(Answered):
@@ -121,9 +123,9 @@ class CompletionReader:
             if _is_error(raw):
                 raise failure(self._who, 200, body)
             item = _Item.model_validate(raw)
+            return self._chunk(item) if item.choices and item.choices[0].message else None
         except (ValueError, RecursionError):
             return None
-        return self._chunk(item) if item.choices and item.choices[0].message else None
 
     def close(self) -> Chunk | None:
         """End the answer; return what was held back of it, if anything was."""
@@ -139,10 +141,12 @@ class CompletionReader:
         # A whole message at the end of a stream repeats what its deltas said.
         said = choice.delta or (None if self._began else choice.message) or _Said()
         parts = self._split(said)
-        self._began = self._began or any(parts)
+        calls = told_calls(said.tool_calls)
+        self._began = self._began or any(parts) or bool(calls)
         return Chunk(
             text=parts.text,
             reasoning=parts.reasoning,
+            tool_calls=calls,
             finish_reason=_reason(choice.finish_reason),
             answered_by=item.model,
             usage=self._usage(item),

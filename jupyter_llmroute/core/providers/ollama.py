@@ -32,6 +32,7 @@ from jupyter_llmroute.core.providers.ollama_listing import (
     served_window,
     shown,
 )
+from jupyter_llmroute.core.providers.ollama_passed import messages, with_passed
 from jupyter_llmroute.core.providers.openai import auth_headers, let_end, raise_unless_stream
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.transport import peer_errors
@@ -121,9 +122,9 @@ class Ollama:
             "num_predict": min(sampling.max_tokens or chat.room_tokens, chat.room_tokens)
             + (QUOTES if chat.options else 0),
         }
-        return {
+        body = {
             "model": chat.model.id,
-            "messages": [message.model_dump() for message in chat.messages],
+            "messages": messages(chat.messages),
             "stream": True,
             "truncate": False,
             "shift": False,
@@ -131,6 +132,7 @@ class Ollama:
             **({"format": "json"} if chat.format is Format.JSON else {}),
             **(_narrowed(chat) if chat.options else {}),
         }
+        return with_passed(body, chat.passed) if chat.passed else body
 
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Stream the answer; its end is the line with `done: true`."""

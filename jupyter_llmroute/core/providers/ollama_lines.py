@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal
 from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.message import ToolCall, told_calls
 from jupyter_llmroute.core.providers import Chunk
 from jupyter_llmroute.core.providers.choosing import likely
 from jupyter_llmroute.core.providers.failure import failure
@@ -24,6 +25,8 @@ NO_ANSWER = ("load", "unload")
 class _Message(Answered):
     content: str | None = None
     thinking: str | None = None
+    tool_calls: Any = None
+    """Each of them whole, in one line or in several."""
 
 
 class _Line(Answered):
@@ -58,6 +61,7 @@ class LineReader:
         self._may_be_remote = may_be_remote
         self._counts_whole = counts_whole
         self._splitter = ThinkSplitter()
+        self._calls = 0
         self.is_done = False
         """Whether the server has said that nothing follows."""
 
@@ -93,11 +97,17 @@ class LineReader:
         return Chunk(
             text=parts.text,
             reasoning=parts.reasoning,
+            tool_calls=self._numbered(told_calls(message.tool_calls)),
             finish_reason=_reason(line),
             answered_by=line.model,
             usage=self._usage(line) if line.done else None,
             likely=likely(line.logprobs) if line.logprobs else None,
         )
+
+    def _numbered(self, calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
+        """Return calls with their numbers in the whole answer."""
+        first, self._calls = self._calls, self._calls + len(calls)
+        return tuple(call.model_copy(update={"index": first + at}) for at, call in enumerate(calls))
 
     def close(self) -> Chunk | None:
         """End the answer; return what was held back of it, if anything was."""

@@ -22,7 +22,7 @@ from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.signs import cloud_sign, is_doubt, model_list, owner_sign
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.sse import EventTooLong, SSEDecoder
-from jupyter_llmroute.core.transport import peer_errors
+from jupyter_llmroute.core.transport import peer_errors, read_at_most
 from jupyter_llmroute.core.values import Answered
 
 STREAM, WHOLE = "text/event-stream", "application/json"
@@ -112,6 +112,7 @@ class OpenAICompatible:
             **sampling,
             **(self.json_mode if chat.format is Format.JSON else {}),
             **(self.narrowed(chat) if chat.options else {}),
+            **chat.passed,
         }
 
     def narrowed(self, chat: Chat) -> dict[str, Any]:
@@ -136,7 +137,8 @@ class OpenAICompatible:
         who = f"{chat.model.id} on {endpoint.name}"
         with peer_errors(who):
             async with contextlib.AsyncExitStack() as opened:
-                response = await _ask(opened, client, who, url, self.body(chat), auth_headers(endpoint))
+                body, needed = self.body(chat), frozenset(chat.passed)
+                response = await _ask(opened, client, who, url, body, auth_headers(endpoint), needed)
                 chunks = await opened.enter_async_context(contextlib.aclosing(_chunks(who, response)))
                 async for chunk in chunks:
                     yield chunk.model_copy(update={"usage": self.believed(chunk.usage)}) if chunk.usage else chunk
@@ -149,26 +151,28 @@ async def _ask(
     url: str,
     body: dict[str, Any],
     headers: dict[bytes, bytes],
+    needed: frozenset[str],
 ) -> httpx.Response:
-    """Return the answer, once its head says that it is one."""
+    """Return the answer, once its head says that it is one; keys that are `needed` are never left out."""
     response = await opened.enter_async_context(client.stream("POST", url, json=body, headers=headers))
     try:
         if not _is_whole(response):
             await raise_unless_stream(who, response, STREAM)
         return response
     except (BadRequest, RefusedOption) as error:
-        needless = {key for key, words in OPTIONAL.items() if key in body and words.search(str(error))}
+        may_lack = {key: words for key, words in OPTIONAL.items() if key in body and key not in needed}
+        needless = {key for key, words in may_lack.items() if words.search(str(error))}
         if not needless:
             raise
     await opened.aclose()
-    needed = {key: value for key, value in body.items() if key not in needless}
-    return await _ask(opened, client, who, url, needed, headers)
+    kept = {key: value for key, value in body.items() if key not in needless}
+    return await _ask(opened, client, who, url, kept, headers, needed)
 
 
 async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
     reader = CompletionReader(who)
     if _is_whole(response):
-        body = await _read_at_most(response, MAX_COMPLETION_BYTES)
+        body = await read_at_most(response, MAX_COMPLETION_BYTES)
         if not (chunk := reader.read_whole(body)):
             raise _no_answer(who, response, STREAM)
         yield chunk
@@ -200,7 +204,7 @@ async def raise_unless_stream(who: str, response: httpx.Response, content_type: 
     """Raise what the server says when it did not answer with a stream of the wanted type."""
     if response.status_code == 200 and _media_type(response) == content_type:
         return
-    body = await _read_at_most(response, MAX_ERROR_BYTES)
+    body = await read_at_most(response, MAX_ERROR_BYTES)
     if response.status_code >= 500 and (stream := response.extensions.get("network_stream")):
         # llama-cpp-python and transformers reset the next request on a connection that had a 500: seen on both.
         await stream.aclose()
@@ -232,12 +236,3 @@ def _media_type(response: httpx.Response) -> str:
 
 def _is_whole(response: httpx.Response) -> bool:
     return response.status_code == 200 and _media_type(response) == WHOLE
-
-
-async def _read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
-    body = b""
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) >= limit_bytes:
-            break
-    return body[:limit_bytes]
