@@ -91,7 +91,7 @@ export function addCellCommands(
         const { panel, cell } = at;
         const asked = question(action, runs.asked(panel.content, cell), trans);
         // The one that loads the magics is run first, so it is the one that is selected.
-        const first = (await isLoaded(panel)) ? [] : [{ source: LOAD }];
+        const first = (await isLoaded(panel, runs)) ? [] : [{ source: LOAD }];
         await insertBelow(panel.content, cell, [...first, asked]);
       }
     });

@@ -1,5 +1,7 @@
 import type { NotebookPanel } from '@jupyterlab/notebook';
 
+import type { Runs } from './runs.js';
+
 export const LOAD = '%load_ext jupyter_llmroute';
 
 const PROBE = '%%route';
@@ -11,18 +13,15 @@ const LOADS = /^\s*%(?:re)?load_ext\s+jupyter_llmroute\b/m;
  * Whether the kernel knows the magics.
  *
  * It is asked to complete the magic's name, which runs nothing. A kernel that is busy or not there does not answer:
- * then it counts whether a cell of the notebook loads them.
+ * then it counts whether a cell that ran in this session loads them.
  */
-export async function isLoaded(panel: NotebookPanel): Promise<boolean> {
-  const known = await knows(panel);
-  return (
-    known ?? panel.content.widgets.some(cell => LOADS.test(cell.model.sharedModel.getSource()))
-  );
+export async function isLoaded(panel: NotebookPanel, runs: Runs): Promise<boolean> {
+  return (await knows(panel)) ?? runs.sources(panel.content).some(source => LOADS.test(source));
 }
 
 async function knows({ sessionContext }: NotebookPanel): Promise<boolean | null> {
   const kernel = sessionContext.session?.kernel;
-  if (!kernel || kernel.status !== 'idle') {
+  if (!kernel) {
     return null;
   }
   const asked = kernel

@@ -45,6 +45,11 @@ export class Runs {
     };
   }
 
+  /** What ran, in no order. */
+  sources(notebook: Notebook): string[] {
+    return [...this.runs(notebook).values()].map(run => run.source);
+  }
+
   private isLastFailure(notebook: Notebook, run: IRun): boolean {
     const there = new Set(notebook.widgets.map(cell => cell.model.id));
     const failed = [...this.runs(notebook)].filter(([id, one]) => one.isFailed && there.has(id));
