@@ -1,18 +1,18 @@
 import type { INewCell } from './insertion.js';
 
 /** Cell magics of IPython by the language of a code block. */
-const MAGICS: Record<string, string> = {
-  bash: 'bash',
-  sh: 'bash',
-  shell: 'bash',
-  html: 'html',
-  javascript: 'javascript',
-  js: 'javascript',
-  latex: 'latex',
-  perl: 'perl',
-  ruby: 'ruby',
-  svg: 'svg'
-};
+const MAGICS = new Map([
+  ['bash', 'bash'],
+  ['sh', 'bash'],
+  ['shell', 'bash'],
+  ['html', 'html'],
+  ['javascript', 'javascript'],
+  ['js', 'javascript'],
+  ['latex', 'latex'],
+  ['perl', 'perl'],
+  ['ruby', 'ruby'],
+  ['svg', 'svg']
+]);
 
 /** The cell that a code block becomes: another language gets its cell magic, and prose becomes text. */
 export function cellOfBlock(language: string, code: string): INewCell {
@@ -21,7 +21,7 @@ export function cellOfBlock(language: string, code: string): INewCell {
   if (known === 'markdown' || known === 'md') {
     return { source, kind: 'markdown' };
   }
-  const magic = MAGICS[known];
+  const magic = MAGICS.get(known);
   return {
     source: magic === undefined || source.startsWith('%%') ? source : `%%${magic}\n${source}`
   };

@@ -3,7 +3,7 @@ import { Signal } from '@lumino/signaling';
 import { PAGE, type IClock } from './clock.js';
 import type { Doctor, NextUp, Services } from './generated.js';
 import type { Pins } from './pins.js';
-import { ServerTrouble, type IRouteServer } from './server.js';
+import { ServerTrouble, type IRouteServer } from './trouble.js';
 
 /** What can be asked for, in the order in which it is. "refresh" is "services" with a new look at all of them. */
 const PARTS = ['refresh', 'services', 'next', 'doctor'] as const;

@@ -2,7 +2,7 @@ import { Widget } from '@lumino/widgets';
 
 import { Card } from './card.js';
 import { CheckList } from './check_list.js';
-import { Drawn, button, element } from './dom.js';
+import { Drawn, button, element, setText } from './dom.js';
 import { routeIcon } from './icons.js';
 import type { NotebookState } from './notebook_state.js';
 import type { Overview } from './overview.js';
@@ -95,6 +95,7 @@ export class RoutePanel extends Widget {
     this.models.append(element('h3', '', trans.__('Who would answer')), this.picker.node);
     this.last.append(
       element('h3', '', trans.__('Last answer of this notebook')),
+      this.lastCell,
       this.noRoute,
       this.lastRoute.node
     );
@@ -133,6 +134,7 @@ export class RoutePanel extends Widget {
     const route = notebook.lastRoute;
     this.noRoute.hidden = route !== null;
     this.lastRoute.node.hidden = route === null;
+    setText(this.lastCell, typeof route?.number === 'number' ? `In[${route.number}]` : '');
     if (route !== null) {
       this.lastRoute.show(route.facts);
     }
@@ -193,6 +195,7 @@ export class RoutePanel extends Widget {
   private readonly running = element('section', 'jp-llmroute-part');
   private readonly warned = element('section', 'jp-llmroute-part');
   private readonly remarks = element('div', 'jp-llmroute-hint');
+  private readonly lastCell = element('p', 'jp-llmroute-hint');
   private readonly noRoute = element('p', 'jp-llmroute-hint');
   private readonly refresh: HTMLButtonElement;
   private readonly picker: Picker;

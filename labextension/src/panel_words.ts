@@ -1,6 +1,6 @@
 import type { Check, Decision, Doctor, NextUp, ServedModel, Service, Task } from './generated.js';
 import { pinFor, pinOf, type Pins, type Scope } from './pins.js';
-import type { ServerTrouble } from './server.js';
+import type { ServerTrouble } from './trouble.js';
 import { ENGLISH, type Trans } from './trans.js';
 import { number, on } from './wording.js';
 

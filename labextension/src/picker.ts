@@ -86,17 +86,12 @@ export class Picker {
     now.dataset.tone = decision?.model === null ? 'error' : '';
     if (decision === undefined) {
       setText(why, '');
-    } else if (isPassedOver(decision, pins, task)) {
+    } else if (decision.remarks.length > 0 || isPassedOver(decision, pins, task)) {
       const pin = pinFor(pins, task) ?? '';
-      const verdict = decision.considered.find(
-        one => one.model === pin || `${one.model}@${one.service}` === pin
-      )?.verdict;
       why.dataset.tone = 'warning';
       setText(
         why,
-        verdict === undefined
-          ? this.trans.__('%1 is pinned and cannot answer now.', pin)
-          : this.trans.__('%1 is pinned and cannot answer now: %2', pin, verdict)
+        decision.remarks[0] ?? this.trans.__('%1 is pinned and cannot answer now.', pin)
       );
     } else {
       why.dataset.tone = '';
