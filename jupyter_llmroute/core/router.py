@@ -184,7 +184,7 @@ class Router:
                 routed = again
                 yield routed
         if not routed.route.candidates:
-            raise _nobody(request, routed.route)
+            raise nobody(request, routed.route)
         if request.task is not None and learns:
             unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.history().lean)
             self._ledger.note_task(request.question, unnamed.scores, request.task)
@@ -220,7 +220,7 @@ class Router:
         """
         context, routed = await self._decide(request)
         if not routed.route.candidates:
-            raise _nobody(request, routed.route)
+            raise nobody(request, routed.route)
         first = routed.route.candidates[0]
         provider = self.providers[first.endpoint.provider]
         return Preview(first, context, expected(first, context, provider, self.settings.context, self._margins))
@@ -443,7 +443,7 @@ def _still_loading(route: Route) -> str:
     return f"{', '.join(loading)} was still being loaded"
 
 
-def _nobody(request: Request, route: Route) -> Exception:
+def nobody(request: Request, route: Route) -> Exception:
     """Return the error for a route without candidates: what is in the way, and what to do."""
     services = list(dict.fromkeys(r.service for r in route.rejections))
     if request.service and request.service.lower() not in {name.lower() for name in services}:

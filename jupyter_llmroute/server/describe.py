@@ -10,8 +10,9 @@ from jupyter_llmroute.core.doctor import Report
 from jupyter_llmroute.core.endpoint import Endpoint, Health
 from jupyter_llmroute.core.events import Routed
 from jupyter_llmroute.core.provenance import Source, origin
+from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Rejection, RejectionReason
-from jupyter_llmroute.core.router import Router
+from jupyter_llmroute.core.router import Router, nobody
 from jupyter_llmroute.core.secrets import MASK, is_secret_name, masked
 from jupyter_llmroute.core.selector import Decision as Decided
 from jupyter_llmroute.core.settings import Loaded
@@ -104,8 +105,8 @@ def _line(text: str) -> str | None:
     return plain_line(masked(text), LONGEST) or None
 
 
-def decision(routed: Routed) -> Decision:
-    """Return who would answer."""
+def decision(routed: Routed, request: Request) -> Decision:
+    """Return who would answer a request."""
     what, route = routed.classification, routed.route
     first = route.candidates[0] if route.candidates else None
     return Decision(
@@ -115,7 +116,7 @@ def decision(routed: Routed) -> Decision:
         reasons=tuple(plain_line(reason, LONGEST) for reason in first.reasons) if first else (),
         considered=tuple(_considered(routed))[:MOST_CONSIDERED],
         remarks=tuple(plain_line(remark, LONGEST) for remark in routed.remarks),
-        error=None if first else "No model can answer this.",
+        error=None if first else plain_line(masked(str(nobody(request, route))), LONGEST),
     )
 
 

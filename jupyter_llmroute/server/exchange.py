@@ -66,6 +66,14 @@ class Exchange:
         """Return the settings that hold, and where they come from."""
         return (await self._current()).loaded
 
+    def hidden(self, text: str) -> str:
+        """Return a text without secrets: what looks like one, and the keys of the settings, however these look."""
+        from jupyter_llmroute.core.secrets import MASK, masked
+
+        for key in self._made.keys if self._made else ():
+            text = text.replace(key, MASK)
+        return masked(text)
+
     async def change(self, values: Mapping[str, Any]) -> None:
         """Set what holds for as long as this server runs.
 
@@ -133,6 +141,8 @@ class _Made:
     def __init__(self, loaded: Loaded, router: Router) -> None:
         self.loaded = loaded
         self.router = router
+        services = (*loaded.settings.services.by_name.values(), *loaded.settings.services.custom_endpoints)
+        self.keys = tuple(key for each in services if each.api_key and (key := each.api_key.get_secret_value()))
         self.users = 0
         self.is_old = False
 
@@ -149,6 +159,8 @@ def may_set(name: str) -> bool:
 
 
 def _make(folder: Path | None, own: Sequence[Path], arguments: Mapping[str, Any], session: Mapping[str, Any]) -> _Made:
+    from jupyter_llmroute.core.audit.journal import Journal
+    from jupyter_llmroute.core.model_lock import digests
     from jupyter_llmroute.core.provenance import Layer, Source
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings
@@ -160,7 +172,8 @@ def _make(folder: Path | None, own: Sequence[Path], arguments: Mapping[str, Any]
         if data
     ]
     loaded = Settings.loaded(project=folder, own=own, layers=layers)
-    return _Made(loaded, Router(loaded.settings, state=StateFile.of_user()))
+    journal = Journal.of(loaded.settings.security, digests=digests(loaded.settings.embedded))
+    return _Made(loaded, Router(loaded.settings, state=StateFile.of_user(), journal=journal))
 
 
 def _is_known(loaded: Loaded, name: str) -> bool:

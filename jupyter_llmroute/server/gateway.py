@@ -52,7 +52,7 @@ class GatewayHandler(Handler):
             self.set_header("WWW-Authenticate", "Bearer")
         if retry_after_s := getattr(error, "retry_after_s", None):
             self.set_header("Retry-After", str(max(1, round(retry_after_s))))
-        self.finish(failure(message, kind, param).model_dump_json())
+        self.finish(failure(self.exchange.hidden(message), kind, param).model_dump_json())
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
         """Log what is not answered by its own words."""
@@ -161,7 +161,8 @@ class CompletionsHandler(GatewayHandler):
             if not self._headers_written:
                 raise
             message, kind, param = explained(error, 500)
-            await self.send(f"data: {failure(message, kind, param).model_dump_json()}\n\n")
+            told = failure(self.exchange.hidden(message), kind, param)
+            await self.send(f"data: {told.model_dump_json()}\n\n")
 
     async def _pieces(self, router: Router, wanted: Wanted, writer: Writer) -> AsyncGenerator[str, None]:
         from jupyter_llmroute.core.events import AttemptFailed, Completed, ReasoningDelta, TextDelta, ToolCallDelta
@@ -242,9 +243,8 @@ _UNSEEN = {code: "?" for code in (*range(32), 127)}
 
 
 def explained(error: BaseException | None, status: int) -> tuple[str, Any, str | None]:
-    """Return the message, the kind and the parameter of an error; secrets are masked."""
+    """Return the message, the kind and the parameter of an error; there may be secrets in it."""
     from jupyter_llmroute.core import errors
-    from jupyter_llmroute.core.secrets import masked
     from jupyter_llmroute.server.openai_wire import Problem
     from jupyter_llmroute.server.problems import DENIED, FAILED, INVALID, Kind, kind_of
 
@@ -252,10 +252,10 @@ def explained(error: BaseException | None, status: int) -> tuple[str, Any, str |
         case Problem():
             return str(error), error.kind, error.param
         case errors.LLMRouteError():
-            return masked(str(error)), kind_of(error), "model" if isinstance(error, errors.UnknownModel) else None
+            return str(error), kind_of(error), "model" if isinstance(error, errors.UnknownModel) else None
         case _Broken():
             named = getattr(errors, error.failure, errors.PeerError)
-            return masked(str(error)), kind_of(named(str(error))), None
+            return str(error), kind_of(named(str(error))), None
         case HTTPError(status_code=401):
             told = "This wants the Jupyter server's token as its key (Authorization: Bearer TOKEN)."
             return told, Kind(401, INVALID, "invalid_api_key"), None

@@ -68,7 +68,13 @@ class Handler(APIHandler):
             async with self.exchange.router() as router:
                 yield router
         except LLMRouteError as error:
-            raise refusal(error) from error
+            raise self.refusal(error) from error
+
+    def refusal(self, error: Exception, status: int | None = None) -> Refusal:
+        """Return the answer that one of our errors is."""
+        from jupyter_llmroute.server.problems import kind_of
+
+        return Refusal(status or kind_of(error).status, self.exchange.hidden(str(error)))
 
     def give(self, shape: BaseModel) -> None:
         """Write an answer."""
@@ -131,7 +137,7 @@ class Handler(APIHandler):
         self.set_header("Content-Type", EVENT_STREAM)
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")
-        self._transforms = []  # Jupyter packs what is text: each piece by itself would be larger than it was
+        self._transforms: list[Any] = []  # Jupyter packs what is text: each piece by itself would be larger than it was
 
     async def send(self, piece: str) -> None:
         """Write a piece of a stream, and wait until it is on its way: a slow reader slows the writer."""
@@ -150,14 +156,6 @@ def problem(error: Any) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     told = [f"{'.'.join(map(str, each['loc']))[:100] or 'body'}: {each['msg'][:300]}" for each in found[:5]]
     return "; ".join(told)
-
-
-def refusal(error: Exception) -> Refusal:
-    """Return the answer that one of our errors is."""
-    from jupyter_llmroute.core.secrets import masked
-    from jupyter_llmroute.server.problems import kind_of
-
-    return Refusal(kind_of(error).status, masked(str(error)))
 
 
 async def look(router: Router, *, refresh: bool = False) -> None:
@@ -260,7 +258,7 @@ async def _decided(router: Router, request: Request) -> Any:
     from jupyter_llmroute.server.describe import decision, undecided
 
     try:
-        return decision(await router.decide(request))
+        return decision(await router.decide(request), request)
     except LLMRouteError as error:
         return undecided(error)
 
@@ -282,7 +280,6 @@ class ChatHandler(Handler):
 
     async def _answer(self, router: Router, request: Request) -> None:
         from jupyter_llmroute.core.errors import LLMRouteError
-        from jupyter_llmroute.core.secrets import masked
 
         try:
             async with contextlib.aclosing(_begun(router.stream(request, learns=False))) as events:
@@ -293,7 +290,7 @@ class ChatHandler(Handler):
         except LLMRouteError as error:
             if not self._headers_written:
                 raise
-            failed = {"message": masked(str(error)), "reason": type(error).__name__}
+            failed = {"message": self.exchange.hidden(str(error)), "reason": type(error).__name__}
             await self.send(f"event: failed\ndata: {json.dumps(failed)}\n\n")
         await self.send("event: end\ndata: {}\n\n")
 
@@ -350,8 +347,9 @@ def _tail(loaded: Any, wanted: int) -> Any:
     from jupyter_llmroute.core.audit.reading import records, without_text
     from jupyter_llmroute.server.shapes import AuditTail
 
-    path = path_of(loaded.settings.security)
-    if not path.expanduser().exists():
+    security = loaded.settings.security
+    path = path_of(security)
+    if not (security.audit_enabled and path.expanduser().exists()):
         return AuditTail(records=(), is_kept=False)
     newest = deque(records(path), maxlen=wanted)
     shown = ({key: value for key, value in without_text(body).items() if key != "basis"} for body in newest)
@@ -368,13 +366,11 @@ class DoctorHandler(Handler):
     async def get(self) -> None:
         """Go through it: the servers are looked at, and nothing is sent anywhere else."""
         async with self.router() as router:
-            from jupyter_llmroute.core.doctor import examine
-            from jupyter_llmroute.core.doctor_facts import gather
+            from jupyter_llmroute.core.diagnosis import diagnose
             from jupyter_llmroute.server.describe import doctor
 
             endpoints = await router.services(refresh=self.is_asked("refresh"))
-            facts = await asyncio.to_thread(gather, await self.exchange.loaded(), endpoints)
-            self.give(doctor(await asyncio.to_thread(examine, facts)))
+            self.give(doctor(await diagnose(await self.exchange.loaded(), endpoints)))
 
 
 class SettingsHandler(Handler):
@@ -395,13 +391,12 @@ class SettingsHandler(Handler):
         """Change some for as long as this server runs."""
         async with self.router():
             from jupyter_llmroute.core.errors import SettingsError
-            from jupyter_llmroute.core.secrets import masked
             from jupyter_llmroute.server.shapes import ChangedSettings
 
             try:
                 await self.exchange.change(self.taken(ChangedSettings).settings)
             except SettingsError as error:  # what was sent is the client's to mend
-                raise Refusal(400, masked(str(error))) from error
+                raise self.refusal(error, 400) from error
             await self._show()
 
     async def _show(self) -> None:

@@ -35,7 +35,15 @@ from jupyter_llmroute.core.audit.record import (
     Who,
 )
 from jupyter_llmroute.core.errors import PolicyRefusal
-from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, TextDelta
+from jupyter_llmroute.core.events import (
+    AttemptFailed,
+    AttemptStarted,
+    Completed,
+    Event,
+    Routed,
+    TextDelta,
+    ToolCallDelta,
+)
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate
 from jupyter_llmroute.core.selector import Decision
@@ -243,6 +251,8 @@ class Question:
                 return (self._started(event),), {}
             case TextDelta():
                 self._response.add(event.text)
+            case ToolCallDelta():
+                self._response.add("".join(f"{call.name or ''}{call.arguments}" for call in event.calls))
             case AttemptFailed():
                 return tuple(self._failed(event)), {}
             case Completed():
@@ -304,7 +314,11 @@ class Question:
         """Return all that may go along with the question, in one text."""
         turns = [[turn.question, turn.answer] for turn in self._request.turns]
         items = [[item.ref, item.text, item.output] for item in event.items]
-        return canonical({"turns": turns, "items": items, "question": self._request.question})
+        prompt = {"turns": turns, "items": items, "question": self._request.question}
+        if chat := self._request.messages:  # somebody else laid it out
+            told = [message.model_dump() for message in chat]
+            prompt |= {"messages": told, "passed": dict(self._request.passed)}
+        return canonical(prompt)
 
     def _started(self, event: AttemptStarted) -> Started:
         self._asked = self._who(event.service, event.model)
