@@ -76,7 +76,7 @@ export function addCellCommands(
       icon: args =>
         args.toolbar === true || action === 'route' ? ACTION_ICONS[action] : undefined,
       isVisible: args =>
-        (args.toolbar !== true || settings().toolbarButtons.includes(action)) &&
+        (args.toolbar !== true || settings().toolbarButtons[action]) &&
         (action !== 'fix' || isPossible(action)),
       isEnabled: () => {
         const panel = active()?.panel;

@@ -24,10 +24,11 @@ export class CheckList {
     const head = element('p', 'jp-llmroute-check-head');
     head.append(element('strong', '', verdict), ` ${check.title}`);
     item.append(head);
-    for (const text of [check.evidence, check.remedy]) {
-      if (text !== '') {
-        item.append(element('p', '', text));
-      }
+    if (check.evidence !== '') {
+      item.append(element('p', 'jp-llmroute-hint', check.evidence));
+    }
+    if (check.remedy !== '') {
+      item.append(element('p', '', this.trans.__('What to do: %1', check.remedy)));
     }
     return item;
   }

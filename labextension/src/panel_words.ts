@@ -1,5 +1,5 @@
 import type { Check, Decision, Doctor, NextUp, ServedModel, Service, Task } from './generated.js';
-import { pinFor, pinOf, type Pins, type Scope } from './pins.js';
+import { AUTO, pinFor, pinOf, type Pins, type Scope } from './pins.js';
 import type { ServerTrouble } from './trouble.js';
 import { ENGLISH, type Trans } from './trans.js';
 import { number, on } from './wording.js';
@@ -54,7 +54,7 @@ export function decisionWords(decision: Decision, trans: Trans = ENGLISH): strin
 /** Whether a pin is wanted and somebody else would answer. */
 export function isPassedOver(decision: Decision, pins: Pins, task: Task): boolean {
   const pin = pinFor(pins, task);
-  if (pin === null || decision.model === null) {
+  if (pin === null || pin === AUTO || decision.model === null) {
     return false;
   }
   return pin !== decision.model && pin !== pinOf(decision.model, decision.service ?? '');
@@ -82,16 +82,20 @@ export function choices(
         label: on(model.name, service.name, trans)
       }))
   );
-  const automatic =
-    scope !== 'any' && pins.any !== undefined
-      ? trans.__('As for all tasks')
-      : trans.__('Automatic');
-  const isMissing = pin !== null && !offered.some(one => one.value === pin);
-  return [
-    { value: '', label: automatic },
-    ...offered,
-    ...(isMissing ? [{ value: pin, label: trans.__('%1 (not available now)', pin) }] : [])
-  ];
+  const automatic = { value: '', label: trans.__('Automatic') };
+  // Where one is pinned for all tasks, a task of its own can be left to the router all the same.
+  const unpinned =
+    scope === 'any' || (pins.any === undefined && pin !== AUTO)
+      ? [automatic]
+      : [
+          { value: '', label: trans.__('As for all tasks') },
+          { ...automatic, value: AUTO }
+        ];
+  const known = [...unpinned, ...offered];
+  const isMissing = pin !== null && !known.some(one => one.value === pin);
+  return isMissing
+    ? [...known, { value: pin, label: trans.__('%1 (not available now)', pin) }]
+    : known;
 }
 
 export function modelCells(model: ServedModel, trans: Trans = ENGLISH): string[] {
@@ -125,13 +129,13 @@ export function sizeWords({ size_bytes: bytes }: ServedModel): string {
   }
   const [step, unit] = UNITS.find(([least]) => bytes >= least) ?? [1, 'B'];
   const many = bytes / step;
-  return `${many < 10 && step > 1 ? many.toFixed(1) : number(Math.round(many))} ${unit}`;
+  return `${many < 10 && step > 1 ? many.toFixed(1) : number(Math.round(many))}\u00a0${unit}`;
 }
 
 /** How a server is. */
 export function healthWords(service: Service, trans: Trans = ENGLISH): string {
   if (!service.healthy) {
-    return service.why_not ?? trans.__('does not answer');
+    return trans.__('not available');
   }
   const many = service.models.length;
   return many === 0

@@ -91,7 +91,7 @@ export class Picker {
       why.dataset.tone = 'warning';
       setText(
         why,
-        decision.remarks[0] ?? this.trans.__('%1 is pinned and cannot answer now.', pin)
+        decision.remarks[0] ?? this.trans.__('%1 is pinned, and another model would answer.', pin)
       );
     } else {
       why.dataset.tone = '';

@@ -6,7 +6,10 @@ export const SCOPES = ['any', 'coding', 'reasoning', 'analysis', 'documentation'
 
 export type Scope = (typeof SCOPES)[number];
 
-/** "model@service", or "model" alone. */
+/** For one task: no model, whatever is pinned for all. */
+export const AUTO = 'auto';
+
+/** "model@service", "model" alone, or AUTO. */
 export type Pins = Partial<Record<Scope, string>>;
 
 const MOST_CHARACTERS = 300;

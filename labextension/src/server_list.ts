@@ -44,7 +44,7 @@ class ServerBlock {
     dot.setAttribute('aria-hidden', 'true');
     summary.append(dot, this.name, this.health);
     this.node.open = true;
-    this.node.append(summary, this.where, this.models);
+    this.node.append(summary, this.whyNot, this.where, this.models);
   }
 
   show(service: Service): void {
@@ -52,6 +52,7 @@ class ServerBlock {
     this.node.dataset.health = service.healthy ? 'well' : 'ill';
     setText(this.name, service.name);
     setText(this.health, healthWords(service, this.trans));
+    setText(this.whyNot, service.why_not ?? '');
     setText(this.where, [product, url].filter(one => one !== '').join(' · '));
     this.drawn.redraw(this.models, [...service.models], models => [this.table(service, models)]);
   }
@@ -100,6 +101,7 @@ class ServerBlock {
 
   private readonly name = element('bdi', 'jp-llmroute-server-name');
   private readonly health = element('span', 'jp-llmroute-server-health');
+  private readonly whyNot = element('p', 'jp-llmroute-server-why');
   private readonly where = element('p', 'jp-llmroute-hint');
   private readonly models = element('div', 'jp-llmroute-server-models');
   private readonly drawn = new Drawn();

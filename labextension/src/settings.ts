@@ -3,7 +3,7 @@ import { ACTIONS, type Action } from './question.js';
 /** What the user sets in Lab's settings editor; schema/plugin.json says what each means. */
 export interface ISettings {
   pollSeconds: number;
-  toolbarButtons: readonly Action[];
+  toolbarButtons: Readonly<Record<Action, boolean>>;
   codeButtons: boolean;
   statusBar: boolean;
   openLastRoute: boolean;
@@ -11,7 +11,7 @@ export interface ISettings {
 
 export const DEFAULTS: ISettings = {
   pollSeconds: 30,
-  toolbarButtons: ['route', 'fix'],
+  toolbarButtons: { route: true, explain: false, problems: false, document: false, fix: true },
   codeButtons: true,
   statusBar: true,
   openLastRoute: true
@@ -25,9 +25,7 @@ export function readSettings(composite: Record<string, unknown>): ISettings {
   const { pollSeconds: pause, toolbarButtons: buttons } = composite;
   return {
     pollSeconds: typeof pause === 'number' ? atLeast(pause) : DEFAULTS.pollSeconds,
-    toolbarButtons: Array.isArray(buttons)
-      ? ACTIONS.filter(action => buttons.includes(action))
-      : DEFAULTS.toolbarButtons,
+    toolbarButtons: flags(buttons),
     codeButtons: flag(composite.codeButtons, DEFAULTS.codeButtons),
     statusBar: flag(composite.statusBar, DEFAULTS.statusBar),
     openLastRoute: flag(composite.openLastRoute, DEFAULTS.openLastRoute)
@@ -36,6 +34,14 @@ export function readSettings(composite: Record<string, unknown>): ISettings {
 
 function atLeast(pause: number): number {
   return pause > 0 ? Math.max(LEAST_SECONDS, pause) : 0;
+}
+
+function flags(value: unknown): Record<Action, boolean> {
+  const held = typeof value === 'object' && value !== null ? value : {};
+  const said = new Map<string, unknown>(Object.entries(held));
+  return Object.fromEntries(
+    ACTIONS.map(action => [action, flag(said.get(action), DEFAULTS.toolbarButtons[action])])
+  ) as Record<Action, boolean>;
 }
 
 function flag(value: unknown, otherwise: boolean): boolean {

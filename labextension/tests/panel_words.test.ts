@@ -58,7 +58,9 @@ test('a picker offers what may be asked, and keeps a pin that may not', () => {
   const said = (pins: object): string[] =>
     choices([DESK], 'coding', pins).map(one => `${one.value}: ${one.label}`);
   assert.deepEqual(said({}), [': Automatic', 'phi4:14b@desk: phi4 on desk']);
-  assert.deepEqual(said({ any: 'phi4:14b@desk' })[0], ': As for all tasks');
+  const shared = said({ any: 'phi4:14b@desk' });
+  assert.deepEqual(shared.slice(0, 2), [': As for all tasks', 'auto: Automatic']);
+  assert.deepEqual(said({ coding: 'auto' }).slice(0, 2), shared.slice(0, 2));
   assert.deepEqual(said({ coding: 'gone@x' })[2], 'gone@x: gone@x (not available now)');
   assert.equal(said({ coding: 'phi4:14b@desk' }).length, 2);
 });
@@ -68,21 +70,21 @@ test('a pin that somebody else answers for is noticed', () => {
   assert.equal(isPassedOver(PHI_ANSWERS, { any: 'phi4:14b@desk' }, 'coding'), false);
   assert.equal(isPassedOver(PHI_ANSWERS, { any: 'phi4:14b' }, 'coding'), false);
   assert.equal(isPassedOver(PHI_ANSWERS, { coding: 'gone@x' }, 'coding'), true);
+  assert.equal(isPassedOver(PHI_ANSWERS, { any: 'gone@x', coding: 'auto' }, 'coding'), false);
 });
 
 test('what is known of a model is in its row', () => {
-  assert.deepEqual(modelCells(PHI), ['phi4', 'yes', '16,384', '9.1 GB']);
+  assert.deepEqual(modelCells(PHI), ['phi4', 'yes', '16,384', '9.1\u00a0GB']);
   const unknown = { ...PHI, loaded: null, context_window: null, size_bytes: null };
   assert.deepEqual(modelCells(unknown), ['phi4', 'not told', 'not told', '–']);
   const assumed = { ...PHI, loaded: false, window_is_assumed: true, size_bytes: 98_570_000 };
-  assert.deepEqual(modelCells(assumed), ['phi4', 'no', '16,384, assumed', '99 MB']);
+  assert.deepEqual(modelCells(assumed), ['phi4', 'no', '16,384, assumed', '99\u00a0MB']);
 });
 
 test('how a server is', () => {
   assert.equal(healthWords(DESK), 'well, 2 models');
   assert.equal(healthWords({ ...DESK, models: [] }), 'well, and has no model');
-  assert.equal(healthWords({ ...DESK, healthy: false, why_not: 'refused' }), 'refused');
-  assert.equal(healthWords({ ...DESK, healthy: false }), 'does not answer');
+  assert.equal(healthWords({ ...DESK, healthy: false, why_not: 'refused' }), 'not available');
 });
 
 test('the status bar names who would answer, or who does', () => {
