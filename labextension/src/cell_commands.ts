@@ -89,7 +89,12 @@ export function addCellCommands(
           return;
         }
         const { panel, cell } = at;
-        const asked = question(action, runs.asked(panel.content, cell), trans);
+        const about = runs.asked(panel.content, cell);
+        // A command can be called where it is not enabled.
+        if (!canAsk(action, about)) {
+          return;
+        }
+        const asked = question(action, about, trans);
         // The one that loads the magics is run first, so it is the one that is selected.
         const first = (await isLoaded(panel, runs)) ? [] : [{ source: LOAD }];
         await insertBelow(panel.content, cell, [...first, asked]);

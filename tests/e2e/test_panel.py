@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,11 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from jupyter_llmroute.view import ANSWER_MIME
+
 from ..scripted import llamacpp, says
 from ..shown import NO_OTHERS
-from .test_lab import CODE, ONE_SERVER, SOURCES, output, run_cell, screenshot
+from .test_lab import CODE, ONE_SERVER, ROUTE_CELL, SOURCES, output, run_cell, screenshot
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -88,15 +89,39 @@ def test_the_panel_shows_servers_and_a_model_that_is_picked_is_in_the_saved_file
     assert errors_seen == []
 
 
-def test_the_panel_needs_no_notebook_and_the_status_bar_opens_it(
-    page: Page, lab: Lab, errors_seen: list[str]
-) -> None:
+def test_the_panel_needs_no_notebook_and_the_status_bar_opens_it(page: Page, lab: Lab, errors_seen: list[str]) -> None:
     page.goto(f"{lab.url}/lab?reset&token={lab.token}")
     page.get_by_role("button", name=f"LLM route: {MODEL}").click()
     panel = page.get_by_role("region", name="LLM route")
     expect(panel).to_contain_text("Open a notebook to pin a model in it.")
     expect(panel.get_by_role("table", name="Models of embedded")).to_contain_text(MODEL)
     expect(panel.get_by_role("combobox")).to_have_count(0)
+    assert errors_seen == []
+
+
+def test_a_server_without_the_extension_is_told_of(page: Page, lab: Lab) -> None:
+    page.route("**/jupyter_llmroute/**", lambda route: route.fulfill(status=404, body="{}"))
+    page.goto(f"{lab.url}/lab?reset&token={lab.token}")
+    page.wait_for_selector("[data-id='llmroute-panel']")
+    execute(page, "llmroute:open-panel")
+    panel = page.get_by_role("region", name="LLM route")
+    expect(panel.get_by_role("status").first).to_contain_text("jupyter server extension enable jupyter_llmroute")
+    expect(page.get_by_role("button", name="LLM route:")).to_have_count(0)
+
+
+def test_changes_of_files_are_offered_in_a_cell_that_is_not_run(
+    page: Page, lab: Lab, open_notebook: OpenNotebook, errors_seen: list[str]
+) -> None:
+    saved = open_notebook("01_first_route.ipynb")
+    notebook = nbformat.read(saved, as_version=4)
+    notebook.cells[5].outputs[0].data[ANSWER_MIME]["changes"] = 2
+    nbformat.write(notebook, lab.root / "changes.ipynb")
+    page.goto(f"{lab.url}/lab/tree/changes.ipynb?reset&token={lab.token}")
+    page.wait_for_selector("#jupyterlab-splash", state="detached")
+    output(page, ROUTE_CELL).get_by_role("button", name="Apply 2 changes…").press("Enter")
+    page.wait_for_function(f"() => ({SOURCES})()[{ROUTE_CELL + 1}][0] === '%llm_apply'")
+    assert page.evaluate(SOURCES)[ROUTE_CELL + 1] == ["%llm_apply", 0]
+    expect(page.locator(".jp-CodeCell").nth(ROUTE_CELL + 1).locator(".cm-content")).to_be_focused()
     assert errors_seen == []
 
 
@@ -128,6 +153,7 @@ def test_questions_about_a_cell_are_inserted_and_not_run(
     expect(page.locator(".jp-CodeCell")).to_have_count(len(before) + 1)
     assert page.evaluate(SOURCES)[2] == ["%%route --fix", 0]
     expect(page.locator(".jp-CodeCell").nth(2)).to_contain_class("jp-mod-active")
+    expect(page.locator(".jp-CodeCell").nth(2).locator(".cm-content")).to_be_focused()
     select_cell(page, 4)
     page.locator(".jp-CodeCell").nth(4).click()
     page.keyboard.press("Alt+Shift+R")
