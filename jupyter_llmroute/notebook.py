@@ -469,19 +469,22 @@ class NotebookSession:
 
     def show_serena(self, *, restart: bool) -> None:
         """Show how Serena is for the project of this notebook, started anew where that is wanted."""
-        with folded():
+        from jupyter_llmroute.core.sent import command
+
+        async def live() -> str:
             project = self.router.project(self.request("", with_context=False))
             if project is None:
-                self.say("This notebook belongs to no project: no folder above it has a pyproject.toml or .git.")
-            elif project.serena is None:
-                self.say("Serena is switched off by serena.enabled; jedi answers.")
-            else:
-                if restart:
-                    self._loop.run(project.serena.restart())
-                state = project.serena.state
-                waits = state.stage.value == "asleep"
-                said = "Serena does not run: the first question that needs it starts it." if waits else str(state)
-                self.say(f"{said} Project: {project.root}")
+                return "This notebook belongs to no project: no folder above it has a pyproject.toml or .git."
+            if project.serena is None:
+                return "Serena is switched off by serena.enabled; jedi answers."
+            if restart:
+                await project.serena.restart()
+            state = project.serena.state
+            waits = state.stage.value == "asleep"
+            said = "Serena does not run: the first question that needs it starts it." if waits else str(state)
+            return f"{said} Project: {project.root}"
+
+        self.say(self.kept(command("serena", restart=restart or None), str, live))
 
     def keep_conversation(self, action: str, file: str) -> None:
         """Save the conversation in a file, or load it from there."""

@@ -30,6 +30,17 @@ hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares what is slow to make, where several processes run the tests: files, and all browsers.
+
+    `-n 2 --dist loadgroup --no-loadscope-reorder` keeps the order, in which the browser tests come last.
+    """
+    browsers = Path(__file__).parent / "e2e"
+    for item in items:
+        group = "browsers" if browsers in item.path.parents else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _do_without(what: str, reason: str) -> NoReturn:
     """Skip the test, or fail it where `LLMROUTE_TEST_REQUIRE` says that `what` must be there."""
     required = os.environ.get("LLMROUTE_TEST_REQUIRE", "")

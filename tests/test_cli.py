@@ -199,7 +199,8 @@ def test_what_a_coding_tool_asks_takes_its_options_from_the_settings_and_is_told
     log = tmp_path / "log" / "audit.jsonl"
     path = tmp_path / "llmroute.yaml"
     path.write_text(
-        f"services: {{{NO_OTHERS}}}\nroute: {{task: analysis, max-tokens: 3}}\ncallers: {{aider: {{task: reasoning}}}}\n"
+        f"services: {{{NO_OTHERS}}}\nroute: {{task: analysis, max-tokens: 3}}\n"
+        "callers: {aider: {task: reasoning}}\n"
         f"security: {{audit_log_path: {json.dumps(str(log))}}}\n"
     )
     by_aider = {"LLMROUTE_SETTINGS": str(path), "AIDER_SESSION": "1"}

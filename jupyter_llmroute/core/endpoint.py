@@ -115,6 +115,14 @@ class Endpoint(Value):
             return ""
 
     @property
+    def port(self) -> int | None:
+        """The port of `base_url`; `None` where it names none, or has no address."""
+        try:
+            return urlsplit(self.base_url).port
+        except ValueError:
+            return None
+
+    @property
     def is_here(self) -> bool:
         """Whether it runs on this machine, by its address: then its models take this machine's memory."""
         try:

@@ -73,6 +73,8 @@ class Policy(Value):
     allowed_names: frozenset[str] = frozenset()
     """Names that may be looked up, in lower case."""
     allowed_networks: tuple[Network, ...] = ()
+    allowed_ports: frozenset[int] | None = None
+    """Of other machines; `None`: all."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -100,7 +102,10 @@ class Policy(Value):
             except ValueError:
                 names.add(entry.lower().rstrip("."))
         return cls(
-            allow_external=security.allow_external, allowed_names=frozenset(names), allowed_networks=tuple(networks)
+            allow_external=security.allow_external,
+            allowed_names=frozenset(names),
+            allowed_networks=tuple(networks),
+            allowed_ports=None if security.allowed_ports is None else frozenset(security.allowed_ports),
         )
 
 
@@ -167,10 +172,10 @@ def embedded(address: Address) -> tuple[IPv4Address, ...]:
     return tuple(map(IPv4Address, found))
 
 
-def check_name(policy: Policy, host: str) -> Verdict:
-    """Decide whether a host may be looked up at all; an address is judged at once."""
+def check_name(policy: Policy, host: str, port: int | None = None) -> Verdict:
+    """Decide whether a host may be looked up at all; an address is judged at once, with its port if that is known."""
     if address := parse_address(host):
-        return check_address(policy, address)
+        return check_address(policy, address, port)
     name = host.lower().rstrip(".")
     if name == LOCAL_NAME:
         return Verdict(allowed=True, reason="this machine")
@@ -186,8 +191,8 @@ def check_name(policy: Policy, host: str) -> Verdict:
     return Verdict(allowed=False, reason=f"the name {host!r} is not in security.allowed_hosts")
 
 
-def check_address(policy: Policy, address: Address) -> Verdict:
-    """Decide whether a resolved address may be connected to."""
+def check_address(policy: Policy, address: Address, port: int | None = None) -> Verdict:
+    """Decide whether a resolved address may be connected to, at a port if that is known."""
     address = _plain(address)
     if address.is_loopback:
         return Verdict(allowed=True, reason="this machine")
@@ -203,9 +208,11 @@ def check_address(policy: Policy, address: Address) -> Verdict:
             return Verdict(
                 allowed=False, reason=f"{address} leads to {inner}, which is in none of security.allowed_cidrs"
             )
-    if reason:
-        return Verdict(allowed=True, reason=reason)
-    return Verdict(allowed=False, reason=f"{address} is in none of security.allowed_cidrs")
+    if not reason:
+        return Verdict(allowed=False, reason=f"{address} is in none of security.allowed_cidrs")
+    if port is not None and policy.allowed_ports is not None and port not in policy.allowed_ports:
+        return Verdict(allowed=False, reason=f"the port {port} of {address} is not in security.allowed_ports")
+    return Verdict(allowed=True, reason=reason)
 
 
 def is_never(address: Address) -> bool:

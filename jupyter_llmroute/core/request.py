@@ -12,6 +12,7 @@ from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.message import Message
+from jupyter_llmroute.core.pins import Pin
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
@@ -124,6 +125,8 @@ class Request(Value):
     those whose names have these words and more. `None` lets the router choose."""
     service: str | None = None
     """Only this server, by its name; `None` allows all."""
+    pins: tuple[Pin, ...] = ()
+    """Models that are wanted for tasks, the pin that wins first; `model` wins over all of them."""
     sampling: Sampling = Sampling()
     format: Format = Format.MARKDOWN
     """The form that the answer is wanted in."""

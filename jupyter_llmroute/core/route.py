@@ -61,3 +61,5 @@ class Route(Value):
     """The one that needs least memory: the last to be asked."""
     unranked: int = 0
     """How many more models were not looked at closely: none of them could be among the candidates."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of it, a sentence each: why a pinned model does not answer."""

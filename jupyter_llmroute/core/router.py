@@ -22,6 +22,7 @@ from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
+from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.fitting import Fitted, Margins, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
@@ -35,6 +36,7 @@ from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
+from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.transport import open_client
 
 if TYPE_CHECKING:
@@ -225,6 +227,30 @@ class Router:
         provider = self.providers[first.endpoint.provider]
         return Preview(first, context, expected(first, context, provider, self.settings.context, self._margins))
 
+    async def rate(self, model: str, task: Task, thumb: Thumb, *, before: Thumb | None = None) -> None:
+        """Count the user's word on an answer; later decisions rest on it, here and in the user's other notebooks.
+
+        Parameters
+        ----------
+        model
+            The catalog's name of the model that answered: `Candidate.info.id`.
+        task
+            What the question was taken for.
+        thumb
+            The word.
+        before
+            An earlier word on the same answer, which this one takes the place of.
+        """
+        self._ledger.note_thumb(model, task, thumb, before)
+
+    async def feedback(self) -> Feedback:
+        """Return what the user thought of answers."""
+        return (await self._ledger.recall()).feedback
+
+    async def forget_feedback(self) -> None:
+        """Forget what the user thought of answers."""
+        self._ledger.forget_thumbs()
+
     async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
         """Return the servers as last seen, looking for them when that is too long ago.
 
@@ -339,7 +365,7 @@ class Router:
             route=route,
             context=context.refs(),
             items=context.items,
-            remarks=(*self.policy.remarks, *_changed(route), *context.remarks),
+            remarks=(*self.policy.remarks, *_changed(route), *context.remarks, *route.remarks),
         )
 
     def project(self, request: Request) -> ProjectCode | None:

@@ -1,7 +1,7 @@
 """What a question sends, as a recording is found again by it, and in words how two of them differ.
 
 Model, messages and parameters count; host, time and the order of keys do not. Neither do counts of cells, addresses in
-memory and names of a kernel's temporary files: they are others in every run. Nor does what only some programs that run
+memory and names of temporary files and folders: they are others in every run. Nor does what only some programs that run
 a notebook tell: prose above cells, the cell that loads this extension, line ends behind a question. What a cell printed
 counts where it is known; nbval has kernels forget it. Cells are chosen by the rules under which the recording was made,
 so the settings of another machine change nothing. Secrets are masked before anything is compared or written.
@@ -33,6 +33,7 @@ OF_NO_RUN = (
     (re.compile(r"\b(In|Out|Err)\s?\[\d+\]"), r"\1[]"),
     (re.compile(r"\b0x[0-9a-fA-F]{6,16}\b"), "0x"),
     (re.compile(r"[^\s\"']*[/\\]ipykernel_\d+[/\\]\d+\.py"), "ipykernel.py"),
+    (re.compile(r"[^\s\"'(]*[/\\](?:tmp|Temp|T)[/\\][^\s\"'/\\]+", re.IGNORECASE), "tmp"),
     (re.compile(r"<ipython-input-\d+-[0-9a-f]+>"), "<ipython-input>"),
 )
 
@@ -127,6 +128,9 @@ async def sent_of(request: Request, rules: Mapping[str, int] | None = None, *, k
                 "model": request.model,
                 "service": request.service,
                 "task": request.task and request.task.value,
+                "symbols": ", ".join(request.symbols) or None,
+                "files": ", ".join(request.files) or None,
+                "code": request.with_code,
                 "format": None if wanted is Format.MARKDOWN else wanted.value,
                 **sampling.model_dump(exclude_none=True),
             }

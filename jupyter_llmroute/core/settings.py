@@ -287,6 +287,9 @@ class SecuritySettings(Value):
     allowed_cidrs: tuple[str, ...] = Field(
         ("192.168.0.0/16", "10.0.0.0/8", "172.16.0.0/12"), description="networks that configured servers may be in"
     )
+    allowed_ports: tuple[int, ...] | None = Field(
+        None, description="ports that servers on other machines may have, such as `[11434, 8000]`; unset: any"
+    )
     ca_file: Path | None = Field(
         None, description="certificates (PEM) of the authorities that vouch for https servers; unset: the system's"
     )

@@ -54,6 +54,7 @@ ONLY_THE_USER: tuple[Key, ...] = (
     ("security", "allow_external"),
     ("security", "allowed_hosts"),
     ("security", "allowed_cidrs"),
+    ("security", "allowed_ports"),
     ("security", "ca_file"),
     *(("security", f"audit_{key}") for key in "enabled log_path required fsync max_mb keep_files".split()),
     ("security", "log_queries"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
@@ -125,6 +125,17 @@ class Roster:
             rows = [self.learnt(row, speed) for key, speed in speeds.items() if (row := self.by_key.get(key))]
             by_task[task] = sorted(rows, key=lambda row: -row.promise[task])
         return by_task[task]
+
+    def called(self, names: Iterable[str]) -> Iterator[Row]:
+        """Yield the rows of models that the catalog calls so."""
+        return (row for name in names for row in self._by_name.get(name, ()))
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.info.id, []).append(row)
+        return found
 
     @functools.cached_property
     def promising(self) -> list[list[Row]]:
@@ -310,7 +321,7 @@ def _reject_endpoint(endpoint: Endpoint, policy: Policy) -> Rejection | None:
     def no(reason: RejectionReason, detail: str) -> Rejection:
         return Rejection(service=endpoint.name, reason=reason, detail=detail)
 
-    if endpoint.host and not (verdict := check_name(policy, endpoint.host)).allowed:
+    if endpoint.host and not (verdict := check_name(policy, endpoint.host, endpoint.port)).allowed:
         return no(RejectionReason.POLICY, verdict.reason)
     if endpoint.health not in (Health.WELL, Health.LOADING):
         return no(RejectionReason.NOT_WELL, endpoint.detail or endpoint.health.value)

@@ -86,7 +86,8 @@ class PolicyTransport(httpx.AsyncBaseTransport):
             raise Unreachable(f"{shown!r} holds a name or a password: take it out, and set api_key instead.")
         if not (verdict := check_name(self._policy, host)).allowed:
             raise self._refusal(host, verdict.reason)
-        address = await self._allowed_address(host)
+        port = request.url.port or (443 if request.url.scheme == "https" else 80)
+        address = await self._allowed_address(host, port)
         # The name stays in the Host header and in TLS; only the connection goes to the judged address, so that
         # a second look-up cannot answer differently.
         request.extensions = {**request.extensions, "sni_hostname": host.rstrip(".")}
@@ -94,10 +95,10 @@ class PolicyTransport(httpx.AsyncBaseTransport):
         request.headers["accept-encoding"] = "identity"
         return await _bounded(await self._inner.handle_async_request(request))
 
-    async def _allowed_address(self, host: str) -> Address:
+    async def _allowed_address(self, host: str, port: int) -> Address:
         reason = "it has no address"
         for address in await _resolve(host):
-            verdict = check_address(self._policy, address)
+            verdict = check_address(self._policy, address, port)
             if verdict.allowed:
                 return address
             reason = verdict.reason

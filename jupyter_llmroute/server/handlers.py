@@ -168,9 +168,18 @@ async def look(router: Router, *, refresh: bool = False) -> None:
 
 def asked(question: Question) -> Request:
     """Return the request of a question."""
+    from jupyter_llmroute.core.pins import Origin, read
     from jupyter_llmroute.core.request import Request
 
-    return Request(question=question.question, task=question.task, model=question.model, with_code=False)
+    pins, remarks = read(question.pins, Origin.NOTEBOOK)
+    return Request(
+        question=question.question,
+        task=question.task,
+        model=question.model,
+        pins=pins,
+        remarks=remarks,
+        with_code=False,
+    )
 
 
 class ServicesHandler(Handler):

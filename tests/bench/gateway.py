@@ -25,10 +25,10 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 TOKENS = 20
-ROUNDS = 5
-ALONE = 40
+ROUNDS = 3
+ALONE = 20
 """Requests one after another, in each round."""
-TOGETHER, AT_ONCE = 320, 32
+TOGETHER, AT_ONCE = 64, 16
 MANY = 200
 KEY = "sk-bench-0123456789"
 TIMEOUT_S = 120
@@ -123,14 +123,15 @@ def process(
     with log.open("wb") as output:
         running = subprocess.Popen(words, stdout=output, stderr=output, env={**os.environ, **(environ or {})})
     try:
-        asyncio.run(_until_ready(ready, running, log))
+        if not asyncio.run(_is_ready(ready, running)):
+            raise SystemExit(f"{running.args!r} did not start:\n{log.read_text()[-2000:]}")
         yield running
     finally:
         running.terminate()
         running.wait(30)
 
 
-async def _until_ready(url: str, running: subprocess.Popen[bytes], log: Path) -> None:
+async def _is_ready(url: str, running: subprocess.Popen[bytes]) -> bool:
     parts = urlsplit(url)
     ends = time.monotonic() + TIMEOUT_S
     while time.monotonic() < ends:
@@ -145,9 +146,9 @@ async def _until_ready(url: str, running: subprocess.Popen[bytes], log: Path) ->
             status = await reader.readline()
             writer.close()
             if b" 200 " in status:
-                return
+                return True
         await asyncio.sleep(0.3)
-    raise SystemExit(f"{running.args!r} did not start:\n{log.read_text()[-2000:]}")
+    return False
 
 
 @contextlib.contextmanager
@@ -226,14 +227,13 @@ async def measure(targets: Sequence[Target]) -> None:
 
 
 @contextlib.contextmanager
-def upstream(folder: Path) -> Iterator[str]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    script = Path(__file__).with_name("token_server.py")
-    with process(
-        sys.executable, str(script), str(TOKENS), "0", str(port), ready=f"{url}/v1/models", log=folder / "up.log"
-    ):
-        yield url
+def upstream() -> Iterator[str]:
+    words = (sys.executable, str(Path(__file__).with_name("token_server.py")), str(TOKENS), "0")
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin
+        assert running.stdout
+        yield running.stdout.readline().decode().strip()
+        running.stdin.close()
 
 
 def main() -> None:
@@ -243,7 +243,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as running:
         folder = Path(name)
-        url = running.enter_context(upstream(folder))
+        url = running.enter_context(upstream())
         targets = [Target("direct", f"{url}/v1", "clock")]
         for with_audit in (False, True)[: 1 + options.audit]:
             place = folder / f"audit_{with_audit}"

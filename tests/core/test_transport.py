@@ -171,6 +171,31 @@ async def test_allowed_name_with_a_forbidden_address(zone: dict[str, list[str]],
     assert inner.seen == []
 
 
+@pytest.mark.parametrize(
+    ("url", "is_allowed"),
+    [
+        ("http://10.0.0.5:11434", True),
+        ("http://10.0.0.5:22", False),
+        ("http://10.0.0.5", False),
+        ("https://10.0.0.5", True),
+        ("http://gpu.lab:11434", True),
+        ("http://gpu.lab:8080", False),
+        ("http://127.0.0.1:54321", True),
+        ("http://localhost:54321", True),
+    ],
+)
+async def test_other_machines_have_the_allowed_ports_alone(zone: dict[str, list[str]], url: str, is_allowed: bool):
+    zone["gpu.lab"] = ["10.0.0.9"]
+    inner = Inner()
+    policy = Policy.from_settings(SecuritySettings(allowed_hosts=("gpu.lab",), allowed_ports=(11434, 443)))
+    if is_allowed:
+        await get(url, policy, inner)
+    else:
+        with pytest.raises(PolicyRefusal, match="allowed_ports"):
+            await get(url, policy, inner)
+    assert len(inner.seen) == is_allowed
+
+
 async def test_unknown_name(zone: dict[str, list[str]]):
     with pytest.raises(Unreachable, match=r"'gpu\.lab' does not resolve"):
         await get("http://gpu.lab/", NAMED)

@@ -9,7 +9,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from ..scripted import OVERFLOW, Scripted, json_reply, llamacpp, says
+from ..scripted import CUT, OVERFLOW, Scripted, delta, json_reply, llamacpp, says, sse
 from .conftest import TOKEN, Start
 from .test_gateway import CALLS, WEATHER
 
@@ -107,8 +107,6 @@ async def test_failures_are_the_clients_own_classes(client, reply, model, key, e
 
 
 async def test_an_answer_that_breaks_off_is_an_error_in_the_stream(client) -> None:
-    from ..scripted import CUT, delta, sse
-
     with llamacpp(sse(delta("Hel"), CUT), model="m") as server:
         async with client(server) as ask:
             stream = await ask.chat.completions.create(model="auto", messages=ASK, stream=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.server.shapes import (
     AuditTail,
     Decision,
@@ -92,6 +93,34 @@ async def test_each_task_is_told_who_is_next(start: Start) -> None:
     assert {task.value: decision.model for task, decision in tasks.items()} == dict.fromkeys(
         ("coding", "reasoning", "analysis", "documentation"), "a"
     )
+
+
+@pytest.mark.parametrize(
+    ("pins", "expected"),
+    [
+        ({}, dict.fromkeys(("coding", "reasoning"), "qwen2.5-72b-instruct")),
+        ({"any": "tiny"}, dict.fromkeys(("coding", "reasoning"), "tiny")),
+        ({"coding": "tiny@server1"}, {"coding": "tiny", "reasoning": "qwen2.5-72b-instruct"}),
+    ],
+)
+async def test_a_pin_wins_for_its_task(start: Start, pins: dict[str, str], expected: dict[str, str]) -> None:
+    with llamacpp(model="qwen2.5-72b-instruct", window=32768) as large, llamacpp(model="tiny", window=32768) as small:
+        async with start(large.url, small.url, settings={"models": {"memory_gb": 1000}}) as jupyter:
+            answer = await jupyter.client.get("next", params={"pins": json.dumps(pins)})
+            chat = await jupyter.client.post("chat", json={"question": "Why?", "task": "coding", "pins": pins})
+    tasks = NextUp.model_validate_json(answer.content).tasks
+    assert {task: tasks[Task(task)].model for task in expected} == expected
+    asked = next(data for kind, data in events_of(chat.text) if kind == "attempt_started")
+    assert asked["model"] == expected["coding"]
+
+
+async def test_a_pin_that_cannot_hold_is_told(start: Start) -> None:
+    with llamacpp(model="m") as server:
+        async with start(server.url) as jupyter:
+            answer = await jupyter.client.post("decide", json={"question": "Why?", "pins": {"any": "gone"}})
+    decision = Decision.model_validate_json(answer.content)
+    assert decision.model == "m"
+    assert any("gone" in remark for remark in decision.remarks)
 
 
 def events_of(text: str) -> list[tuple[str, Any]]:

@@ -54,7 +54,7 @@ class Packer:
             "classification": canonical(decision.classification.model_copy(update={"evidence": ()})),
             "wish": canonical(decision.wish),
             "policy": canonical(decision.policy),
-            "history": canonical(_history(decision.history, places)),
+            "history": canonical(_history(decision, places)),
             "snapshot": canonical(snapshot.model_dump(exclude=_ELSEWHERE)),
         }
         parts: dict[str, str] = {}
@@ -138,7 +138,9 @@ def _without_secrets(endpoint: Endpoint) -> Endpoint:
     )
 
 
-def _history(history: History, places: Mapping[str, str]) -> History:
+def _history(decision: Decision, places: Mapping[str, str]) -> History:
+    history, roster = decision.history, decision.snapshot.roster(decision.policy)
+
     def known(noted: Mapping[str, Any]) -> dict[str, Any]:
         return {places[key]: value for key, value in noted.items() if key in places}
 
@@ -148,6 +150,9 @@ def _history(history: History, places: Mapping[str, str]) -> History:
             "speeds": known(history.speeds),
             "breakers": known(history.breakers),
             "busy": known(history.busy),
+            "feedback": history.feedback.among(
+                {row.info.id for row in roster.rows} if history.feedback.tallies else ()
+            ),
         }
     )
 

@@ -314,7 +314,7 @@ class Question:
         """Return all that may go along with the question, in one text."""
         turns = [[turn.question, turn.answer] for turn in self._request.turns]
         items = [[item.ref, item.text, item.output] for item in event.items]
-        prompt = {"turns": turns, "items": items, "question": self._request.question}
+        prompt: dict[str, object] = {"turns": turns, "items": items, "question": self._request.question}
         if chat := self._request.messages:  # somebody else laid it out
             told = [message.model_dump() for message in chat]
             prompt |= {"messages": told, "passed": dict(self._request.passed)}
