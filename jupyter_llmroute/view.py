@@ -234,7 +234,15 @@ class RunView:
             "tokens_per_second": round(done.tokens_per_second, 1) if done.tokens_per_second else None,
             "elapsed_s": round(done.elapsed_s, 3),
             "finish_reason": plain_line(done.finish_reason),
+            "changes": self._changes(),
         }
+
+    def _changes(self) -> int:
+        """Return how many changes of files the answer holds, where they were asked for."""
+        from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES, read_edits
+
+        is_asked = HOW_TO_WRITE_CHANGES in self.request.attachments
+        return len(read_edits(self.text).edits) if is_asked else 0
 
     def card(self) -> list[str]:
         """Return the card as lines of Markdown, an empty one last."""

@@ -6,9 +6,11 @@ from typing import ClassVar
 import pytest
 
 from jupyter_llmroute.card import SHOWN_IN_CARD
+from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.classifier import classify_text
 from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.events import (
     Attempt,
@@ -339,3 +341,16 @@ def test_response_reads_as_its_text() -> None:
     response = view_of(routed("phi-4"), started(), TextDelta(text="Hello"), DONE).response()
     assert str(response) == "Hello"
     assert (response.task, response.model, response.finish_reason) == ("coding", "phi-4", "stop")
+
+
+@pytest.mark.parametrize(("attachments", "changes"), [((HOW_TO_WRITE_CHANGES,), 2), ((), 0)])
+def test_the_facts_count_changes_of_files_where_they_were_asked_for(
+    attachments: tuple[Attachment, ...], changes: int
+) -> None:
+    answer = "```python file=a.py symbol=f\ndef f(): ...\n```\n\n```edits\nrename a.py f to g\n```"
+    view = RunView(REQUEST.model_copy(update={"attachments": attachments}))
+    for event in (routed("phi-4"), started(), TextDelta(text=answer)):
+        view.apply(event)
+    assert view.facts().changes == 0
+    view.apply(DONE)
+    assert view.facts().changes == changes

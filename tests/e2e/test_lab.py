@@ -133,7 +133,7 @@ def test_what_is_saved_shows_again_untrusted_and_without_a_kernel(
 def test_the_server_and_lab_extensions_are_registered(page: Page, lab: Lab, open_notebook: OpenNotebook) -> None:
     open_notebook("01_first_route.ipynb")
     assert page.evaluate("() => window.jupyterapp.hasPlugin('jupyter-llmroute:plugin')")
-    assert any("jupyter_llmroute" in line and "is installed" in line for line in lab.log), "".join(lab.log[-40:])
+    assert any("jupyter_llmroute" in line and "the gateway is at" in line for line in lab.log), "".join(lab.log[-40:])
 
 
 def test_a_retry_is_chosen_in_a_widget_and_answered_outside_it(page: Page, open_notebook: OpenNotebook) -> None:
