@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from jupyter_llmroute.response import Response
 
 NOTHING = "The answer holds no change of a file."
+NONE_WAITS = (
+    "No change waits to be applied: it was applied or discarded, or the kernel was started anew since. Run the cell "
+    "with %%route --apply again."
+)
 STARTING = "starting Serena (usually 10 s)…"
 STOPPED = "Stopped: nothing was changed."
 
@@ -36,6 +40,8 @@ class EditOffers:
     def __init__(self, session: NotebookSession) -> None:
         self._session = session
         self._waiting: tuple[Proposal, ProjectCode] | None = None
+        self._take_back: Callable[[], None] = _nothing
+        """Has the answer that brought it offer it no more."""
 
     def offer(
         self,
@@ -62,7 +68,8 @@ class EditOffers:
         from jupyter_llmroute.core.edits.edits_of_project import offered
 
         project = self.project(request)
-        self._waiting = None
+        self._settle()
+        self._take_back = self._session.settle
         offer = self._session.run(offered(answer, project))
         is_nothing = offer.proposal.is_empty and not offer.proposal.refused
         said = [*offer.problems, *([NOTHING] if is_nothing else [])]
@@ -70,6 +77,8 @@ class EditOffers:
             say(" ".join(said))
         for line in () if say else said:
             self._session.say(line)
+        if offer.proposal.is_empty:
+            self._settle()
         if is_nothing:
             return
         self._waiting = (offer.proposal, project)
@@ -121,7 +130,7 @@ class EditOffers:
             Nothing waits.
         """
         if self._waiting is None:
-            raise UserError("There is no change to apply: ask for one with %%route --apply.")
+            raise UserError(NONE_WAITS)
         self._show(self._done(*self._waiting, as_shown=as_shown))
 
     def undo(self, request: Request) -> None:
@@ -197,7 +206,7 @@ class EditOffers:
             say("")
             raise
         say("")
-        self._waiting = None
+        self._settle()
         self._note("; ".join(done.what) or "changed", done.root, done.changes)
         return done
 
@@ -232,12 +241,22 @@ class EditOffers:
         self._session.run(note())
 
     def _discard(self) -> None:
+        self._settle()
+
+    def _settle(self) -> None:
+        """Forget what waits: its answer offers nothing any more."""
         self._waiting = None
+        take_back, self._take_back = self._take_back, _nothing
+        take_back()
 
     def _show(self, shown: Any) -> None:
         from jupyter_llmroute.edit_card import bundle
 
         self._session.show(bundle(shown))
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _asks_for_changes(request: Request) -> bool:

@@ -144,6 +144,8 @@ class NotebookSession:
         """Takes the buttons under the last answer away."""
         self.last_asked: Request | None = None
         """The question that was asked or decided last."""
+        self.settle: Callable[[], None] = lambda: None
+        """Has the last answer say that the changes of files in it wait no more."""
         self._cassettes: dict[Path, Cassette] = {}
         self._loop = BackgroundLoop()
         self._router: Router | None = None
@@ -621,6 +623,8 @@ class NotebookSession:
 
         if view.is_shown:
             screen.update(view, final=True)
+            if isinstance(screen, OutputScreen):
+                self.settle = partial(_settle, view, screen)
         response = view.response()
         self.shell.user_ns["_route"] = response
         if response.text:
@@ -681,6 +685,11 @@ class Ticker:
         if self._view.is_loading and elapsed_s > self._view.waited_s:
             self._view.note_wait(elapsed_s)
             self._pending = True
+
+
+def _settle(view: RunView, screen: Screen) -> None:
+    view.is_settled = True
+    screen.update(view, final=True)
 
 
 def _apply(view: RunView, events: list[Event]) -> None:

@@ -72,6 +72,8 @@ class RunView:
         self.waited_s = 0.0
         """Seconds since it was asked, as far as they were noted."""
         self._error: str | None = None
+        self.is_settled = False
+        """Whether the changes of files in it wait no more: they were applied, or nobody wants them."""
 
     @property
     def text(self) -> str:
@@ -238,11 +240,11 @@ class RunView:
         }
 
     def _changes(self) -> int:
-        """Return how many changes of files the answer holds, where they were asked for."""
+        """Return how many changes of files the answer offers, where they were asked for."""
         from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES, read_edits
 
-        is_asked = HOW_TO_WRITE_CHANGES in self.request.attachments
-        return len(read_edits(self.text).edits) if is_asked else 0
+        is_offered = HOW_TO_WRITE_CHANGES in self.request.attachments and not self.is_settled
+        return len(read_edits(self.text).edits) if is_offered else 0
 
     def card(self) -> list[str]:
         """Return the card as lines of Markdown, an empty one last."""

@@ -16,6 +16,7 @@ from jupyter_llmroute.view import ANSWER_MIME
 from ..scripted import llamacpp, nobody, says, text_reply
 from ..servers import PRODUCTS
 from ..shown import NO_OTHERS
+from .conftest import CODE
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -210,7 +211,6 @@ services: {{custom_endpoints: [{{name: desk, endpoint: '{url}'}}], {others}}}
 embedded: {{enabled: false}}
 """
 
-CODE = "Here it is:\n\n```python\nbuilt = [n * n for n in range(4)]\nprint(built)\n```\n\nIt prints squares."
 SOURCES = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .filter((cell) => cell.model.type === 'code')
   .map((cell) => [cell.model.sharedModel.source, cell.model.executionCount ?? 0])"""
