@@ -39,6 +39,9 @@ from jupyter_llmroute.wording import (
 
 ANSWER_MIME = "application/vnd.llmroute.answer.v1+json"
 
+KEPT = "What had come is kept; %llm_retry asks again, of another model too."
+"""Said of an answer that failed in its middle."""
+
 KEPT_IN_FACTS = 40
 """Others that the facts hold."""
 
@@ -143,7 +146,8 @@ class RunView:
 
     def fail(self, error: Exception) -> None:
         """Note that the run ended with an error; what had come stays."""
-        self.state, self._error = State.FAILED, str(error)
+        self.state = State.FAILED
+        self._error = f"{error} {KEPT}" if self.pieces else str(error)
 
     def response(self) -> Response:
         """Return the run as a value."""

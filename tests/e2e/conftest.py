@@ -61,7 +61,7 @@ LAB_SETTINGS = {
 }
 
 CODER, WRITER = "qwen2.5-coder-7b", "phi-4"
-CODE = "Here it is:\n\n```python\nbuilt = [n * n for n in range(4)]\nprint(built)\n```\n\nIt prints squares."
+ANSWER = "Here it is:\n\n```python\nbuilt = [n * n for n in range(4)]\nprint(built)\n```\n\nIt prints squares."
 TWO_SERVERS = """
 services:
   {{custom_endpoints: [{{name: desk, endpoint: '{coder}'}}, {{name: studio, endpoint: '{writer}'}}], {others}}}
@@ -118,7 +118,7 @@ class Desk:
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     base = tmp_path_factory.mktemp("desk")
-    with llamacpp(says(CODE), model=CODER) as coder, llamacpp(says(CODE), model=WRITER) as writer:
+    with llamacpp(says(ANSWER), model=CODER) as coder, llamacpp(says(ANSWER), model=WRITER) as writer:
         settings = base / "llmroute.yaml"
         settings.write_text(TWO_SERVERS.format(coder=coder.url, writer=writer.url, others=NO_OTHERS))
         with running_lab(base, settings) as running:

@@ -16,7 +16,7 @@ from jupyter_llmroute.view import ANSWER_MIME
 
 from ..scripted import llamacpp, says
 from ..shown import NO_OTHERS
-from .conftest import CODE
+from .conftest import ANSWER
 from .test_lab import ONE_SERVER, ROUTE_CELL, SOURCES, output, run_cell, screenshot
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def test_questions_about_a_cell_are_inserted_and_not_run(
 def test_code_of_an_answer_is_inserted_below_and_not_run(
     page: Page, open_notebook: OpenNotebook, tmp_path: Path, errors_seen: list[str]
 ) -> None:
-    with llamacpp(says(CODE)) as server:
+    with llamacpp(says(ANSWER)) as server:
         settings = tmp_path / "llmroute.yaml"
         settings.write_text(ONE_SERVER.format(url=server.url, others=NO_OTHERS))
         open_notebook("01_first_route.ipynb")
