@@ -45,5 +45,7 @@ def test_after_its_first_token_what_had_come_is_kept_and_before_it_the_next_one_
         card.locator(".jp-llmroute-summary").click()
         expect(card.get_by_role("table", name="Failed attempts")).to_contain_text(f"{CODER} on desk")
         screenshot(page, "died-before")
-        assert [len(server.chats) for server in (coder, writer)] == [3, 1], "a connection that breaks at once is tried once more"
+        assert [len(server.chats) for server in (coder, writer)] == [3, 1], (
+            "a connection that breaks at once is tried once more"
+        )
         assert errors_seen == []

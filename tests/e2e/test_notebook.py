@@ -10,9 +10,7 @@ from .conftest import KERNEL_READY, NOTEBOOKS, WRITER, Desk
 from .test_lab import output, run_cell, screenshot
 
 
-def test_the_card_the_panel_and_the_commands_of_cells_are_there(
-    page: Page, desk: Desk, errors_seen: list[str]
-) -> None:
+def test_the_card_the_panel_and_the_commands_of_cells_are_there(page: Page, desk: Desk, errors_seen: list[str]) -> None:
     shutil.copy(NOTEBOOKS / "01_first_route.ipynb", desk.lab.root / "notebook7.ipynb")
     page.goto(f"{desk.lab.url}/notebooks/notebook7.ipynb?token={desk.lab.token}")
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
