@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # a reader that is gone shows here, not when Python ends
         return status
     except LLMRouteError as error:
-        print(f"jupyter-llmroute: {error}", file=sys.stderr)
+        _say(f"jupyter-llmroute: {error}")
         return 1
     except KeyboardInterrupt:
         print("\njupyter-llmroute: stopped", file=sys.stderr)
@@ -60,7 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"jupyter-llmroute: {message}", file=sys.stderr)
+    _say(f"jupyter-llmroute: {message}")
+
+
+def _say(message: str) -> None:
+    """Write to standard error what may hold the words of servers."""
+    from jupyter_llmroute.inert import seen
+
+    print(seen(message), file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -344,7 +351,7 @@ def _demo(options: argparse.Namespace) -> int:
         try:
             _embedded_fetch(options)
         except NoModelFile as error:
-            print(f"{error}\nGoing on with the servers that run here.", file=sys.stderr)
+            _say(f"{error}\nGoing on with the servers that run here.")
     if options.lab:
         return _open_lab(options.lab_options)
     request = Request(question=DEMO_QUESTION, sampling=Sampling(max_tokens=DEMO_TOKENS, temperature=0))

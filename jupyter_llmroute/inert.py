@@ -20,9 +20,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 _INVISIBLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Control and direction characters: they can make a line show other than it reads."""
+"""Control, direction and tag characters: they can make a line show other than it reads, or hide a text in it."""
 
 UNSEEN = "\N{REPLACEMENT CHARACTER}"
 """What stands in the place of each."""
@@ -59,8 +60,13 @@ _FORMULA = (
     (re.compile(r"(?<=[!\]])(?=[\[(:])"), " "),
     (re.compile(r"(?<=\\\\)(?=[()\[\]])"), " "),
 )
-_MACRO = re.compile(r"\\(?=(?:href|style|class|cssId|mmlToken|require|bbox|data)\s*[{\[%])")
-"""Of MathJax: they make links and styles, or load code."""
+_MACRO = re.compile(
+    r"\\(?=(?:style|class|data)\s*[{\[%]"
+    r"|(?:href|url|includegraphics|html(?:Class|Data|Id|Style)|cssId|mmlToken|require|bbox"
+    r"|[egx]?def|let|futurelet|csname|(?:new|renew|provide)(?:command|environment)|DeclareMathOperator)(?![A-Za-z]))"
+)
+"""Of MathJax and KaTeX: they make links and styles, load, or give these another name, for the page's other formulas
+too. The first few are words of ordinary paths as well."""
 
 _MATHEMATICS = re.compile(
     r"(?<![\\$])(?:\$\$(?!\$)(?P<display>[^$\"`]+)(?<!\\)\$\$|\$(?=[^\s$])(?P<inline>[^$\"`\n]*[^$\"`\s\\])\$(?!\d))(?!\$)"
