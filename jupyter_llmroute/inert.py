@@ -33,8 +33,9 @@ _FENCE = re.compile(
 )
 """Opens a block of code: a fence as CommonMark has it, however deep, also behind the marks of list items."""
 
-_SAFE_INFO = re.compile(r"(?!\s*mermaid)[\w +#.,:=/{}()-]*", re.IGNORECASE)
-"""Of a fence: it becomes an attribute. A "mermaid" block is drawn by running it; nbconvert even puts it in raw."""
+_SAFE_INFO = re.compile(r"\s*(?P<language>(?!mermaid)[\w+#.,:=/()-]*)\s*", re.IGNORECASE)
+"""Of a fence: it becomes an attribute, and further words become classes, of which JupyterLab's may cover the page. A
+"mermaid" block is drawn by running it; nbconvert even puts it in raw."""
 
 _RUN = re.compile(r"`+")
 _ESCAPE_OR_RUN = re.compile(r"\\.|(?P<run>`+)")
@@ -148,8 +149,8 @@ class _Block(NamedTuple):
     def at_the_left_edge(self) -> Iterator[str]:
         """Yield its lines where nothing around them can change what they are."""
         tildes = "~" * max(3, 1 + max((len(run) for line in self.code for run in re.findall("~{3,}", line)), default=2))
-        info = self.opening["info"].strip()
-        yield tildes + (info if _SAFE_INFO.fullmatch(info) else "")
+        info = _SAFE_INFO.fullmatch(next(iter(self.opening["info"].split()), ""))
+        yield tildes + (info["language"] if info else "")
         for line in self.code:
             yield line[min(self.column, len(line) - len(line.lstrip(" \t"))) :]
         yield tildes

@@ -153,9 +153,7 @@ def _harmless() -> Candidate:
 
 def _started(text: str, number: int, level: Level) -> AttemptStarted:
     told = {"reasons": (text,), "context": (text,), "left_out": (text,)}
-    return AttemptStarted(
-        number=number, service=text, model=text, prompt_tokens=9, is_cold=True, level=level, **told
-    )
+    return AttemptStarted(number=number, service=text, model=text, prompt_tokens=9, is_cold=True, level=level, **told)
 
 
 def answer(payload: Payload) -> Bundle:
@@ -179,7 +177,7 @@ def _facts(text: str) -> dict[str, Any]:
         "considered": [{"model": text, "service": text, "verdict": text}],
         "attempts": [{"model": text, "service": text, "error": text}],
     }
-    lists = dict.fromkeys(("reasons", "context", "left_out", "remarks"), [text])
+    lists = {name: [text] for name in ("reasons", "context", "left_out", "remarks")}
     words = dict.fromkeys(
         ("model", "service", "level", "fallback", "waiting", "answered_by", "finish_reason", "error"), text
     )
