@@ -37,6 +37,11 @@ _SAFE_INFO = re.compile(r"\s*(?P<language>(?!mermaid)[\w+#.,:=/()-]*)\s*", re.IG
 """Of a fence: it becomes an attribute, and further words become classes, of which JupyterLab's may cover the page. A
 "mermaid" block is drawn by running it; nbconvert even puts it in raw."""
 
+_QUOTED_FENCE = re.compile(
+    r"(?P<before>[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*(?:`{3,}(?=[^`]*$)|~{3,}))(?P<info>.*)", re.DOTALL
+)
+"""One that lies within a quotation, and is read as prose here."""
+
 _RUN = re.compile(r"`+")
 _ESCAPE_OR_RUN = re.compile(r"\\.|(?P<run>`+)")
 
@@ -149,11 +154,16 @@ class _Block(NamedTuple):
     def at_the_left_edge(self) -> Iterator[str]:
         """Yield its lines where nothing around them can change what they are."""
         tildes = "~" * max(3, 1 + max((len(run) for line in self.code for run in re.findall("~{3,}", line)), default=2))
-        info = _SAFE_INFO.fullmatch(next(iter(self.opening["info"].split()), ""))
-        yield tildes + (info["language"] if info else "")
+        yield tildes + _language(self.opening["info"])
         for line in self.code:
             yield line[min(self.column, len(line) - len(line.lstrip(" \t"))) :]
         yield tildes
+
+
+def _language(info: str) -> str:
+    """Return the language that a fence names, where it is one."""
+    found = _SAFE_INFO.fullmatch(next(iter(info.split()), ""))
+    return found["language"] if found else ""
 
 
 def _inert_lines(lines: list[str]) -> list[str]:
@@ -216,7 +226,9 @@ def _inert_paragraphs(lines: list[str]) -> Iterator[str]:
     """Yield lines of prose made inert; a formula may span them, code within them may not."""
     parts: list[str] = []
     prose: list[str] = []
-    for line in lines:
+    for written in lines:
+        fence = _QUOTED_FENCE.fullmatch(written)
+        line = fence["before"] + _language(fence["info"]) if fence else written
         end = 0
         for start, stop, size in _code_spans(line):
             code = line[start:stop]
