@@ -46,7 +46,8 @@ _RUN = re.compile(r"`+")
 _ESCAPE_OR_RUN = re.compile(r"\\.|(?P<run>`+)")
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_URL = r"(?:https?://|mailto:|#)[^\s<>()\"'`\\$]*(?:\([^\s<>()\"'`\\$]*\)[^\s<>()\"'`\\$]*)*"
+# A bare "#" is a folder to JupyterLab.
+_URL = r"(?:https?://|mailto:|#(?!\)))[^\s<>()\"'`\\$]*(?:\([^\s<>()\"'`\\$]*\)[^\s<>()\"'`\\$]*)*"
 _PROSE = (
     # MathJax reads the shown text: an entity could spell one of its macros.
     (re.compile(r"&(?=#|bsol;)"), "&amp;"),

@@ -25,7 +25,8 @@ const CLASSES: Record<string, (string | RegExp)[]> = {
   span: [/^(?:ͼ|cm-)\w*$/]
 };
 
-const ELSEWHERE = /^(?:https?:\/\/|mailto:|#)/i;
+/** A bare "#" is a folder to Lab. */
+const ELSEWHERE = /^(?:https?:\/\/|mailto:|#.)/i;
 
 interface ITag {
   tagName: string;
