@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 from nbformat import v4
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Error, Page, expect
 
 from jupyter_llmroute import services
 from jupyter_llmroute.core.edits.proposal import Proposal
@@ -217,7 +217,10 @@ def _in_parts(several: list[Any]) -> list[list[Any]]:
 def verdict(watched: Watched, bird: Canary) -> list[str]:
     """Return all that a page did which it should not."""
     page, seen = watched
-    found: list[str] = page.evaluate(PROVOKE)
+    try:
+        found: list[str] = page.evaluate(PROVOKE)
+    except Error as error:
+        found = [f"the page is another by now: {error}"]
     return [*found, *seen, *(f"visit: {visit}" for visit in bird.visits)]
 
 
