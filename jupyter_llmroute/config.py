@@ -21,7 +21,8 @@ from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.provenance import DEFAULT, Key, Layer, Origin, Source, at, merged, nested, origin, without
 from jupyter_llmroute.core.providers import load_providers
 from jupyter_llmroute.core.secrets import MASK, is_secret_name, masked
-from jupyter_llmroute.core.settings import Loaded, Services, ServiceSettings, Settings
+from jupyter_llmroute.core.service_settings import Services, ServiceSettings
+from jupyter_llmroute.core.settings import Loaded, Settings
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.lines import named_options, option_value
 from jupyter_llmroute.table import Table

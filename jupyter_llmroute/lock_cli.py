@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.embedded import Header
     from jupyter_llmroute.core.endpoint import Endpoint
     from jupyter_llmroute.core.model_lock import Compared
-    from jupyter_llmroute.core.settings import SecuritySettings, Settings
+    from jupyter_llmroute.core.sections import SecuritySettings
+    from jupyter_llmroute.core.settings import Settings
 
 _T = TypeVar("_T")
 

@@ -11,7 +11,7 @@ from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.relevance import Ranking, Relevant, rank
 from jupyter_llmroute.core.request import CellRef, Request
 from jupyter_llmroute.core.secrets import MASK, masked
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 
 BESIDE = ("recent", "just before")
 """Reasons that say nothing of what a cell has to do with the question."""

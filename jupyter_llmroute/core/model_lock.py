@@ -30,7 +30,7 @@ from jupyter_llmroute.core.embedded.rendezvous import state_folder, try_lock
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import LLMRouteError, UserError
 from jupyter_llmroute.core.providers.embedded import Embedded
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 from jupyter_llmroute.core.values import Value
 
 BLOCK_BYTES = 4 << 20

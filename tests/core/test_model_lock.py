@@ -30,7 +30,7 @@ from jupyter_llmroute.core.model_lock import (
     verify,
     write_lock,
 )
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 pytestmark = pytest.mark.anyio
 
