@@ -163,7 +163,7 @@ class SessionConfig:
         return self._details(changed, before, [f"{name} was not set in this session." for name in idle])
 
     def _load(self, session: dict[str, Any]) -> Loaded:
-        from jupyter_llmroute.notebook import own_folders
+        from jupyter_llmroute.own_folders import own_folders
 
         said, place = self._traitlets()
         layers = (

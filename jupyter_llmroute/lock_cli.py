@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from jupyter_llmroute import workplace
+
 if TYPE_CHECKING:
     from jupyter_llmroute.core.audit.record import Security
     from jupyter_llmroute.core.embedded import Header
@@ -42,7 +44,7 @@ def _lock(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.model_lock import lock
     from jupyter_llmroute.wording import plural
 
-    settings = _settings()
+    settings = workplace.settings()
     after, compared = asyncio.run(_with_models(settings, lambda e, h: lock(e, h, path=options.file, progress=_tell)))
     _show(compared)
     record = _record(options.file)
@@ -59,7 +61,7 @@ def _verify(options: argparse.Namespace) -> int:
     if read_lock(options.file) is None:
         where = str(options.file or lock_path())
         raise UserError(f"No models were locked yet in {where!r}: look at them, then jupyter-llmroute models lock.")
-    settings = _settings()
+    settings = workplace.settings()
     compared = asyncio.run(
         _with_models(
             settings, lambda e, h: verify(e, h, path=options.file, is_thorough=not options.quick, progress=_tell)
@@ -105,13 +107,6 @@ def _is_another_file(security: SecuritySettings, file: Path | None) -> bool:
         if (body.get("event"), body.get("detail")) == (now.event, now.detail):
             last = body.get("sha256", "")
     return bool(last) and last != now.sha256
-
-
-def _settings() -> Settings:
-    from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
-
-    return Settings.load(project=Path.cwd(), own=own_folders())
 
 
 async def _with_models(settings: Settings, act: Callable[[Sequence[Endpoint], Sequence[Header]], Awaitable[_T]]) -> _T:

@@ -703,10 +703,3 @@ def folded() -> Iterator[None]:
         line = str(error) if isinstance(error, Stopped) else f"{type(error).__name__}: {error}"
         error._render_traceback_ = lambda: [line]  # type: ignore[union-attr]  # a hook of IPython's
         raise
-
-
-def own_folders() -> list[Path]:
-    """Return the folders in which Jupyter keeps this user's own configuration."""
-    from jupyter_core.paths import jupyter_config_dir
-
-    return [Path(jupyter_config_dir())]

@@ -71,20 +71,25 @@ CORE_LAYERS = (
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "variables", "code_blocks", "inert", "forms", "response", "wording"),
+    ("", "__version__", "own_folders", "variables", "code_blocks", "inert", "forms", "response", "wording"),
     ("facts", "table", "next_cell", "delivery"),
     ("card", "edit_card"),
     ("view",),
     ("services", "terminal", "doctor_table", "why", "evaluation", "scorecard", "context_table"),
     ("models", "session_pins", "rating", "picker"),
     ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
-    ("serena_cli", "audit_cli", "lock_cli", "doctor_cli"),
-    ("widgets", "picker_widget", "cell_writer", "answer_widget", "magics", "cli", "tour", "server"),
+    ("workplace", "tour"),
+    ("serena_cli", "audit_cli", "lock_cli", "doctor_cli", "route_cli", "classify_cli", "embedded_cli"),
+    ("demo_cli",),
+    ("widgets", "picker_widget", "cell_writer", "answer_widget", "magics", "cli", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 
 APART = {
-    "server": {"notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget", "magics", "cli"}
+    "server": {
+        *("notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget", "magics"),
+        *("cli", "route_cli", "classify_cli", "embedded_cli", "demo_cli"),
+    }
 }
 """The server and the faces of kernel and terminal stand side by side: neither imports the other."""
 
@@ -232,7 +237,7 @@ def test_a_wrong_import_is_found(file: str, source: str) -> None:
         ("view.py", "from jupyter_llmroute import __version__"),
         ("view.py", "from jupyter_llmroute.core.router import Router\nfrom jupyter_llmroute.inert import plain_line"),
         ("magics.py", "from jupyter_llmroute import widgets\nfrom IPython.core.magic import Magics"),
-        ("cli.py", "import jupyter_llmroute\nfrom jupyter_llmroute.notebook import own_folders"),
+        ("cli.py", "import jupyter_llmroute\nfrom jupyter_llmroute.own_folders import own_folders"),
         ("server/handlers.py", "from . import panel\nfrom ..view import RunView"),
         ("__init__.py", "from jupyter_llmroute.magics import load"),
     ],
