@@ -147,7 +147,7 @@ class RouteMagics(LLMRoute, Magics):
     def llm_services(self, line: str) -> None:
         """Show which model servers run where, with which models, and what is wrong with those that do not answer."""
         options = parse(self.llm_services.parser, line)
-        self._show(lambda refresh: self.session.services_table(refresh=refresh), options, shown=None)
+        self._show(lambda refresh: self.session.reports.services_table(refresh=refresh), options, shown=None)
 
     @magic_arguments()
     @argument("task", nargs="?", choices=TASKS, help="rank the models by how they would be chosen for this task now")
@@ -171,7 +171,7 @@ class RouteMagics(LLMRoute, Magics):
             from jupyter_llmroute.core.task import Task
 
             task = Task(named) if named else None
-            return self.session.models_table(task, scores=options.scores, refresh=refresh)
+            return self.session.reports.models_table(task, scores=options.scores, refresh=refresh)
 
         from jupyter_llmroute.table import SHOWN
 
@@ -200,7 +200,7 @@ class RouteMagics(LLMRoute, Magics):
         else:
             head, question = split_options(line, self.llm_context.parser) if cell is None else (line, cell)
             options = parse(self.llm_context.parser, head, self._defaults())
-            session.show_context(self._request(options, question), shown=SHOWN_ITEMS, is_full=options.full)
+            session.reports.show_context(self._request(options, question), shown=SHOWN_ITEMS, is_full=options.full)
 
     @magic_arguments()
     @argument("--all", action="store_true", help="show every line of every part")
@@ -216,7 +216,7 @@ class RouteMagics(LLMRoute, Magics):
         """Go through the checklist of a closed network; only servers that are listed are called, and no model works."""
         options = parse(self.llm_doctor.parser, line)
         again = Namespace(cached=False, text=options.text)
-        self._show(lambda _: self.session.doctor_table(), again, shown=None)
+        self._show(lambda _: self.session.reports.doctor_table(), again, shown=None)
 
     @magic_arguments()
     @argument("action", nargs="?", choices=("status", "restart"), default="status")
@@ -224,7 +224,7 @@ class RouteMagics(LLMRoute, Magics):
     def llm_serena(self, line: str) -> None:
         """Show how Serena is, which knows the project's code, or start it anew."""
         action = parse(self.llm_serena.parser, line).action
-        self.session.show_serena(restart=action == "restart")
+        self.session.reports.show_serena(restart=action == "restart")
 
     @magic_arguments()
     @argument("--as-shown", action="store_true", help="write exactly what was shown, whatever Serena would change too")
@@ -237,7 +237,7 @@ class RouteMagics(LLMRoute, Magics):
     @line_magic
     def llm_undo(self, line: str) -> None:
         """Take the last change of the project's files back, byte for byte."""
-        self._changing(lambda: self.session.offers.undo(self.session.request("", with_context=False)))
+        self._changing(lambda: self.session.offers.undo(self.session.questions.request("", with_context=False)))
 
     @magic_arguments()
     @argument("-m", "--model", help="ask this model at once")
@@ -303,12 +303,12 @@ class RouteMagics(LLMRoute, Magics):
         otherwise. What was set before goes on to hold, and the conversation is kept. Values are written as in the
         settings file: 12, true, null, [a, b].
         """
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         options = parse(self.llm_config.parser, line)
         with folded():
             table = self.session.configure(options.words, reset=options.reset)
-        again = self.session.settings
+        again = self.session.reports.settings
         plain = options.text or options.words or options.reset
         self._show(lambda _: again() if table is None else table, Namespace(cached=True, text=plain), shown=None)
 
@@ -336,7 +336,7 @@ class RouteMagics(LLMRoute, Magics):
             raise UsageError("--to writes code into a cell, and -f text asks for none: leave one of them out.")
         mode = "all" if options.record else options.replay
         if options.dry_run:
-            self.session.show_decision(request, mode=mode)
+            self.session.reports.show_decision(request, mode=mode)
             if options.explain:
                 self._explain()
             return
@@ -359,7 +359,7 @@ class RouteMagics(LLMRoute, Magics):
                 self._explain()
 
     def _changing(self, change: Callable[[], object]) -> None:
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         with folded():
             change()
@@ -367,11 +367,11 @@ class RouteMagics(LLMRoute, Magics):
     def _explain(self, *, show_all: bool = False) -> None:
         from jupyter_llmroute.why import SHOWN
 
-        self.session.show(self.session.explanation(None if show_all else SHOWN))
+        self.session.show(self.session.reports.explanation(None if show_all else SHOWN))
 
     def _defaults(self) -> dict[str, Any]:
         """Return the options that hold where a question does not say otherwise."""
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         with folded():
             return self.session.config.route_options()
@@ -394,13 +394,13 @@ class RouteMagics(LLMRoute, Magics):
 
     def _request(self, options: Namespace, question: str) -> Request:
         from jupyter_llmroute.core.request import Format, Sampling
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         with folded():
             sampling = Sampling.checked(
                 temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed
             )
-        return self.session.request(
+        return self.session.questions.request(
             question,
             with_context=not options.no_context,
             cells=options.cells,
@@ -430,7 +430,7 @@ class RouteMagics(LLMRoute, Magics):
         if to != "replace":
             return ""
         from jupyter_llmroute.delivery import own_cell
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         with folded():
             return own_cell(self.shell.history_manager.input_hist_raw[-1], line, cell)

@@ -77,7 +77,10 @@ OUTER_LAYERS = (
     ("view",),
     ("services", "terminal", "doctor_table", "why", "evaluation", "scorecard", "context_table"),
     ("models", "session_pins", "rating", "picker"),
-    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config", "notebook"),
+    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config"),
+    ("screen", "tracebacks"),
+    ("ticker", "questions", "cassettes", "reports"),
+    ("notebook",),
     ("workplace", "tour"),
     ("serena_cli", "audit_cli", "lock_cli", "doctor_cli", "route_cli", "classify_cli", "embedded_cli"),
     ("demo_cli",),
@@ -87,6 +90,7 @@ OUTER_LAYERS = (
 
 APART = {
     "server": {
+        *("screen", "ticker", "tracebacks", "questions", "cassettes", "reports"),
         *("notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget", "magics"),
         *("cli", "route_cli", "classify_cli", "embedded_cli", "demo_cli"),
     }
@@ -211,7 +215,7 @@ def test_a_file_imports_only_what_stands_before_it(file: str) -> None:
         ("core/router.py", "def late():\n    import ipywidgets.widgets"),
         ("inert.py", "from jupyter_llmroute.view import RunView"),
         ("view.py", "from jupyter_llmroute import terminal"),
-        ("services.py", "from .notebook import OutputScreen"),
+        ("services.py", "from .screen import OutputScreen"),
         ("terminal.py", "import jupyter_llmroute.bridge"),
         ("bridge.py", "from jupyter_llmroute.magics import RouteMagics"),
         ("notebook.py", "def late():\n    from jupyter_llmroute.widgets import show_retry"),
