@@ -24,7 +24,7 @@ from jupyter_llmroute.core.secrets import MASK, is_secret_name, masked
 from jupyter_llmroute.core.service_settings import Services, ServiceSettings
 from jupyter_llmroute.core.settings import Loaded, Settings
 from jupyter_llmroute.core.task import Task
-from jupyter_llmroute.lines import named_options, option_value
+from jupyter_llmroute.options import named_options, option_value
 from jupyter_llmroute.table import Table
 
 OVERVIEW = ("setting", "value", "from")

@@ -80,6 +80,12 @@ class Reports:
         found = session.cassettes.kept(partial(sent_of, session.last_asked, kind=kind), tuple[Part, ...], live)
         return bundle(session.last_decision, session.last_view, shown=shown, found=found or None)
 
+    def explain(self, *, show_all: bool = False) -> None:
+        """Show what is to be said of the last decision; of long parts only their beginning, unless all is wanted."""
+        from jupyter_llmroute.why import SHOWN
+
+        self._session.show(self.explanation(None if show_all else SHOWN))
+
     def show_decision(self, request: Request, *, mode: str | None = None) -> None:
         """Show whom `answer` would ask, and why."""
         from jupyter_llmroute.terminal import decision_lines

@@ -77,21 +77,22 @@ OUTER_LAYERS = (
     ("view",),
     ("services", "terminal", "doctor_table", "why", "evaluation", "scorecard", "context_table"),
     ("models", "session_pins", "rating", "picker"),
-    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "config"),
+    ("bridge", "edit_widget", "edit_offer", "cells", "places", "conversation", "lines", "traits", "options", "config"),
     ("screen", "tracebacks"),
     ("ticker", "questions", "cassettes", "reports"),
     ("notebook",),
     ("workplace", "tour"),
     ("serena_cli", "audit_cli", "lock_cli", "doctor_cli", "route_cli", "classify_cli", "embedded_cli"),
     ("demo_cli",),
-    ("widgets", "picker_widget", "cell_writer", "answer_widget", "magics", "cli", "server"),
+    ("widgets", "picker_widget", "cell_writer", "answer_widget", "session_magics", "magics", "cli", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 
 APART = {
     "server": {
         *("screen", "ticker", "tracebacks", "questions", "cassettes", "reports"),
-        *("notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget", "magics"),
+        *("notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget"),
+        *("session_magics", "magics"),
         *("cli", "route_cli", "classify_cli", "embedded_cli", "demo_cli"),
     }
 }
