@@ -40,7 +40,11 @@ CORE_LAYERS = (
         "feedback",
     ),
     ("endpoint", "local_network", "context", "cues", "words", "asking"),
-    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance", "cells_source"),
+    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text"),
+    ("ranking",),
+    ("name_flow",),
+    ("relevance",),
+    ("cells_source",),
     ("naming", "history", "catalog_tables"),
     (
         "policy",
