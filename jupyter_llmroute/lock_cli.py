@@ -56,7 +56,8 @@ def _lock(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Security
     from jupyter_llmroute.core.errors import UserError
-    from jupyter_llmroute.core.model_lock import lock_path, read_lock, verify
+    from jupyter_llmroute.core.lock_file import lock_path, read_lock
+    from jupyter_llmroute.core.model_lock import verify
 
     if read_lock(options.file) is None:
         where = str(options.file or lock_path())
@@ -82,7 +83,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _record(file: Path | None) -> Security:
     """Return the record of a lock file as it is now."""
     from jupyter_llmroute.core.audit.record import Security
-    from jupyter_llmroute.core.model_lock import lock_digest, lock_path
+    from jupyter_llmroute.core.lock_file import lock_digest, lock_path
 
     return Security(event=LOCKED, detail=str((file or lock_path()).absolute()), sha256=lock_digest(file))
 
@@ -121,7 +122,7 @@ async def _with_models(settings: Settings, act: Callable[[Sequence[Endpoint], Se
 
 def _tell(path: Path, done: int, size: int) -> None:
     """Show how far a file is read, on a terminal."""
-    from jupyter_llmroute.core.model_lock import BLOCK_BYTES
+    from jupyter_llmroute.core.file_digests import BLOCK_BYTES
     from jupyter_llmroute.inert import plain_line
 
     blocks, every = done // BLOCK_BYTES, max(1, size // BLOCK_BYTES // SHOWN_STEPS)

@@ -106,7 +106,7 @@ class NotebookSession:
         """
         if self._router is None:
             from jupyter_llmroute.core.audit.journal import Journal
-            from jupyter_llmroute.core.model_lock import digests
+            from jupyter_llmroute.core.file_digests import digests
             from jupyter_llmroute.core.router import Router
             from jupyter_llmroute.core.state import StateFile
             from jupyter_llmroute.places import notebook_path

@@ -27,7 +27,7 @@ def router(found: Settings | None = None) -> Router:
         Its settings; default: those of this folder.
     """
     from jupyter_llmroute.core.audit.journal import Journal
-    from jupyter_llmroute.core.model_lock import digests
+    from jupyter_llmroute.core.file_digests import digests
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.state import StateFile
 

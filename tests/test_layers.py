@@ -67,6 +67,8 @@ CORE_LAYERS = (
     ("recording",),
     ("cassette_file",),
     ("cassette",),
+    ("lock_file", "unanswered"),
+    ("file_digests",),
     ("discovery", "executor", "ledger", "arbiter", "model_lock", "doctor_facts"),
     ("lookout", "diagnosis"),
     ("router",),
