@@ -70,7 +70,7 @@ CORE_LAYERS = (
     ("lock_file", "unanswered"),
     ("file_digests",),
     ("discovery", "executor", "ledger", "arbiter", "model_lock", "doctor_facts"),
-    ("lookout", "diagnosis"),
+    ("lookout", "diagnosis", "outlook"),
     ("router",),
     ("summaries",),
 )

@@ -13,7 +13,7 @@ import httpx
 
 from jupyter_llmroute.core.arbiter import arbitrate
 from jupyter_llmroute.core.audit.journal import Journal
-from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Record, Refused, Security
+from jupyter_llmroute.core.audit.record import Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import Classification, classify
@@ -26,7 +26,7 @@ from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.fitting import Fitted, Margins, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
-from jupyter_llmroute.core.memory import total_memory_bytes
+from jupyter_llmroute.core.outlook import Outlook
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
@@ -113,7 +113,7 @@ class Router:
         self._told: set[str] = set()
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._ledger = Ledger(settings.limits, state)
-        self._snapshot: Snapshot | None = None
+        self._outlook = Outlook(settings, self.policy, self.catalog, self._lookout, journal)
         self._margins: Margins = {}
         self._code: CodeSource | None = None
         self._looked_up: tuple[Request, Gathered] | None = None
@@ -321,7 +321,7 @@ class Router:
             if deadline is None or time.monotonic() < deadline:
                 raise
             raise TimedOut(
-                f"Looking for servers took longer than a question may ({_timeout(request)}): "
+                f"Looking for servers took longer than a question may (--timeout {request.timeout_s:g}): "
                 "give it more, or ask again, when they are known."
             ) from error
 
@@ -386,6 +386,9 @@ class Router:
             self._code = CodeSource(self.settings.serena, self.settings.task_routing)
         return self._code
 
+    async def _seen(self) -> Snapshot:
+        return await self._outlook.snapshot(await self.services())
+
     async def _of_code(self, context: Context, what: Classification, *, is_preview: bool) -> Gathered:
         """Return what a question needs of its project's code."""
         request = context.request
@@ -395,58 +398,3 @@ class Router:
         if self._looked_up is None or self._looked_up[0] is not request:
             self._looked_up = (request, await self._code_source().gather(context, what, is_preview=is_preview))
         return self._looked_up[1]
-
-    async def _seen(self) -> Snapshot:
-        """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
-        endpoints = await self.services()
-        changed = await self._changed_models(endpoints)
-        seen_at, snapshot = self._lookout.seen_at, self._snapshot
-        is_known = snapshot and (snapshot.endpoints is endpoints or snapshot.endpoints == endpoints)
-        if snapshot is None or not is_known or snapshot.changed != changed:
-            memory_gb = self.settings.models.memory_gb
-            snapshot = Snapshot(
-                endpoints=endpoints,
-                catalog=self.catalog,
-                routing=self.settings.task_routing,
-                reserve_tokens=self.settings.context.reserve_tokens,
-                excluded=self.settings.models.excluded,
-                changed=changed,
-                memory_bytes=int(memory_gb * 1e9) if memory_gb else total_memory_bytes(),
-                patience_s=self.settings.limits.patience_s,
-                seen_at=seen_at,
-            )
-            # Thousands of models take a while: other questions go on meanwhile.
-            await asyncio.to_thread(snapshot.roster, self.policy)
-        elif snapshot.seen_at != seen_at:
-            snapshot = snapshot.seen_again(seen_at)
-        self._snapshot = snapshot
-        return snapshot
-
-    async def _changed_models(self, endpoints: Sequence[Endpoint]) -> tuple[tuple[str, str], ...]:
-        """Return servers and models that are others than the locked ones, and write down those that were not so yet.
-
-        Files are read only where they look changed since.
-        """
-        if not self.settings.security.verify_checksums:
-            return ()
-        from jupyter_llmroute.core.embedded import find_models
-        from jupyter_llmroute.core.lock_file import has_lock
-        from jupyter_llmroute.core.model_lock import verify
-
-        if not await asyncio.to_thread(has_lock):
-            return ()
-        own = await asyncio.to_thread(find_models, self.settings.embedded) if self.settings.embedded.enabled else ()
-        wrong = [each for each in await verify(endpoints, own, is_thorough=False) if each.is_wrong]
-        known = self._snapshot.changed if self._snapshot else ()
-        if self.journal and (new := [each for each in wrong if (each.service, each.model) not in known]):
-            await self.journal.note(
-                *(
-                    Security(event=MODEL_CHANGED, detail=f"{each.model} on {each.service}", sha256=each.found)
-                    for each in new
-                )
-            )
-        return tuple((each.service, each.model) for each in wrong)
-
-
-def _timeout(request: Request) -> str:
-    return f"--timeout {request.timeout_s:g}"
