@@ -77,8 +77,19 @@ CORE_LAYERS = (
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "own_folders", "variables", "code_blocks", "inert", "forms", "response", "wording"),
-    ("facts", "table", "next_cell", "delivery"),
+    (
+        "",
+        "__version__",
+        "own_folders",
+        "setting_types",
+        "variables",
+        "code_blocks",
+        "inert",
+        "forms",
+        "response",
+        "wording",
+    ),
+    ("facts", "table", "next_cell", "delivery", "assignments"),
     ("card", "edit_card"),
     ("view",),
     ("services", "terminal", "doctor_table", "why", "evaluation", "scorecard", "context_table"),
