@@ -46,8 +46,8 @@ from jupyter_llmroute.core.events import (
 )
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.selector import Decision
-from jupyter_llmroute.core.settings import SecuritySettings
 
 MOST_REJECTED = 100
 """Rejections that a record tells one by one."""
