@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # a reader that is gone shows here, not when Python ends
         return status
     except LLMRouteError as error:
-        print(f"jupyter-llmroute: {error}", file=sys.stderr)
+        _say(f"jupyter-llmroute: {error}")
         return 1
     except KeyboardInterrupt:
         print("\njupyter-llmroute: stopped", file=sys.stderr)
@@ -56,7 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"jupyter-llmroute: {message}", file=sys.stderr)
+    _say(f"jupyter-llmroute: {message}")
+
+
+def _say(message: str) -> None:
+    """Write to standard error what may hold the words of servers."""
+    from jupyter_llmroute.inert import seen
+
+    print(seen(message), file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

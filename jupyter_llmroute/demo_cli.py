@@ -35,6 +35,7 @@ def _demo(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.embedded import DEMO, find_models, is_installed
     from jupyter_llmroute.core.errors import NoModelFile
     from jupyter_llmroute.core.request import Request, Sampling
+    from jupyter_llmroute.inert import seen
     from jupyter_llmroute.services import as_text
     from jupyter_llmroute.view import RunView
 
@@ -43,7 +44,7 @@ def _demo(options: argparse.Namespace) -> int:
         try:
             embedded_cli.fetch(options)
         except NoModelFile as error:
-            print(f"{error}\nGoing on with the servers that run here.", file=sys.stderr)
+            print(f"{seen(str(error))}\nGoing on with the servers that run here.", file=sys.stderr)
     if options.lab:
         return _open_lab(options.lab_options)
     request = Request(question=DEMO_QUESTION, sampling=Sampling(max_tokens=DEMO_TOKENS, temperature=0))

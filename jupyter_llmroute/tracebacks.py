@@ -15,10 +15,11 @@ def folded() -> Iterator[None]:
     Only for what is meant to be read by the user: a mistake of ours keeps its traceback.
     """
     from jupyter_llmroute.core.errors import LLMRouteError
+    from jupyter_llmroute.inert import seen
 
     try:
         yield
     except (Stopped, LLMRouteError) as error:
         line = str(error) if isinstance(error, Stopped) else f"{type(error).__name__}: {error}"
-        error._render_traceback_ = lambda: [line]  # type: ignore[union-attr]  # a hook of IPython's
+        error._render_traceback_ = lambda: [seen(line)]  # type: ignore[union-attr]  # a hook of IPython's
         raise
