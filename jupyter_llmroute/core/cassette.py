@@ -116,7 +116,8 @@ def place(notebook: Path | None, *, named: Path | None = None, folder: Path | No
         return found[0]
     told = f"there are {len(found)} files *{SUFFIX}" if found else f"there is no file *{SUFFIX}"
     raise CassetteError(
-        f"Nobody tells which notebook this is, and in {str((folder or Path()).absolute())!r} {told}: name the file."
+        f"Nobody tells which notebook this is, and in {str((folder or Path()).absolute())!r} {told}: "
+        f"name the file in cassette.file (LLMROUTE_CASSETTE__FILE, or --cassette at a terminal)."
     )
 
 
