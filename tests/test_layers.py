@@ -28,6 +28,7 @@ CORE_LAYERS = (
         "tokens",
         "thinking",
         "environment",
+        "user_agent",
         "memory",
         "breaker",
         "speed",

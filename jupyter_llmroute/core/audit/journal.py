@@ -18,6 +18,7 @@ from jupyter_llmroute.core.audit.chain import canonical
 from jupyter_llmroute.core.audit.folder import AuditError, path_of
 from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.record import (
+    BY_USER_AGENT,
     Chosen,
     Decided,
     Ended,
@@ -25,6 +26,7 @@ from jupyter_llmroute.core.audit.record import (
     Fingerprint,
     Kept,
     Lost,
+    OfQuestion,
     Origin,
     Pieces,
     Record,
@@ -244,6 +246,15 @@ class Question:
         decision
             The newest one, with all that it was taken on; without it, a record cannot be replayed.
         """
+        records, parts = self._of(event, decision)
+        return self._by(records), parts
+
+    def _by(self, records: Iterable[Record]) -> tuple[Record, ...]:
+        """Name the tool in records, where one asks through us."""
+        by = {"caller": self._request.caller, "caller_by": BY_USER_AGENT} if self._request.caller else None
+        return tuple(each.model_copy(update=by) if by and isinstance(each, OfQuestion) else each for each in records)
+
+    def _of(self, event: Event, decision: Decision | None) -> tuple[tuple[Record, ...], Mapping[str, str]]:
         match event:
             case Routed():
                 return self._decided(event, decision)
@@ -274,7 +285,8 @@ class Question:
             failure=type(error).__name__ if is_failure else "",
             error=str(error) if is_failure else "",
         )
-        return (Refused(question=self.id, detail=str(error)), ended) if isinstance(error, PolicyRefusal) else (ended,)
+        is_refused = isinstance(error, PolicyRefusal)
+        return self._by((Refused(question=self.id, detail=str(error)), ended) if is_refused else (ended,))
 
     def _decided(self, event: Routed, decision: Decision | None) -> tuple[tuple[Record, ...], Mapping[str, str]]:
         route = event.route

@@ -355,3 +355,26 @@ DIFFERENCES: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_difference_is_named(name: str, tmp_path: Path):
     change, difference = DIFFERENCES[name]
     assert with_record(tmp_path, change).startswith(difference)
+
+
+# --- who it was ---
+
+
+async def test_all_journals_of_a_process_write_as_one_session(tmp_path: Path):
+    for place in ("before", "after"):
+        journal = Journal.of(SecuritySettings(audit_log_path=path(tmp_path / place)))
+        assert journal
+        await journal.note(Security(event="x"))
+    (before, *_), (after, *_) = written(tmp_path / "before"), written(tmp_path / "after")
+    assert before["session"] == after["session"], "new settings begin no new session"
+
+
+async def test_who_asks_through_us_stands_in_the_records_by_their_own_word(tmp_path: Path):
+    with ollama() as server:
+        async with router(server) as asked:
+            await ask(Journal(log(tmp_path)), asked, caller="cline")
+            await ask(Journal(log(tmp_path)), asked)
+    of_cline, ours = written(tmp_path)[:3], written(tmp_path)[3:]
+    assert {(body["caller"], body["caller_by"]) for body in of_cline} == {("cline", "user-agent")}
+    assert {(body["caller"], body.get("caller_by")) for body in ours} == {("aider", None)}
+    assert [each.is_same for each in replay_log(path(tmp_path))] == [True, True]
