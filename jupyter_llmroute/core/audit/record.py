@@ -257,8 +257,11 @@ class Started(OfQuestion):
     kind: Literal["started"] = "started"
     question: str
     attempt: int
+    """From 1 on; 0 for the arbiter, who is asked before there is a decision."""
     who: Who
     level: str
+    prompt: Fingerprint | None = None
+    """Of what is sent: the messages as they were laid out for this model's window, as JSON, and what is passed on."""
     prompt_tokens: int
     prompt_tokens_exact: bool = False
     context_window: int | None = None
@@ -304,6 +307,8 @@ class Ended(OfQuestion):
 
     kind: Literal["ended"] = "ended"
     question: str
+    level: str | None = None
+    """That of the arbiter, where it is no answer to the question that ended, but its word on the task."""
     verdict: Verdict
     who: Who | None = None
     """Who was asked last."""
