@@ -45,6 +45,25 @@ MOST_REJECTED = 100
 ARBITER = "arbiter"
 """The level of an attempt that only asks which task a question is."""
 
+MOST_KNOWN = 64
+"""Questions whose numbers can still be asked for."""
+
+_known: dict[tuple[int, str, int], str] = {}
+
+
+def id_of(request: Request) -> str:
+    """Return what the log calls a question, where it was asked of late in this process; empty where nobody knows.
+
+    Asked twice, it is the newer one.
+    """
+    return _known.get(_key(request), "")
+
+
+def _key(request: Request) -> tuple[int, str, int]:
+    # On its way to the router a request may be given more to go along with it: it stays this question.
+    return hash(request.question), request.cell, request.number
+
+
 Digests = Callable[[str, str], str | None]
 """The digest of a model that its server does not tell, by the server's name and the model's; `None`: unknown."""
 
@@ -73,6 +92,10 @@ class Question:
         digests: Digests | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex[:16]
+        _known.pop(_key(request), None)
+        _known[_key(request)] = self.id
+        for oldest in list(_known)[:-MOST_KNOWN]:
+            _known.pop(oldest, None)
         self._request = request
         self._salt = salt
         self._queries = kept[0]
