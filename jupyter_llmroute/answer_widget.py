@@ -57,7 +57,7 @@ class _Row:
         import ipywidgets  # noqa: TID251
         from IPython.display import display  # noqa: TID251
 
-        from jupyter_llmroute.notebook import OutputScreen
+        from jupyter_llmroute.screen import OutputScreen
         from jupyter_llmroute.widgets import view_of
 
         self._session, self._shown = session, shown

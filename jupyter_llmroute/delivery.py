@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.request import Format
-from jupyter_llmroute.inert import inert_line
+from jupyter_llmroute.inert import inert_line, plain_line
 from jupyter_llmroute.next_cell import Reader, next_cell
 from jupyter_llmroute.response import Response, State
 
@@ -18,6 +18,8 @@ WORDS = {"next": "write a new cell below", "replace": "replace the cell"}
 
 MOST_SAID = 600
 """Characters of one sentence."""
+
+_FORMS = {"text/markdown": inert_line, "text/plain": plain_line}
 
 
 def deliver(
@@ -85,7 +87,7 @@ def _where(shell: Any, to: str) -> str:
 
 
 def _bundle(said: list[str]) -> dict[str, Any]:
-    return {"text/markdown": " ".join(inert_line(one, MOST_SAID) for one in said), "text/plain": " ".join(said)}
+    return {form: " ".join(make(one, MOST_SAID) for one in said) for form, make in _FORMS.items()}
 
 
 def own_cell(raw: str, line: str, cell: str | None) -> str:

@@ -20,8 +20,12 @@ CORE_LAYERS = (
         "provenance",
         "attachment",
         "secrets",
-        "settings",
+        "service_settings",
+        "sections",
         "settings_file",
+        "settings_variables",
+        "settings_problem",
+        "settings",
         "request",
         "sse",
         "ndjson",
@@ -37,7 +41,11 @@ CORE_LAYERS = (
         "feedback",
     ),
     ("endpoint", "local_network", "context", "cues", "words", "asking"),
-    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance", "cells_source"),
+    ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text"),
+    ("ranking",),
+    ("name_flow",),
+    ("relevance",),
+    ("cells_source",),
     ("naming", "history", "catalog_tables"),
     (
         "policy",
@@ -60,16 +68,29 @@ CORE_LAYERS = (
     ("recording",),
     ("cassette_file",),
     ("cassette",),
+    ("lock_file", "unanswered"),
+    ("file_digests",),
     ("discovery", "executor", "ledger", "arbiter", "model_lock", "doctor_facts"),
-    ("lookout", "diagnosis"),
+    ("lookout", "diagnosis", "outlook"),
     ("router",),
     ("summaries",),
 )
 """From the ground up: a module imports from its own layer and from those before it."""
 
 OUTER_LAYERS = (
-    ("", "__version__", "variables", "code_blocks", "inert", "forms", "response", "wording"),
-    ("facts", "table", "next_cell", "delivery"),
+    (
+        "",
+        "__version__",
+        "own_folders",
+        "setting_types",
+        "variables",
+        "code_blocks",
+        "inert",
+        "forms",
+        "response",
+        "wording",
+    ),
+    ("facts", "table", "next_cell", "delivery", "assignments"),
     ("card", "edit_card"),
     ("view",),
     ("services", "terminal", "doctor_table", "why", "evaluation", "scorecard", "context_table"),
@@ -84,16 +105,26 @@ OUTER_LAYERS = (
         "conversation",
         "lines",
         "traits",
+        "options",
         "config",
-        "notebook",
     ),
-    ("serena_cli", "audit_cli", "lock_cli", "doctor_cli"),
-    ("widgets", "picker_widget", "cell_writer", "answer_widget", "magics", "cli", "tour", "server"),
+    ("screen", "tracebacks"),
+    ("ticker", "questions", "cassettes", "reports"),
+    ("notebook",),
+    ("workplace", "tour"),
+    ("serena_cli", "audit_cli", "lock_cli", "doctor_cli", "route_cli", "classify_cli", "embedded_cli"),
+    ("demo_cli",),
+    ("widgets", "picker_widget", "cell_writer", "answer_widget", "session_magics", "magics", "cli", "server"),
 )
 """On top of the core. The package itself, `""`, and its version may be read by all of these."""
 
 APART = {
-    "server": {"notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget", "magics", "cli"}
+    "server": {
+        *("screen", "ticker", "tracebacks", "questions", "cassettes", "reports"),
+        *("notebook", "edit_offer", "widgets", "edit_widget", "picker_widget", "answer_widget"),
+        *("session_magics", "magics"),
+        *("cli", "route_cli", "classify_cli", "embedded_cli", "demo_cli"),
+    }
 }
 """The server and the faces of kernel and terminal stand side by side: neither imports the other."""
 
@@ -215,7 +246,7 @@ def test_a_file_imports_only_what_stands_before_it(file: str) -> None:
         ("core/router.py", "def late():\n    import ipywidgets.widgets"),
         ("inert.py", "from jupyter_llmroute.view import RunView"),
         ("view.py", "from jupyter_llmroute import terminal"),
-        ("services.py", "from .notebook import OutputScreen"),
+        ("services.py", "from .screen import OutputScreen"),
         ("terminal.py", "import jupyter_llmroute.bridge"),
         ("bridge.py", "from jupyter_llmroute.magics import RouteMagics"),
         ("notebook.py", "def late():\n    from jupyter_llmroute.widgets import show_retry"),
@@ -241,7 +272,7 @@ def test_a_wrong_import_is_found(file: str, source: str) -> None:
         ("view.py", "from jupyter_llmroute import __version__"),
         ("view.py", "from jupyter_llmroute.core.router import Router\nfrom jupyter_llmroute.inert import plain_line"),
         ("magics.py", "from jupyter_llmroute import widgets\nfrom IPython.core.magic import Magics"),
-        ("cli.py", "import jupyter_llmroute\nfrom jupyter_llmroute.notebook import own_folders"),
+        ("cli.py", "import jupyter_llmroute\nfrom jupyter_llmroute.own_folders import own_folders"),
         ("server/handlers.py", "from . import panel\nfrom ..view import RunView"),
         ("__init__.py", "from jupyter_llmroute.magics import load"),
     ],

@@ -24,8 +24,8 @@ from jupyter_llmroute.core.prompt import Message, estimate_prompt
 from jupyter_llmroute.core.providers import Chat, Provider
 from jupyter_llmroute.core.request import Request, Sampling
 from jupyter_llmroute.core.route import Candidate
+from jupyter_llmroute.core.sections import ClassifierSettings
 from jupyter_llmroute.core.selector import Wish, in_memory
-from jupyter_llmroute.core.settings import ClassifierSettings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.tokens import DENSEST

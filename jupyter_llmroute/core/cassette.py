@@ -36,8 +36,8 @@ from jupyter_llmroute.core.events import Event, Routed
 from jupyter_llmroute.core.recording import Ended, Failure, Interrupted, Recording, Timed, happened
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.scrubbing import cleaned
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.sent import Sent, SentBy, differences, gathered, nearest, rules_of, sent_of
-from jupyter_llmroute.core.settings import ContextSettings
 
 T = TypeVar("T")
 

@@ -45,7 +45,7 @@ from jupyter_llmroute.core.fitting import Fitted, Margins, fit
 from jupyter_llmroute.core.prompt import Message, lay_out, least_tokens
 from jupyter_llmroute.core.providers import Chat, Chunk, Provider
 from jupyter_llmroute.core.route import Route
-from jupyter_llmroute.core.settings import ContextSettings, Limits
+from jupyter_llmroute.core.sections import ContextSettings, Limits
 
 MOST_CHARS = 4_000_000
 """A longer answer is none: the largest windows hold a million tokens."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from jupyter_llmroute.core.endpoint import ServedModel
-from jupyter_llmroute.core.settings import SecuritySettings
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.settings_file import EXTERNAL
 from jupyter_llmroute.core.values import Value
 

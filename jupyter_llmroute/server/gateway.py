@@ -3,7 +3,7 @@
 The Jupyter token is the key: Jupyter Server itself takes it as `Authorization: Bearer`, and asks a request that bears
 it for no XSRF token. A failure is answered as OpenAI answers it, so that clients know what to do.
 
-Imported when the Jupyter server starts, as `handlers` is.
+Imported when the Jupyter server starts, as `handler` is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.auth.decorator import authorized
 from tornado.web import HTTPError, authenticated
 
-from jupyter_llmroute.server.handlers import MOST_BODY_BYTES, ROUTING, Handler, look
+from jupyter_llmroute.server.handler import MOST_BODY_BYTES, ROUTING, Handler
+from jupyter_llmroute.server.handlers import look
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.events import AttemptStarted, Event, Routed

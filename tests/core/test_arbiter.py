@@ -30,8 +30,9 @@ from jupyter_llmroute.core.providers import Provider
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.router import Router
+from jupyter_llmroute.core.sections import EmbeddedSettings
 from jupyter_llmroute.core.selector import Decision, Wish, in_memory, replay
-from jupyter_llmroute.core.settings import EmbeddedSettings, Settings
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.terminal import head

@@ -9,7 +9,8 @@ import pytest
 
 from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.provenance import Layer, Source, merged, nested, origin, without
-from jupyter_llmroute.core.settings import Limits, Settings, TaskRouting
+from jupyter_llmroute.core.sections import Limits, TaskRouting
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.settings_file import MAX_FILE_BYTES, SettingsWarning
 from jupyter_llmroute.core.task import Task
 

@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal, TimedOut, Unreachable
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.settings import SecuritySettings
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.transport import Network, open_client, peer_errors
 
 DEFAULT = Policy.from_settings(SecuritySettings())

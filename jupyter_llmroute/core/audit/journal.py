@@ -21,8 +21,8 @@ from jupyter_llmroute.core.events import Event, Routed
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.selector import Decision
-from jupyter_llmroute.core.settings import SecuritySettings
 
 
 class AuditWarning(UserWarning):

@@ -36,8 +36,9 @@ from jupyter_llmroute.core.providers.ollama import Ollama
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.request import CellRef, Request
 from jupyter_llmroute.core.router import Router
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.selector import Decision, Wish, replay
-from jupyter_llmroute.core.settings import SecuritySettings, Settings
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 
 from ...scripted import CUT, HANG, Reply, Scripted, json_reply, llamacpp, ollama, ollama_says, says
