@@ -20,6 +20,7 @@ CORE_LAYERS = (
         "provenance",
         "attachment",
         "secrets",
+        "own_key",
         "settings",
         "settings_file",
         "request",
