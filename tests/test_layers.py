@@ -22,6 +22,7 @@ CORE_LAYERS = (
         "secrets",
         "service_settings",
         "sections",
+        "own_key",
         "settings_file",
         "settings_variables",
         "settings_problem",

@@ -19,6 +19,7 @@ from jupyter_llmroute.core.classifier import TASKS, Classification
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.errors import LLMRouteError
 from jupyter_llmroute.core.history import History
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.prompt import Message, estimate_prompt
 from jupyter_llmroute.core.providers import Chat, Provider
@@ -122,7 +123,7 @@ async def arbitrate(
     except LLMRouteError as error:
         return _in_vain(what, who, str(error).removeprefix(f"{who}: ").removeprefix(f"{who} "))
     except Exception as error:  # a provider is a third party's code, and may raise whatever it likes
-        return _in_vain(what, who, repr(error))
+        return _in_vain(what, who, without_key(repr(error), asked.endpoint.key))
     if share is None:
         return _in_vain(what, who, "it named neither task")
     return settled(what, pair, share, worth(asked, settings), who)

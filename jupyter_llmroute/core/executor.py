@@ -42,6 +42,7 @@ from jupyter_llmroute.core.events import (
 )
 from jupyter_llmroute.core.fallback import Step, Tried, next_step
 from jupyter_llmroute.core.fitting import Fitted, Margins, fit
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.prompt import Message, lay_out, least_tokens
 from jupyter_llmroute.core.providers import Chat, Chunk, Provider
 from jupyter_llmroute.core.route import Route
@@ -145,9 +146,12 @@ def _limit(context: Context, limits: Limits) -> str:
 
 def _ours(error: Exception, step: Step) -> PeerError | PolicyRefusal:
     """Return the failure of an attempt; a provider is a third party's code, and may raise whatever it likes."""
+    endpoint = step.candidate.endpoint
     if isinstance(error, PeerError | PolicyRefusal):
+        who = f"{step.candidate.model.id} on {endpoint.name}"
+        error.args = (without_key(str(error), endpoint.key, behind=who), *error.args[1:])
         return error
-    return ServerFailure(f"The provider {step.candidate.endpoint.provider!r} failed: {error!r}.")
+    return ServerFailure(f"The provider {endpoint.provider!r} failed: {without_key(repr(error), endpoint.key)}.")
 
 
 def _failed(number: int, past: Tried) -> Attempt:

@@ -200,7 +200,11 @@ class Question:
 
     def _decided(self, event: Routed, decision: Decision | None) -> tuple[tuple[Record, ...], Mapping[str, str]]:
         route = event.route
-        pieces, parts = self._packer.taken_apart(decision) if decision and decision.route is route else ({}, {})
+        if decision and decision.route is route:
+            pieces, parts = self._packer.taken_apart(decision)
+            digest = self._packer.route_digest(decision)
+        else:
+            pieces, parts, digest = {}, {}, route_digest(route)
         for candidate in (*route.candidates, *filter(None, [route.smallest])):
             self._candidates[candidate.endpoint.name, candidate.model.id] = candidate
         told = route.rejections[:MOST_REJECTED]
@@ -227,7 +231,7 @@ class Question:
                     for each in told
                 ),
                 rejected_more=len(route.rejections) - len(told),
-                route=route_digest(route),
+                route=digest,
                 basis=pieces,
             ),
         ), parts

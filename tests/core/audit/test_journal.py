@@ -335,6 +335,46 @@ def test_what_stays_the_same_is_not_taken_apart_again():
     assert packer.taken_apart(other).parts == first.parts
 
 
+ALIKE = {
+    # addresses that are the same but for a secret
+    "in their paths": [
+        f"http://127.0.0.1:8000/llm/{digest}/v1"
+        for digest in ("5f4dcc3b5aa765d61d8327deb882cf99", "q8Zk2Lw9Tn4Vb7XcRt5Yp1")
+    ],
+    "in their queries": [f"http://127.0.0.1:8000/v1?key={key}" for key in ("hunter2", SECRET, "swordfish")],
+    "one of them by no secret": ["http://127.0.0.1:8000/v1?key=hunter2", "http://127.0.0.1:8000/v1?key=[masked]"],
+    "one of them as if it had a number": [
+        f"http://127.0.0.1:8000/{part}" for part in (SECRET, SECRET[::-1], "[masked 1]")
+    ],
+}
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+@pytest.mark.parametrize("name", ALIKE)
+def test_servers_whose_addresses_differ_in_a_secret_alone_stay_apart(name: str, broken: int, tmp_path: Path):
+    first = decision()
+    desk = first.snapshot.endpoints[0]
+    twins = tuple(
+        desk.model_copy(update={"name": f"gw{number}", "base_url": url}) for number, url in enumerate(ALIKE[name])
+    )
+    away = twins[broken].base_url
+    history = History(now=3.0, draw=7, breakers={away: Breaker(failures=9, open_until=1e9)}, busy={away: 3})
+    taken = first.model_copy(
+        update={"snapshot": first.snapshot.model_copy(update={"endpoints": twins}), "history": history}
+    )
+    taken = taken.model_copy(update={"route": replay(taken)})
+    assert taken.route.candidates, "the others are well"
+    routed = Routed(classification=taken.classification, route=taken.route)
+    (record,), parts = Question(Request(question=QUESTION), b"salt").records_of(routed, taken)
+    assert not any(
+        secret in json.dumps([record.model_dump(mode="json"), parts])
+        for secret in (SECRET, "hunter2", "5f4dcc", "q8Zk")
+    )
+    log(tmp_path).append([record], parts)
+    (found,) = replay_log(path(tmp_path))
+    assert (found.is_same, found.difference) == (True, "")
+
+
 def with_record(folder: Path, change: dict[str, Any]) -> str:
     """Write a changed decision as whoever has other rules would have written it; return the difference."""
     taken = decision()
