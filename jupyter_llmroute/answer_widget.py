@@ -57,6 +57,7 @@ class _Row:
         import ipywidgets  # noqa: TID251
         from IPython.display import display  # noqa: TID251
 
+        from jupyter_llmroute.cell_writer import WRITES, Action
         from jupyter_llmroute.screen import OutputScreen
         from jupyter_llmroute.widgets import view_of
 
@@ -65,6 +66,8 @@ class _Row:
         self._below = self._button(ipywidgets, "Insert below", "Write its code into a new cell below", self._insert)
         self._replace = self._button(ipywidgets, "Replace", "Write its code into the cell that asked", self._put)
         self._retry = self._button(ipywidgets, "Retry…", "Ask another model, or as another task", self._again)
+        self._below.add_class(f"{WRITES}{Action.BELOW}")
+        self._replace.add_class(f"{WRITES}{Action.REPLACE}")
         self._below.disabled = not shown.response.code or not shown.request.cell
         self._replace.disabled = self._below.disabled or not shown.asked
         children = [*self._thumbs.values(), self._below, self._replace, self._retry]

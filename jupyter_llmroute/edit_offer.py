@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from jupyter_llmroute.response import Response
 
 NOTHING = "The answer holds no change of a file."
+NONE_WAITS = (
+    "No change waits to be applied: it was applied or discarded, or the kernel was started anew since. Run the cell "
+    "with %%route --apply again."
+)
 STARTING = "starting Serena (usually 10 s)…"
 STOPPED = "Stopped: nothing was changed."
 
@@ -46,6 +50,8 @@ class EditOffers:
     def __init__(self, session: NotebookSession) -> None:
         self._session = session
         self._waiting: _Waiting | None = None
+        self._take_back: Callable[[], None] = _nothing
+        """Has the answer that brought it offer it no more."""
 
     def offer(
         self,
@@ -72,7 +78,8 @@ class EditOffers:
         from jupyter_llmroute.core.edits.edits_of_project import offered
 
         project = self.project(request)
-        self._waiting = None
+        self._settle()
+        self._take_back = self._session.settle
         offer = self._session.run(offered(answer, project))
         is_nothing = offer.proposal.is_empty and not offer.proposal.refused
         said = [*offer.problems, *([NOTHING] if is_nothing else [])]
@@ -80,6 +87,8 @@ class EditOffers:
             say(" ".join(said))
         for line in () if say else said:
             self._session.say(line)
+        if offer.proposal.is_empty:
+            self._settle()
         if is_nothing:
             return
         self._waiting = _Waiting(offer.proposal, project, request)
@@ -131,7 +140,7 @@ class EditOffers:
             Nothing waits.
         """
         if self._waiting is None:
-            raise UserError("There is no change to apply: ask for one with %%route --apply.")
+            raise UserError(NONE_WAITS)
         self._do(self._waiting, as_shown=as_shown)
 
     def undo(self, request: Request) -> None:
@@ -217,7 +226,7 @@ class EditOffers:
             self._note_failure("not changed", error, files, request)
             raise
         say("")
-        self._waiting = None
+        self._settle()
         show(done)
         note(self._session, "; ".join(done.what) or "changed", _changes(done.root, done.changes), request)
         return done
@@ -244,7 +253,13 @@ class EditOffers:
         return line.say
 
     def _discard(self) -> None:
+        self._settle()
+
+    def _settle(self) -> None:
+        """Forget what waits: its answer offers nothing any more."""
         self._waiting = None
+        take_back, self._take_back = self._take_back, _nothing
+        take_back()
 
     def _show(self, shown: Any) -> None:
         from jupyter_llmroute.edit_card import bundle
@@ -254,6 +269,10 @@ class EditOffers:
 
 def _changes(root: Path, changes: Iterable[FileChange]) -> list[Change]:
     return [Change(str(root / each.file), each.before or "", each.after or "") for each in changes]
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _asks_for_changes(request: Request) -> bool:
