@@ -5,6 +5,7 @@ A cell is only written, by IPython's `set_next_input`: nothing is ever run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from jupyter_llmroute.core.errors import UserError
@@ -13,13 +14,22 @@ from jupyter_llmroute.inert import inert_line, plain_line
 from jupyter_llmroute.next_cell import Reader, next_cell
 from jupyter_llmroute.response import Response, State
 
+WORDS = {"next": "write a new cell below", "replace": "replace the cell"}
+
 MOST_SAID = 600
 """Characters of one sentence."""
 
 _FORMS = {"text/markdown": inert_line, "text/plain": plain_line}
 
 
-def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") -> dict[str, Any] | None:
+def deliver(
+    response: Response,
+    shell: Any,
+    *,
+    to: str | None,
+    asked: str = "",
+    noted: Callable[[str, str, str], None] = lambda *_: None,
+) -> dict[str, Any] | None:
     """Write an answer's code into a cell where that is wanted, and return what there is to say; `None` for nothing.
 
     Parameters
@@ -32,6 +42,8 @@ def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") 
         Where the code is to go: `"next"`, `"replace"`, or `None` for nowhere.
     asked
         The text of the cell that asked, where it is to be replaced.
+    noted
+        Called before a cell is written: with what is done, the text that it takes the place of, and its own.
 
     Returns
     -------
@@ -45,15 +57,27 @@ def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") 
         except UserError as error:
             said.append(str(error))
     if to is not None:
-        reader = Reader(shell.magics_manager.magics["cell"].__contains__, shell.transform_cell)
-        cell = next_cell(response, reader, asked if to == "replace" else "")
+        cell = next_cell(response, reader_of(shell), asked if to == "replace" else "")
         if cell.text:
+            noted(f"{WORDS[to]} (--to {to})", asked if to == "replace" else "", cell.text)
             shell.set_next_input(cell.text, replace=to == "replace")
             said.append(f"{cell.what} is {_where(shell, to)}; it was not run.")
         else:
             said.append(cell.what)
         said += cell.notes
     return _bundle(said) if said else None
+
+
+def reader_of(shell: Any) -> Reader:
+    """Return what a shell can read."""
+    return Reader(shell.magics_manager.magics["cell"].__contains__, shell.transform_cell)
+
+
+def whole_question(raw: str) -> str:
+    """Return a cell as it was written where all of it is the question; otherwise an empty text."""
+    code = [one for one in raw.splitlines() if one.strip() and not one.lstrip().startswith("#")]
+    is_whole = raw.lstrip().startswith("%%") or (len(code) == 1 and code[0].lstrip().startswith("%"))
+    return raw if is_whole else ""
 
 
 def _where(shell: Any, to: str) -> str:

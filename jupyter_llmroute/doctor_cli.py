@@ -25,16 +25,15 @@ def register(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 async def diagnose(project: Path) -> Report:
     """Return what the checks find for a user who works in the folder `project`."""
-    from jupyter_llmroute.core.doctor import examine
-    from jupyter_llmroute.core.doctor_facts import gather
+    from jupyter_llmroute.core import diagnosis
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
+    from jupyter_llmroute.own_folders import own_folders
 
     loaded = Settings.loaded(project=project, own=own_folders())
     async with Router(loaded.settings) as router:
         endpoints = await router.services(refresh=True)
-    return examine(await asyncio.to_thread(gather, loaded, endpoints))
+    return await diagnosis.diagnose(loaded, endpoints)
 
 
 def _doctor(options: argparse.Namespace) -> int:

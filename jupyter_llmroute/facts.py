@@ -82,3 +82,5 @@ class AnswerFacts(Value):
     finish_reason: str | None = None
     """`"length"` where the answer was cut at its limit of tokens."""
     error: str | None = None
+    changes: int = 0
+    """How many changes of project files the answer offers; none once they were applied, discarded or superseded."""

@@ -143,7 +143,9 @@ class _Block(NamedTuple):
 
     @property
     def is_inert(self) -> bool:
-        return _SAFE_INFO.fullmatch(self.opening["info"]) is not None and all(_prose(c) == c for c in self.code)
+        # All at once, first: an answer is read anew with each update, and nearly all code holds nothing live.
+        is_code_inert = not _holds_live("\n".join(self.code)) or all(_prose(c) == c for c in self.code)
+        return _SAFE_INFO.fullmatch(self.opening["info"]) is not None and is_code_inert
 
     def as_written(self) -> Iterator[str]:
         """Yield its lines, closed where this reading of the text closes it."""
@@ -214,6 +216,8 @@ def _parts(lines: list[str]) -> Iterator[str | _Block]:
 def _closes(opening: re.Match[str], line: str) -> bool | None:
     """Say whether the line closes the block, being a fence (`True`) or not (`False`); `None`: it is code."""
     bare = line.strip(" \t")
+    if not opening["before"] and not bare.startswith(opening["mark"]):
+        return None
     indent = len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip(" "))
     column = len(opening["before"].expandtabs(4))
     # Lenient where a renderer is: marked takes any marks after the right ones.
@@ -295,6 +299,11 @@ def _prose(text: str) -> str:
     for pattern, replacement in _PROSE:
         text = pattern.sub(replacement, text)
     return _MACRO.sub(_broken, text)
+
+
+def _holds_live(text: str) -> bool:
+    """Whether `_prose` would change the text, or more."""
+    return _MACRO.search(text) is not None or any(pattern.search(text) for pattern, _ in _PROSE)
 
 
 def _formula(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The notebook's own order, as it was saved last: what stands above a cell, and which prose belongs to it."""
+"""The notebook as it was saved last: what stands above a cell, which prose belongs to it, which models are pinned."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jupyter_llmroute.core.cell_ranges import parse, spans
+from jupyter_llmroute.core.pins import Pins, read
 from jupyter_llmroute.core.request import CellRef
 
 MOST_NOTEBOOK_BYTES = 8 << 20
 """A larger notebook file is not read."""
+
+METADATA = "llmroute"
+"""The key in the notebook's metadata that is ours."""
 
 UNKNOWN_ORDER = "--cells above: the order of this notebook is not known, so all cells that were run came along."
 """Said where neither server nor editor tell which file it is, or it was not saved since the cell was made."""
@@ -34,21 +38,42 @@ def notebook_path(shell: Any) -> Path | None:
     return path if path and path.suffix == ".ipynb" and path.is_file() else None
 
 
+class Notebook(NamedTuple):
+    """What a notebook file says."""
+
+    places: tuple[Place, ...] = ()
+    """Its cells, in their order."""
+    pins: Pins = Pins()
+    """The models that its metadata pins."""
+
+
 def order(path: Path | None) -> tuple[Place, ...]:
     """Return the cells of a notebook as it was saved last, in their order; none where the file does not read."""
+    return saved(path).places
+
+
+def saved(path: Path | None) -> Notebook:
+    """Return a notebook as it was saved last; an empty one where the file does not read."""
     try:
         stat = path.stat() if path else None
         if path is None or stat is None or stat.st_size > MOST_NOTEBOOK_BYTES:
-            return ()
+            return Notebook()
         return _read(path, stat.st_mtime_ns, stat.st_size)
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
-        return ()
+        return Notebook()
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, *version: int) -> tuple[Place, ...]:
+def _read(path: Path, *version: int) -> Notebook:
     """Read a notebook once for each time that it was saved."""
-    return tuple(_places(json.loads(path.read_bytes()).get("cells", [])))
+    found = json.loads(path.read_bytes())
+    return Notebook(tuple(_places(found.get("cells", []))), _pins(found.get("metadata")))
+
+
+def _pins(metadata: Any) -> Pins:
+    """Return the pins of a notebook's metadata, which anybody may have written."""
+    ours = metadata.get(METADATA) if isinstance(metadata, dict) else None
+    return read(ours.get("pins") if isinstance(ours, dict) else None)
 
 
 def _places(cells: Iterable[Any]) -> Iterator[Place]:

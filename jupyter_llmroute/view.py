@@ -21,6 +21,7 @@ from jupyter_llmroute.core.events import (
     ReasoningDelta,
     Routed,
     TextDelta,
+    ToolCallDelta,
     Waiting,
 )
 from jupyter_llmroute.core.request import Request
@@ -37,6 +38,9 @@ from jupyter_llmroute.wording import (
 )
 
 ANSWER_MIME = "application/vnd.llmroute.answer.v1+json"
+
+KEPT = "What had come is kept; %llm_retry asks again, of another model too."
+"""Said of an answer that failed in its middle."""
 
 KEPT_IN_FACTS = 40
 """Others that the facts hold."""
@@ -71,6 +75,8 @@ class RunView:
         self.waited_s = 0.0
         """Seconds since it was asked, as far as they were noted."""
         self._error: str | None = None
+        self.is_settled = False
+        """Whether the changes of files in it wait no more: they were applied, or nobody wants them."""
 
     @property
     def text(self) -> str:
@@ -108,6 +114,8 @@ class RunView:
             case ReasoningDelta():
                 self._reasoning.append(event.text)
                 self.state = State.STREAMING
+            case ToolCallDelta():
+                self.state = State.STREAMING
             case TextDelta():
                 self.pieces.append(event.text)
                 self.state = State.STREAMING
@@ -138,7 +146,8 @@ class RunView:
 
     def fail(self, error: Exception) -> None:
         """Note that the run ended with an error; what had come stays."""
-        self.state, self._error = State.FAILED, str(error)
+        self.state = State.FAILED
+        self._error = f"{error} {KEPT}" if self.pieces else str(error)
 
     def response(self) -> Response:
         """Return the run as a value."""
@@ -232,7 +241,15 @@ class RunView:
             "tokens_per_second": round(done.tokens_per_second, 1) if done.tokens_per_second else None,
             "elapsed_s": round(done.elapsed_s, 3),
             "finish_reason": plain_line(done.finish_reason),
+            "changes": self._changes(),
         }
+
+    def _changes(self) -> int:
+        """Return how many changes of files the answer offers, where they were asked for."""
+        from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES, read_edits
+
+        is_offered = HOW_TO_WRITE_CHANGES in self.request.attachments and not self.is_settled
+        return len(read_edits(self.text).edits) if is_offered else 0
 
     def card(self) -> list[str]:
         """Return the card as lines of Markdown, an empty one last."""

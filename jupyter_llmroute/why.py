@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -11,7 +11,9 @@ from jupyter_llmroute.card import figures
 from jupyter_llmroute.core.classifier import NAMED_BY_USER
 from jupyter_llmroute.core.events import Attempt
 from jupyter_llmroute.core.history import place, place_of
+from jupyter_llmroute.core.pins import pinned_for
 from jupyter_llmroute.core.route import Candidate, RejectionReason
+from jupyter_llmroute.core.secrets import masked
 from jupyter_llmroute.core.selector import STICKY_GAIN, Decision
 from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, Row, time_cost
 from jupyter_llmroute.core.speed import Expected, Speed
@@ -80,6 +82,7 @@ def parts(decision: Decision, view: RunView | None = None) -> list[Part]:
     chosen = route.candidates[0] if route.candidates else None
     found = (
         Part(title="Task", lines=tuple(_task(decision)), may_be_long=False),
+        Part(title="Pins", lines=tuple(_pins(decision))),
         Part(
             title=f"Wanted first: {_who(chosen)}, {points(chosen)}" if chosen else "No model can answer this",
             lines=tuple(_reasons(decision, chosen)) if chosen else (),
@@ -98,33 +101,65 @@ def parts(decision: Decision, view: RunView | None = None) -> list[Part]:
     return [part for part in found if part.lines or part.more or part.title.startswith("No model")]
 
 
-def as_text(decision: Decision | None, view: RunView | None = None, *, shown: int | None = SHOWN) -> str:
-    """Return the explanation as plain text; of long parts, the first lines."""
-    if decision is None:
+def cut(found: Iterable[Part], shown: int | None) -> tuple[Part, ...]:
+    """Return parts with no more lines than are shown; how many there were besides stays with them."""
+    return tuple(
+        part.model_copy(update={"lines": part.lines[:shown], "more": part.more + len(part.lines[shown:])})
+        if shown and part.may_be_long
+        else part
+        for part in found
+    )
+
+
+def as_text(
+    decision: Decision | None,
+    view: RunView | None = None,
+    *,
+    shown: int | None = SHOWN,
+    found: Sequence[Part] | None = None,
+) -> str:
+    """Return the explanation as plain text; of long parts, the first lines; `found` is one that was made before."""
+    if found is None and decision is not None:
+        found = parts(decision, view)
+    if found is None:
         return NO_DECISION
-    lines = [plain_line(view.request.question, 120)] if view else []
-    for part in parts(decision, view):
+    lines = [plain_line(masked(view.request.question), 120)] if view else []
+    for part in found:
         lines += ["", plain_line(part.title, LONGEST)]
         lines += [f"  {plain_line(line, LONGEST)}" for line in part.shortened(shown)]
     return "\n".join(lines).strip()
 
 
-def as_markdown(decision: Decision | None, view: RunView | None = None, *, shown: int | None = SHOWN) -> str:
+def as_markdown(
+    decision: Decision | None,
+    view: RunView | None = None,
+    *,
+    shown: int | None = SHOWN,
+    found: Sequence[Part] | None = None,
+) -> str:
     """Return the explanation as Markdown, with all that servers and models said made inert."""
-    if decision is None:
+    if found is None and decision is not None:
+        found = parts(decision, view)
+    if found is None:
         return inert_line(NO_DECISION, LONGEST)
-    lines = [f"> {inert_line(view.request.question, 120)}"] if view else []
-    for part in parts(decision, view):
+    lines = [f"> {inert_line(masked(view.request.question), 120)}"] if view else []
+    for part in found:
         lines += ["", f"**{inert_line(part.title, LONGEST)}**", ""]
         lines += [f"- {inert_line(line, LONGEST)}" for line in part.shortened(shown)]
     return "\n".join(lines).strip()
 
 
-def bundle(decision: Decision | None, view: RunView | None = None, *, shown: int | None = SHOWN) -> dict[str, Any]:
+def bundle(
+    decision: Decision | None,
+    view: RunView | None = None,
+    *,
+    shown: int | None = SHOWN,
+    found: Sequence[Part] | None = None,
+) -> dict[str, Any]:
     """Return the explanation as a mime bundle: Markdown, and the same in plain text."""
     return {
-        "text/markdown": as_markdown(decision, view, shown=shown),
-        "text/plain": as_text(decision, view, shown=shown),
+        "text/markdown": as_markdown(decision, view, shown=shown, found=found),
+        "text/plain": as_text(decision, view, shown=shown, found=found),
     }
 
 
@@ -165,6 +200,17 @@ def _task(decision: Decision) -> Iterator[str]:
         yield "wrong? %llm_retry --task TASK asks again, and is remembered"
 
 
+def _pins(decision: Decision) -> Iterator[str]:
+    """Yield what was pinned, and which pin held, if any could."""
+    held = pinned_for(decision.classification.task, decision.wish.pins)
+    for pin in decision.wish.pins:
+        is_held = pin is held and not decision.wish.model and not decision.route.remarks
+        yield f"{pin.model}: {pin}{', and holds for this question' if is_held else ''}"
+    if decision.wish.pins and decision.wish.model:
+        yield f"the question itself names {decision.wish.model}, which wins over every pin"
+    yield from decision.route.remarks
+
+
 def _reasons(decision: Decision, chosen: Candidate) -> Iterator[str]:
     yield from chosen.reasons
     if taken := expected(decision, chosen):
@@ -186,6 +232,7 @@ def _points(decision: Decision, chosen: Candidate, taken: Expected) -> str:
         (sum(chosen.info.scores[each] * what.scores[each] for each in tasks), "for its ratings, by the shares"),
         (gains, "for lists and window"),
         (-time_cost(taken.total_s, decision.snapshot.patience_s), "for the seconds"),
+        (decision.history.feedback.of(chosen.info.id, what.task).points, "for your thumbs"),
         (STICKY_GAIN if row and row.key == decision.history.last else 0.0, "as it answered last"),
     )
     return ", ".join(f"{value:+.1f} {words}" for value, words in counted if round(value, 1))

@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.notebook import NotebookSession
+    from jupyter_llmroute.screen import OutputScreen
     from jupyter_llmroute.table import Table
 
 AS_IT_IS = "as it is"
 """The order of a table that nobody sorted."""
 
 
-def show_retry(session: NotebookSession, request: Request) -> None:
+def show_retry(
+    session: NotebookSession, request: Request, place: Any = None, screen: OutputScreen | None = None
+) -> None:
     """Show the tasks and the models that could answer `request`, and a button that asks the chosen one.
 
     The answer comes into an output of the same cell, outside the widget. Once asked, the widget is replaced by a
     line of text, because a saved widget shows an error when its kernel is gone.
+
+    Parameters
+    ----------
+    session
+        Asks.
+    request
+        What to ask again.
+    place, screen
+        The outputs for the widget and for the answer. Default: new ones of the running cell.
     """
     import ipywidgets
     from IPython.display import display
@@ -26,7 +38,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
     from jupyter_llmroute.core.errors import LLMRouteError
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.inert import plain_line
-    from jupyter_llmroute.notebook import OutputScreen
+    from jupyter_llmroute.screen import OutputScreen
     from jupyter_llmroute.wording import points, who
 
     free = request.model_copy(update={"model": None, "service": None})
@@ -44,9 +56,15 @@ def show_retry(session: NotebookSession, request: Request) -> None:
     picker = ipywidgets.Dropdown(options=names(), description="Ask")
     button = ipywidgets.Button(description="Retry", tooltip="Ask the last question again, of this model")
     box = ipywidgets.HBox([task, picker, button])
-    shown = display(_view_of(box), raw=True, display_id=True)
-    screen = OutputScreen()
-    screen.reserve()
+    if place is None:
+        shown = display(view_of(box), raw=True, display_id=True)
+    else:
+        shown = place
+        shown.update(view_of(box), raw=True)
+    if screen is None:
+        screen = OutputScreen()
+        screen.reserve()
+    offer = session.offers.later(request)
 
     def wish() -> Request:
         # What was told and is left as it is was not named by the user.
@@ -67,7 +85,7 @@ def show_retry(session: NotebookSession, request: Request) -> None:
         for widget in (*box.children, box):
             widget.close()
         pinned = wish().model_copy(update={"model": chosen.model.id, "service": chosen.endpoint.name})
-        session.answer(pinned, screen)
+        offer(pinned, session.answer(pinned, screen))
 
     task.observe(rank, "value")
     button.on_click(ask)
@@ -100,7 +118,7 @@ def show_table(table: Table, again: Callable[[], Table], *, shown: int | None, f
     refresh = ipywidgets.Button(description="Refresh", tooltip="Look around again")
     close = ipywidgets.Button(description="Close", tooltip="Take these controls away; the table stays")
     box = ipywidgets.HBox([finder, order, refresh, close])
-    controls = display(_view_of(box), raw=True, display_id=True)
+    controls = display(view_of(box), raw=True, display_id=True)
     output = display(table.found(find).bundle(shown), raw=True, display_id=True)
     tables = [table]
 
@@ -133,7 +151,7 @@ def show_table(table: Table, again: Callable[[], Table], *, shown: int | None, f
     close.on_click(leave)
 
 
-def _view_of(widget: Any) -> dict[str, Any]:
+def view_of(widget: Any) -> dict[str, Any]:
     """Return the bundle of a widget, with nothing for viewers that have no widgets: it is never the only one to say."""
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     return {"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}

@@ -23,11 +23,22 @@ from jupyter_llmroute.core.embedded import (
     read_header,
 )
 from jupyter_llmroute.core.errors import NoModelFile
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 # A machine that is shared may take any time for an example.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares what is slow to make, where several processes run the tests: files, and all browsers.
+
+    The order is kept, in which the browser tests come last.
+    """
+    browsers = Path(__file__).parent / "e2e"
+    for item in items:
+        group = "browsers" if browsers in item.path.parents else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _do_without(what: str, reason: str) -> NoReturn:

@@ -191,3 +191,35 @@ def test_corrections_are_shown_and_forgotten(tmp_path: Path, monkeypatch: pytest
     assert run("classify", "--forget-corrections").stdout == "Forgotten: 1 correction.\n"
     assert not file.read().lean.towards
     assert "You named no task yet" in run("classify", "--corrections").stdout
+
+
+def test_what_a_coding_tool_asks_takes_its_options_from_the_settings_and_is_told_in_the_log(
+    embedded: Running, tmp_path: Path
+) -> None:
+    log = tmp_path / "log" / "audit.jsonl"
+    path = tmp_path / "llmroute.yaml"
+    path.write_text(
+        f"services: {{{NO_OTHERS}}}\nroute: {{task: analysis, max-tokens: 3}}\n"
+        "callers: {aider: {task: reasoning}}\n"
+        f"security: {{audit_log_path: {json.dumps(str(log))}}}\n"
+    )
+    by_aider = {"LLMROUTE_SETTINGS": str(path), "AIDER_SESSION": "1"}
+    done = run("route", "hello", **by_aider)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("task     reasoning")
+    assert run("route", "hello", "--dry-run", "--task", "coding", **by_aider).stdout.startswith("task     coding")
+    exported = run("audit", "export", "--log", str(log), **by_aider)
+    asked = [json.loads(line) for line in exported.stdout.splitlines()]
+    assert {body["caller"] for body in asked} == {"aider"}
+    assert [body["kind"] for body in asked] == ["opened", "decided", "started", "ended"]
+    assert run("audit", "verify", "--log", str(log)).returncode == 0
+    assert run("audit", "replay", "--log", str(log)).returncode == 0
+
+
+def test_the_doctor_tells_its_findings_as_json(embedded: Running) -> None:
+    done = run("doctor", "--json")
+    found = json.loads(done.stdout)
+    assert (found["status"] == "fail") is (done.returncode == 1)
+    told = {one["check"]: one for one in found["findings"]}
+    assert told["audit log"]["status"] == "pass"
+    assert "models lock" in told["model checksums"]["remedy"]

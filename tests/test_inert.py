@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
-from jupyter_llmroute.inert import inert_line, inert_markdown, plain_line
+from jupyter_llmroute.inert import _holds_live, _prose, inert_line, inert_markdown, plain_line
 
 PLUGINS = ["strikethrough", "table", "url", "task_lists", "def_list", "footnotes"]
 RENDERERS = {
@@ -306,3 +306,9 @@ def test_a_name_makes_no_link_of_mathjax():
 )  # fmt: skip
 def test_a_megabyte_comes_to_its_end(unit: str):
     inert_markdown(unit * (1_000_000 // len(unit)))
+
+
+@given(st.lists(st.one_of(ODD, ADVERSARIAL), max_size=4))
+def test_what_is_said_to_hold_nothing_live_is_not_changed_line_by_line_either(texts: list[str]) -> None:
+    lines = "\n".join(texts).split("\n")
+    assert _holds_live("\n".join(lines)) or [_prose(line) for line in lines] == lines

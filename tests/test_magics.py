@@ -11,8 +11,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_llmroute.bridge import Stopped
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.task import Task
-from jupyter_llmroute.magics import FORMATS, TASKS, RouteMagics, split_options
+from jupyter_llmroute.magics import RouteMagics
 from jupyter_llmroute.notebook import STOPPED
+from jupyter_llmroute.options import FORMATS, TASKS, split_options
 
 from .scripted import HANG, LOADING, Scripted, delta, json_reply, llamacpp, says, sse
 from .shown import NO_OTHERS
@@ -480,3 +481,45 @@ def test_what_was_learnt_is_kept_for_the_next_session(terminal: Terminal) -> Non
 )
 def test_options_are_split_from_the_question(line: str, head: str, question: str) -> None:
     assert split_options(line, RouteMagics.route.parser) == (head, question)
+
+
+def test_a_pinned_model_answers_and_takes_the_others_place_back(terminal: Terminal) -> None:
+    with llamacpp(says("one"), model="qwen2.5-coder-7b") as coder, llamacpp(says("two"), model="phi-4") as other:
+        terminal.uses(coder, other)
+        printed = terminal.run("%llm_pick coding phi-4@s1")[1]
+        assert "phi-4@s1 is pinned for coding in this session, until its kernel ends." in printed
+        assert "coding         phi-4@s1 in this session  phi-4 on s1, " in printed
+        printed = terminal.run("%route -t coding write a function")[1]
+        assert "why      pinned for coding in this session; rated" in printed
+        terminal.run("%llm_pick coding --clear")
+        assert "model    qwen2.5-coder-7b on s0" in terminal.run("%llm_retry -t coding")[1]
+        assert len(other.chats) == 1
+        assert terminal.run("%llm_pick poetry phi-4")[0] is not None
+        terminal.run("%llm_config route.model=phi-4")
+        assert "route.model is set to phi-4, and wins over every pin" in terminal.run("%llm_pick qwen")[1]
+
+
+def test_a_rating_is_told_counted_and_forgotten(terminal: Terminal) -> None:
+    with llamacpp(says("one"), model="qwen2.5-coder-7b") as coder:
+        terminal.uses(coder)
+        error, _ = terminal.run("%llm_rate up")
+        assert "There is no answer to rate yet" in str(error)
+        terminal.run("%route -t coding write a function")
+        assert "liked once for coding: +1.3 points" in terminal.run("%llm_rate up")[1]
+        assert "liked once for coding: +1.3 points" in terminal.run("%llm_rate up")[1]
+        assert "disliked once for coding: -1.3 points" in terminal.run("%llm_rate down")[1]
+        assert "disliked once for coding" in terminal.run("%route -t coding write another")[1]
+        assert "disliked once" not in terminal.run("%route -t analysis what is wrong here")[1]
+        assert "qwen2.5-coder-7b  coding  disliked once  -1.3 points" in terminal.run("%llm_rate")[1]
+        assert "Forgotten: 1 rating." in terminal.run("%llm_rate --forget")[1]
+        assert "No answer was rated yet" in terminal.run("%llm_rate")[1]
+
+
+def test_the_doctor_goes_through_its_checklist_and_has_no_model_work(terminal: Terminal) -> None:
+    with llamacpp() as server:
+        terminal.uses(server)
+        error, printed = terminal.run("%llm_doctor")
+        assert error is None
+        assert "audit log" in printed
+        assert " checks: " in printed.splitlines()[-1]
+        assert server.chats == []

@@ -2,13 +2,17 @@
 
 import json
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.request import CellRef
-from jupyter_llmroute.places import UNKNOWN_ORDER, Place, chosen, order, with_prose
+from jupyter_llmroute.places import UNKNOWN_ORDER, Notebook, Place, chosen, order, saved, with_prose
 
 NOTEBOOK = [
     Place("t", "markdown", "# Title"),
@@ -45,6 +49,47 @@ def test_a_file_that_is_no_notebook_has_no_order(tmp_path: Path, text: str):
     (tmp_path / "a.ipynb").write_text(text)
     assert order(tmp_path / "a.ipynb") == ()
     assert order(tmp_path / "none.ipynb") == order(None) == ()
+
+
+def write_metadata(path: Path, metadata: Any) -> Path:
+    path.write_text(json.dumps({"cells": [], "nbformat": 4, "nbformat_minor": 5, "metadata": metadata}))
+    return path
+
+
+METADATA = {
+    "a pin for a task": ({"llmroute": {"pins": {"coding": "qwen3:8b@ollama"}}}, ["qwen3:8b@ollama"], 0),
+    "keys of others": ({"llmroute": {"theme": 1}, "kernelspec": {}}, [], 0),
+    "no metadata of ours": ({}, [], 0),
+    "a task that there is not": ({"llmroute": {"pins": {"poetry": "m", "any": "n"}}}, ["n"], 1),
+    "a list for the metadata": ([], [], 0),
+    "a word in the place of ours": ({"llmroute": "pins"}, [], 0),
+    "a word in the place of the pins": ({"llmroute": {"pins": "any"}}, [], 1),
+}
+
+
+@pytest.mark.parametrize(("metadata", "pins", "remarks"), METADATA.values(), ids=METADATA)
+def test_pins_are_read_from_the_metadata(tmp_path: Path, metadata: Any, pins: list[str], remarks: int):
+    found = saved(write_metadata(tmp_path / "a.ipynb", metadata)).pins
+    assert [pin.model for pin in found.pins] == pins
+    assert len(found.remarks) == remarks
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(JSON | st.fixed_dictionaries({"llmroute": JSON | st.fixed_dictionaries({"pins": JSON})}))
+def test_whatever_stands_in_the_metadata_the_notebook_reads(metadata: Any):
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_metadata(Path(folder) / "a.ipynb", metadata)
+        found = saved(path)
+    assert found.places == ()
+    assert len(found.pins.pins) <= 5
+    assert len(found.pins.remarks) <= 4
+    assert saved(path) == saved(None) == Notebook()
 
 
 def test_the_prose_right_above_a_cell_goes_before_it_and_that_above_the_question_comes_last():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
 
+from jupyter_llmroute.core.audit.folder import AuditError
+from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.errors import EditRefused, UserError
 
 from .core.code.test_code_source import CART, ORDERS, project
@@ -85,6 +89,62 @@ def test_changes_are_offered_applied_and_taken_back(terminal: Terminal, project:
         assert isinstance(terminal.run("%llm_undo")[0], EditRefused)
 
 
+def edits(project: Path) -> list[dict[str, Any]]:
+    """What the audit log holds of files that were to be changed."""
+    (log,) = (project.parent / "home").rglob("audit.jsonl")
+    return [each for each in records(log) if each["kind"] == "edited"]
+
+
+def test_what_becomes_of_files_stands_in_the_audit_log(terminal: Terminal, project: Path):
+    orders = project / "src" / "shop" / "orders.py"
+    with llamacpp(says(ANSWER, prompt_tokens=900)) as server:
+        terminal.uses(server)
+        terminal.run("%%route --apply\nmake Order.total safe and rename checkout to pay")
+    orders.write_text(orders.read_text() + "# mine\n")
+    assert isinstance(terminal.run("%llm_apply")[0], EditRefused)
+    orders.write_text(ORDERS)
+    assert terminal.run("%llm_apply")[0] is None
+    assert terminal.run("%llm_undo")[0] is None
+    assert isinstance(terminal.run("%llm_undo")[0], EditRefused)
+    found = edits(project)
+    of_orders = [each for each in found if each["target"] in (str(orders), str(project))]
+    assert [each["action"].split(" (")[0].split(" `")[0][:11] for each in of_orders] == [
+        "agreed",
+        "not changed",
+        "agreed",
+        of_orders[3]["action"][:11],
+        "agreed to t",
+        "taken back",
+        "agreed to t",
+        "not taken b",
+    ]
+    assert of_orders[3]["before"]["chars"] == len(ORDERS)
+    assert all(each["question"] for each in of_orders[:4])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit of a file's size")
+def test_a_change_is_shown_also_where_the_log_takes_no_more(terminal: Terminal, project: Path):
+    import resource
+
+    with llamacpp(says(ANSWER, prompt_tokens=900)) as server:
+        terminal.uses(server)
+        for undo in ("%llm_apply", "%llm_undo", ""):
+            terminal.run("%%route --apply\nmake Order.total safe and rename checkout to pay")
+            terminal.run(undo)
+    (log,) = (project.parent / "home").rglob("audit.jsonl")
+    agreed = sum(len(line) + 1 for line in log.read_bytes().splitlines() if b'"action":"agreed"' in line)
+    before, limits = sources(project), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + agreed * 3 // 2, limits[1]))
+    try:
+        error, printed = terminal.run("%llm_apply")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert isinstance(error, AuditError)
+    assert sources(project) != before
+    assert "Applied: change" in printed
+    assert edits(project)[-1]["action"] == "agreed"
+
+
 def test_what_is_agreed_to_beforehand_is_applied_at_once(terminal: Terminal, project: Path):
     with llamacpp(says(ANSWER, prompt_tokens=900)) as server:
         terminal.uses(server)
@@ -103,6 +163,32 @@ def test_whole_files_and_diffs_are_offered_too(terminal: Terminal, project: Path
         assert (project / "src" / "shop" / "new.py").read_text() == "LIMIT = 3\n"
         terminal.run("%%route --apply --yes\nno annotation")
         assert "    order = load(path)\n" in sources(project)["cart.py"]
+
+
+@pytest.mark.parametrize("options", ["--apply", "--apply --yes"])
+def test_what_is_asked_again_is_offered_again_and_agreed_to_by_nobody_yet(
+    terminal: Terminal, project: Path, options: str
+):
+    other = "```python file=src/shop/new.py\nLIMIT = 3\n```\n"
+    with llamacpp([says("I would not.", prompt_tokens=900), says(other, prompt_tokens=900)]) as server:
+        terminal.uses(server)
+        terminal.run(f"%%route {options}\nadd a limit")
+        before = sources(project)
+        error, printed = terminal.run("%llm_retry -t coding")
+        assert error is None
+        assert "+LIMIT = 3" in printed
+        assert sources(project) == before
+        terminal.run("%llm_apply")
+        assert sources(project)["new.py"] == "LIMIT = 3\n"
+
+
+def test_asked_again_without_apply_it_offers_nothing(terminal: Terminal):
+    with llamacpp(says(ANSWER, prompt_tokens=900)) as server:
+        terminal.uses(server)
+        terminal.run("%%route\nmake Order.total safe")
+        _, printed = terminal.run("%llm_retry -t coding")
+        assert "Proposed" not in printed
+        assert isinstance(terminal.run("%llm_apply")[0], UserError)
 
 
 def test_where_a_renamed_word_stays_is_said(terminal: Terminal, project: Path):

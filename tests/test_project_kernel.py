@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
+
+from jupyter_llmroute.edit_offer import STARTING
 
 from .code.test_real_serena import executable
 from .core.code.test_code_source import project
@@ -31,8 +33,8 @@ def server() -> Iterator[Scripted]:
 
 
 @pytest.fixture
-def kernel(project: Path, executable: Path, server: Scripted, tmp_path: Path) -> Iterator[Kernel]:
-    """A kernel in the project's notebook folder."""
+def start(project: Path, executable: Path, server: Scripted, tmp_path: Path) -> Iterator[Callable[[], Kernel]]:
+    """Start a kernel in the project's notebook folder."""
     settings = tmp_path / "llmroute.yaml"
     settings.write_text(
         "discovery: {default_ports: false, host_machine: false}\nembedded: {enabled: false}\n"
@@ -46,12 +48,23 @@ def kernel(project: Path, executable: Path, server: Scripted, tmp_path: Path) ->
         "LLMROUTE_SERENA__EXECUTABLE": str(executable),
         "PYTHONPATH": os.pathsep.join((str(project / "src"), os.environ.get("PYTHONPATH", ""))),
     }
-    manager, client = start_new_kernel(kernel_name="python3", env=env, cwd=str(project / "notebooks"))
-    kernel = Kernel(manager, client)
-    kernel.run("%load_ext jupyter_llmroute")
-    yield kernel
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
+    kernels: list[Kernel] = []
+
+    def started() -> Kernel:
+        manager, client = start_new_kernel(kernel_name="python3", env=env, cwd=str(project / "notebooks"))
+        kernels.append(Kernel(manager, client))
+        kernels[-1].run("%load_ext jupyter_llmroute")
+        return kernels[-1]
+
+    yield started
+    for kernel in kernels:
+        kernel.client.stop_channels()
+        kernel.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(start: Callable[[], Kernel]) -> Kernel:
+    return start()
 
 
 def serena_of(kernel: Kernel) -> list[psutil.Process]:
@@ -85,11 +98,43 @@ def test_serena_answers_lives_through_interrupts_and_changes_files(kernel: Kerne
     assert stopped.status == "error"
     assert {each.pid for each in serena_of(kernel)} >= pids, "an interrupt leaves it alive"
     before = (project / "src" / "shop" / "orders.py").read_text()
-    kernel.run("%%route --apply --yes\nmake Order.total safe, rename checkout to pay")
+    applied = kernel.run("%%route --apply --yes\nmake Order.total safe, rename checkout to pay")
+    said = [bundle["text/plain"] for bundle in applied.bundles]
+    assert STARTING in said, "the first change waits for the session that may change files"
+    assert said[said.index(STARTING) + 1] == "", "the line goes away"
     assert (project / "src" / "shop" / "orders.py").read_text() == CHANGED
     assert "def pay(path)" in (project / "src" / "shop" / "cart.py").read_text()
     kernel.run("%llm_undo")
     assert (project / "src" / "shop" / "orders.py").read_text() == before
+    assert sorted(path.name for path in project.iterdir()) == ["notebooks", "pyproject.toml", "src"]
+
+
+def test_two_kernels_of_one_project_both_answer_and_leave_nothing(
+    start: Callable[[], Kernel], project: Path, tmp_path: Path
+) -> None:
+    both = (start(), start())
+    orders = project / "src" / "shop" / "orders.py"
+    before = orders.read_text()
+    for kernel in both:
+        kernel.run("%%route\nwho calls Order.total?")
+    for kernel in both:
+        ready(kernel)
+        shown = kernel.run("%llm_context --symbol Order.total who uses it?").last["text/plain"]
+        assert "Code of mon café: Serena" in shown
+    for kernel in both:
+        kernel.run("%%route --apply --yes\nmake Order.total safe, rename checkout to pay")
+        assert orders.read_text() == CHANGED
+        kernel.run("%llm_undo")
+        assert orders.read_text() == before, "what the other one applied and took back is seen"
+    running = [process for kernel in both for process in serena_of(kernel)]
+    # Each has one of its own for questions, and one for changes.
+    assert len([each for each in running if "start-mcp-server" in each.cmdline()]) == 4
+    for kernel in both:
+        kernel.manager.shutdown_kernel()
+    _, alive = psutil.wait_procs(running, timeout=60)
+    assert alive == []
+    homes = tmp_path / "LLMROUTE_HOME"
+    assert [path for path in homes.rglob("*") if path.suffix in (".session", ".restart")] == []
     assert sorted(path.name for path in project.iterdir()) == ["notebooks", "pyproject.toml", "src"]
 
 

@@ -74,7 +74,7 @@ def test_both_sides_have_the_same_names() -> None:
     ("written", "instead", "named"),
     [
         ("count(it.card_lines)", "count(it.card_rows)", {"card_lines", "card_rows"}),
-        ("    error: text(it.error)\n", "", {"error"}),
+        ("    error: text(it.error),\n", "", {"error"}),
         ("texts(it.evidence)", "[]", {"evidence"}),
         ("verdict: text(one.verdict)", "verdict: text(one.points)", {"verdict", "points"}),
         ("text(one.error)", "text(one.error ?? one.reason)", {"reason"}),

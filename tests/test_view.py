@@ -6,9 +6,11 @@ from typing import ClassVar
 import pytest
 
 from jupyter_llmroute.card import SHOWN_IN_CARD
+from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.classifier import classify_text
 from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.events import (
     Attempt,
@@ -25,9 +27,9 @@ from jupyter_llmroute.core.fallback import Level
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.selector import Snapshot, select
-from jupyter_llmroute.notebook import Ticker
 from jupyter_llmroute.response import State
 from jupyter_llmroute.terminal import TerminalScreen, failures, figures_line, head
+from jupyter_llmroute.ticker import Ticker
 from jupyter_llmroute.view import ANSWER_MIME, KEPT_IN_FACTS, RunView
 
 REQUEST = Request(question="write a function that parses ISO dates")
@@ -230,6 +232,28 @@ def test_each_second_of_loading_is_shown_once() -> None:
     assert Shown.said == [f"{words}0 s", f"{words}1 s", f"{words}3 s", None]
 
 
+def test_what_takes_long_to_show_is_shown_less_often_and_the_end_at_once() -> None:
+    class Slow:
+        shown = 0
+
+        def update(self, view: RunView, *, final: bool) -> None:
+            self.shown += 1
+            work[0] += 0.02
+
+    now, work, screen = [100.0], [0.0], Slow()
+    ticker = Ticker(RunView(REQUEST), screen, clock=lambda: now[0], work=lambda: work[0])
+    ticker([routed("phi-4"), started()])
+    ticker([TextDelta(text="x")])
+    before = screen.shown
+    for later in (100.1, 100.3, 100.49):
+        now[0] = later
+        ticker([TextDelta(text="x")])
+    assert screen.shown == before
+    now[0] = 100.51
+    ticker([TextDelta(text="x")])
+    assert screen.shown == before + 1
+
+
 @pytest.mark.parametrize(
     ("window", "is_assumed", "is_exact", "said"),
     [
@@ -317,3 +341,16 @@ def test_response_reads_as_its_text() -> None:
     response = view_of(routed("phi-4"), started(), TextDelta(text="Hello"), DONE).response()
     assert str(response) == "Hello"
     assert (response.task, response.model, response.finish_reason) == ("coding", "phi-4", "stop")
+
+
+@pytest.mark.parametrize(("attachments", "changes"), [((HOW_TO_WRITE_CHANGES,), 2), ((), 0)])
+def test_the_facts_count_changes_of_files_where_they_were_asked_for(
+    attachments: tuple[Attachment, ...], changes: int
+) -> None:
+    answer = "```python file=a.py symbol=f\ndef f(): ...\n```\n\n```edits\nrename a.py f to g\n```"
+    view = RunView(REQUEST.model_copy(update={"attachments": attachments}))
+    for event in (routed("phi-4"), started(), TextDelta(text=answer)):
+        view.apply(event)
+    assert view.facts().changes == 0
+    view.apply(DONE)
+    assert view.facts().changes == changes

@@ -74,6 +74,10 @@ class Facts(Value):
     endpoints: tuple[Endpoint, ...] = ()
     unlocked: tuple[str, ...] | None = None
     """Models whose checksum is not recorded; `None`: none are recorded anywhere."""
+    changed: tuple[str, ...] = ()
+    """Models that are others than the recorded ones."""
+    untold: tuple[str, ...] = ()
+    """Models of which neither a file nor a digest can be seen."""
     audit: str | None = None
     """What the audit log is told to keep, in words; `None`: there is none."""
     answers_in_audit: bool = False
@@ -285,13 +289,14 @@ def checksums(facts: Facts) -> Said:
     models = [(endpoint.name, model) for endpoint in facts.endpoints for model in endpoint.models]
     if not models:
         return Said(PASS, "no model is served")
-    untold = [f"{model.id} on {name}" for name, model in models if not model.digest]
+    if facts.changed:
+        return Said(FAIL, f"another than the recorded one: {_named(facts.changed)}", "jupyter-llmroute models verify")
     if facts.unlocked is None:
         return Said(WARN, f"of {len(models)} models no checksum is recorded", "jupyter-llmroute models lock")
     if facts.unlocked:
         return Said(WARN, f"not recorded: {_named(facts.unlocked)}", "jupyter-llmroute models lock")
-    if untold:
-        return Said(WARN, f"their servers tell no digest: {_named(untold)}", "verify their files on the server")
+    if facts.untold:
+        return Said(WARN, f"their servers tell no digest: {_named(facts.untold)}", "verify their files on the server")
     return Said(PASS, f"{len(models)} models, each with its recorded checksum")
 
 

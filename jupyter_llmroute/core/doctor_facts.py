@@ -15,15 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from jupyter_llmroute.core.audit.record import Kept
 from jupyter_llmroute.core.doctor import Authority, Facts, FileFacts
 from jupyter_llmroute.core.embedded.rendezvous import state_folder
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.local_network import Listener, default_routes, ipv6_addresses, listeners, nameservers
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.provenance import Layer, Source
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.settings import Loaded, Settings
 from jupyter_llmroute.core.settings_file import other_writers
 
@@ -42,6 +44,17 @@ STUB = "127.0.0.53"
 RESOLV_CONF, UPSTREAM = "etc/resolv.conf", "run/systemd/resolve/resolv.conf"
 
 
+class Checksums(NamedTuple):
+    """Models by what is known of their checksums; see `Facts`."""
+
+    unlocked: tuple[str, ...] | None
+    changed: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
+
+
+NO_CHECKSUMS = Checksums(None)
+
+
 def gather(
     loaded: Loaded,
     endpoints: Iterable[Endpoint] = (),
@@ -51,7 +64,7 @@ def gather(
     platform: str = sys.platform,
     programs: Mapping[str, str | None] | None = None,
     audit_files: Iterable[Path] = (),
-    unlocked: Iterable[str] | None = None,
+    checksums: Checksums = NO_CHECKSUMS,
 ) -> Facts:
     """Return what is known, without sending anything.
 
@@ -67,11 +80,11 @@ def gather(
         Serena and the language server by name, with their paths; `None` looks in `PATH`.
     audit_files
         Those of the audit log, where there is one.
-    unlocked
-        Models whose checksum is not recorded; `None` where none are recorded anywhere.
+    checksums
+        What is known of those of the models.
     """
     settings = loaded.settings
-    security: Any = settings.security
+    security = settings.security
     found = (
         {name: shutil.which(name, path=environ.get("PATH", "")) for name in PROGRAMS} if programs is None else programs
     )
@@ -86,11 +99,13 @@ def gather(
         proxies=tuple(_proxies(environ)),
         files=tuple(_files(loaded.layers, audit_files)),
         keys_in=tuple(_keys(loaded.layers)),
-        authority=_authority(getattr(security, "ca_file", None), environ),
+        authority=_authority(security.ca_file, environ),
         endpoints=tuple(endpoints),
-        unlocked=None if unlocked is None else tuple(unlocked),
+        unlocked=checksums.unlocked,
+        changed=checksums.changed,
+        untold=checksums.untold,
         audit=_audit(security),
-        answers_in_audit=bool(getattr(security, "log_responses", False)),
+        answers_in_audit=Kept.of_responses(security.log_responses) is Kept.TEXT,
         programs=tuple((name, path or "") for name, path in found.items()),
         versions=tuple(_versions(settings)),
     )
@@ -195,11 +210,11 @@ def _authority(ca_file: Path | None, environ: Mapping[str, str]) -> Authority:
     return Authority(path=path, certificates=count, error="" if count else "it holds no certificate of an authority")
 
 
-def _audit(security: Any) -> str | None:
-    if not getattr(security, "audit_enabled", False):
+def _audit(security: SecuritySettings) -> str | None:
+    if not security.audit_enabled:
         return None
-    hashed = "questions as hashes" if getattr(security, "log_queries", True) else "no questions"
-    return f"kept: decisions, refusals and {hashed}"
+    kept = {Kept.NOTHING: "not at all", Kept.HASH: "as hashes", Kept.TEXT: "word for word"}
+    return f"kept: decisions, refusals, and questions {kept[Kept.of_queries(security.log_queries)]}"
 
 
 def _versions(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -107,12 +107,25 @@ class Endpoint(Value):
         return self.model_copy(update={"models": tuple(models)})
 
     @property
+    def key(self) -> str | None:
+        """Its key, as it is sent."""
+        return self.api_key.get_secret_value() if self.api_key else None
+
+    @property
     def host(self) -> str:
         """The host of `base_url`, without port and brackets; empty when it has no address yet, or none that reads."""
         try:
             return urlsplit(self.base_url).hostname or ""
         except ValueError:  # a bracket that does not close; nothing can be sent there
             return ""
+
+    @property
+    def port(self) -> int | None:
+        """The port of `base_url`; `None` where it names none, or has no address."""
+        try:
+            return urlsplit(self.base_url).port
+        except ValueError:
+            return None
 
     @property
     def is_here(self) -> bool:

@@ -232,6 +232,11 @@ def caller_of(env: Mapping[str, str], parent: str = "") -> str | None:
     return next(named, None) or "".join(filter(str.isprintable, parent)).strip() or None
 
 
+def caller() -> str | None:
+    """Return the name of the tool that calls this process; no program is started for it."""
+    return caller_of(os.environ, _read(Path("/proc") / str(os.getppid()) / "comm"))
+
+
 def detect(
     root: Path = Path("/"), env: Mapping[str, str] | None = None, machine: platform.uname_result | None = None
 ) -> Environment:

@@ -14,6 +14,7 @@ from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.endpoint import size
 from jupyter_llmroute.core.fallback import Level
 from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.message import ToolCall
 from jupyter_llmroute.core.route import Route
 from jupyter_llmroute.core.values import Value
 
@@ -104,6 +105,13 @@ class TextDelta(Value):
     text: str
 
 
+class ToolCallDelta(Value):
+    """Some more of the calls that the model asks for; only where the request has tools."""
+
+    kind: Literal["tool_call_delta"] = "tool_call_delta"
+    calls: tuple[ToolCall, ...]
+
+
 class AttemptFailed(Value):
     """The server that was asked failed; another attempt follows, or an exception ends the stream."""
 
@@ -130,4 +138,4 @@ class Completed(Value):
     """Generated tokens after the first, by the time they took; `None` when that cannot be told."""
 
 
-Event = Routed | AttemptStarted | Waiting | ReasoningDelta | TextDelta | AttemptFailed | Completed
+Event = Routed | AttemptStarted | Waiting | ReasoningDelta | TextDelta | ToolCallDelta | AttemptFailed | Completed

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
 import httpx
 
@@ -36,15 +36,17 @@ from jupyter_llmroute.core.events import (
     Event,
     ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
     Usage,
     Waiting,
 )
 from jupyter_llmroute.core.fallback import Step, Tried, next_step
 from jupyter_llmroute.core.fitting import Fitted, Margins, fit
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.prompt import Message, lay_out, least_tokens
-from jupyter_llmroute.core.providers import Chunk, Provider
+from jupyter_llmroute.core.providers import Chat, Chunk, Provider
 from jupyter_llmroute.core.route import Route
-from jupyter_llmroute.core.settings import ContextSettings, Limits
+from jupyter_llmroute.core.sections import ContextSettings, Limits
 
 MOST_CHARS = 4_000_000
 """A longer answer is none: the largest windows hold a million tokens."""
@@ -76,10 +78,12 @@ async def execute(
     rules: ContextSettings,
     deadline: float | None = None,
     margins: Margins | None = None,
+    on_sending: Callable[[Chat], None] = lambda _: None,
 ) -> AsyncGenerator[Event, None]:
     """Ask the candidates of a route until one answers, until `deadline` of the monotonic clock.
 
-    What servers count of their prompts is kept in `margins`.
+    What servers count of their prompts is kept in `margins`. What each attempt sends is told to `on_sending` just
+    before it starts.
 
     Yields
     ------
@@ -108,9 +112,9 @@ async def execute(
         attempt = _Attempt(len(tried) + 1, step, providers[step.candidate.endpoint.provider], client, limits, deadline)
         visible = False
         try:
-            async with contextlib.aclosing(attempt.events(context, rules, margins)) as events:
+            async with contextlib.aclosing(attempt.events(context, rules, margins, on_sending)) as events:
                 async for event in events:
-                    visible = visible or isinstance(event, TextDelta)
+                    visible = visible or isinstance(event, TextDelta | ToolCallDelta)
                     yield event
             return
         except UserError:
@@ -142,9 +146,12 @@ def _limit(context: Context, limits: Limits) -> str:
 
 def _ours(error: Exception, step: Step) -> PeerError | PolicyRefusal:
     """Return the failure of an attempt; a provider is a third party's code, and may raise whatever it likes."""
+    endpoint = step.candidate.endpoint
     if isinstance(error, PeerError | PolicyRefusal):
+        who = f"{step.candidate.model.id} on {endpoint.name}"
+        error.args = (without_key(str(error), endpoint.key, behind=who), *error.args[1:])
         return error
-    return ServerFailure(f"The provider {step.candidate.endpoint.provider!r} failed: {error!r}.")
+    return ServerFailure(f"The provider {endpoint.provider!r} failed: {without_key(repr(error), endpoint.key)}.")
 
 
 def _failed(number: int, past: Tried) -> Attempt:
@@ -189,7 +196,11 @@ class _Attempt:
         self._deadline = deadline
 
     async def events(
-        self, context: Context, rules: ContextSettings, margins: Margins | None
+        self,
+        context: Context,
+        rules: ContextSettings,
+        margins: Margins | None,
+        on_sending: Callable[[Chat], None],
     ) -> AsyncGenerator[Event, None]:
         """Ask, and give what happens."""
         candidate = self._step.candidate
@@ -197,6 +208,7 @@ class _Attempt:
         fitted = await self._fitted(sent, rules, margins)
         served, wanted = candidate.model.context_window, fitted.chat.window
         must_grow = bool(served and wanted and wanted > served)  # then it is loaded again
+        on_sending(fitted.chat)
         yield AttemptStarted(
             number=self._number,
             service=candidate.endpoint.name,
@@ -240,9 +252,12 @@ class _Attempt:
 
     async def _deltas(self, fitted: Fitted, answer: _Answer) -> AsyncGenerator[Event, None]:
         endpoint = self._step.candidate.endpoint
+        takes_calls = bool(fitted.chat.passed.get("tools"))
         blank = ""  # white space is shown with the first word: without one, another model may still be asked
         async with contextlib.aclosing(self._provider.chat(self._client, endpoint, fitted.chat)) as chunks:
             while (chunk := await self._next(chunks, answer)) is not None:
+                if chunk.tool_calls and not takes_calls:
+                    chunk = chunk.model_copy(update={"tool_calls": ()})
                 answer.take(chunk)
                 if chunk.reasoning:
                     yield ReasoningDelta(text=chunk.reasoning)
@@ -251,6 +266,8 @@ class _Attempt:
                 elif chunk.text:
                     yield TextDelta(text=blank + chunk.text)
                     blank = ""
+                if chunk.tool_calls:
+                    yield ToolCallDelta(calls=chunk.tool_calls)
 
     async def _next(self, chunks: AsyncIterator[Chunk], answer: _Answer) -> Chunk | None:
         """Wait for the next chunk within the limit of this phase; `None` at the end of the stream."""
@@ -287,6 +304,7 @@ class _Answer:
         self._step = step
         self.has_text = False
         """Whether a word has come, or anything but white space."""
+        self._has_calls = False
         self._chars = 0
         self._finish_reason: str | None = None
         self._answered_by: str | None = None
@@ -307,14 +325,15 @@ class _Answer:
         BrokenStream
             The answer is longer than any answer.
         """
-        self._chars += len(chunk.text) + len(chunk.reasoning)
+        self._chars += len(chunk.text) + len(chunk.reasoning) + sum(len(call.arguments) for call in chunk.tool_calls)
         if self._chars > MOST_CHARS:
             raise BrokenStream(f"{self.who} sent more than {MOST_CHARS:,} characters, and no end.")
-        if chunk.text or chunk.reasoning:
+        if chunk.text or chunk.reasoning or chunk.tool_calls:
             self._last_at = time.monotonic()
             self._first_at = self._first_at if self.began else self._last_at
             self.began = True
         self.has_text = self.has_text or bool(chunk.text.strip())
+        self._has_calls = self._has_calls or bool(chunk.tool_calls)
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._answered_by = chunk.answered_by or self._answered_by
         self._usage = chunk.usage or self._usage
@@ -334,7 +353,7 @@ class _Answer:
         if self._finish_reason is None:
             raise BrokenStream(f"{self.who} stopped without saying that its answer was complete.")
         self._raise_if_cut(fitted, may_cut)
-        if not self.has_text:
+        if not (self.has_text or self._has_calls):
             raise EmptyAnswer(
                 f"{self.who} ended without a word (finish reason {self._finish_reason!r}): "
                 + ("its thoughts used up the tokens." if self.began else "ask again, or ask another model.")

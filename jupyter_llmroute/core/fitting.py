@@ -12,10 +12,10 @@ import httpx
 from jupyter_llmroute.core.compaction import bare_of_repeats, compact
 from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.errors import ContextOverflow, PeerError
-from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out, most_tokens
+from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, estimate_tools, lay_out, most_tokens
 from jupyter_llmroute.core.providers import Chat, Counted, Provider, TokenCounter, WindowChooser
 from jupyter_llmroute.core.route import Candidate
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 
 COUNT_S = 10.0
 """Seconds that a server may take to count; after that the estimate must do."""
@@ -127,7 +127,8 @@ def _window(candidate: Candidate, context: Context, provider: Provider, rules: C
     if isinstance(provider, WindowChooser):
         # The whole context if it can be had, and so much more that nothing is shortened before a larger window is asked
         # for: what was once left out, and comes back with the larger window, is read anew twice.
-        whole = estimate_prompt(lay_out(bare_of_repeats(context)), candidate.info.family)
+        family = candidate.info.family
+        whole = estimate_prompt(lay_out(bare_of_repeats(context)), family) + estimate_tools(context, family)
         needed = math.ceil(whole / rules.compaction_threshold) + rules.reserve_tokens
         if chosen := provider.window_for(model, needed):
             return chosen
@@ -136,12 +137,14 @@ def _window(candidate: Candidate, context: Context, provider: Provider, rules: C
 
 def _laid_out(candidate: Candidate, context: Context, window: int | None, reserve_tokens: int) -> Fitted:
     messages = lay_out(context)
-    tokens = estimate_prompt(messages, candidate.info.family)
+    family = candidate.info.family
+    tokens = estimate_prompt(messages, family) + estimate_tools(context, family)
     chat = Chat(
         model=candidate.model,
         messages=messages,
         sampling=context.request.sampling,
         format=context.request.format,
+        passed=context.request.passed,
         prompt_tokens=tokens,
         window=window,
         room_tokens=max(1, window - tokens) if window else reserve_tokens,
@@ -158,7 +161,7 @@ def _counted(fitted: Fitted, counted: Counted, window: int) -> Fitted:
 def _surely_fits(chat: Chat, budget: int, provider: Provider) -> bool:
     """Whether a prompt need not be counted."""
     is_short = not provider.cuts_silently and chat.prompt_tokens < budget * CLEARLY_FITS
-    return is_short or most_tokens(chat.messages) <= budget
+    return is_short or (not chat.passed and most_tokens(chat.messages) <= budget)
 
 
 async def _count(chat: Chat, candidate: Candidate, counter: TokenCounter, client: httpx.AsyncClient) -> Counted | None:

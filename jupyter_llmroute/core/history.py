@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from jupyter_llmroute.core.breaker import Breaker
 from jupyter_llmroute.core.endpoint import Endpoint
+from jupyter_llmroute.core.feedback import Feedback
 from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.speed import Speed
 from jupyter_llmroute.core.values import Value
@@ -38,6 +39,8 @@ class History(Value):
     """Questions that are being answered, by `place`."""
     lean: Lean = Lean()
     """What the user's corrections of tasks say."""
+    feedback: Feedback = Feedback()
+    """What the user thought of answers."""
 
     def with_pauses_over(self, at: float) -> History:
         """Return the same with nobody left alone after `at`, in seconds since the epoch; failures still count."""

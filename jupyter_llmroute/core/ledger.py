@@ -17,10 +17,11 @@ from jupyter_llmroute.core.errors import (
     Unreachable,
 )
 from jupyter_llmroute.core.events import Attempt, AttemptStarted, Completed
+from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.history import History, place, place_of
 from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.route import Candidate, Route
-from jupyter_llmroute.core.settings import Limits
+from jupyter_llmroute.core.sections import Limits
 from jupyter_llmroute.core.speed import Speed
 from jupyter_llmroute.core.state import Sharing, State, StateFile
 from jupyter_llmroute.core.task import Task
@@ -46,6 +47,8 @@ class Ledger:
         self._chance = random.Random()
         self._lean, self._lean_of = Lean(), Lean()
         """The lean of this process, and the file's when it was worked out: until that changes, ours is newer."""
+        self._feedback, self._feedback_of = Feedback(), Feedback()
+        """The thumbs, likewise."""
         self._named: set[tuple[str, Task]] = set()
         self._sharing = Sharing(state)
 
@@ -69,6 +72,7 @@ class Ledger:
             breakers={**shared.breakers, **self._breakers},
             busy=dict(self._busy),
             lean=self._lean if shared.lean == self._lean_of else shared.lean,
+            feedback=self._feedback if shared.feedback == self._feedback_of else shared.feedback,
         )
 
     def note_task(self, question: str, said: Mapping[Task, float], right: Task) -> None:
@@ -79,6 +83,19 @@ class Ledger:
         lean = self.history().lean
         self._lean, self._lean_of = lean.corrected(said, right), self._shared.lean
         self._sharing.write(lambda old: old.with_named_task(said, right))
+
+    def note_thumb(self, model: str, task: Task, thumb: Thumb, before: Thumb | None = None) -> None:
+        """Count the user's word on an answer, in place of an earlier one on the same; see `Feedback.rated`."""
+        self._feel(self.history().feedback.rated(model, task, thumb, before))
+        self._sharing.write(lambda old: old.with_thumb(model, task, thumb, before))
+
+    def forget_thumbs(self) -> None:
+        """Forget what the user thought of answers."""
+        self._feel(Feedback())
+        self._sharing.write(State.without_thumbs)
+
+    def _feel(self, feedback: Feedback) -> None:
+        self._feedback, self._feedback_of = feedback, self._shared.feedback
 
     @contextmanager
     def turn(self, route: Route) -> Iterator[Turn]:

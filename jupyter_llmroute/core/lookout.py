@@ -66,6 +66,11 @@ class Lookout:
             return await asyncio.shield(self._looking)
         return self._endpoints or ()
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look is going on."""
+        return self._looking is not None
+
     def forget(self) -> None:
         """Note that what was seen is no longer true: whoever asks next waits for a new look."""
         self._endpoints, self._has_failed = None, True

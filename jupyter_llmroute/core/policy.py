@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from jupyter_llmroute.core.endpoint import ServedModel
-from jupyter_llmroute.core.settings import SecuritySettings
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.settings_file import EXTERNAL
 from jupyter_llmroute.core.values import Value
 
@@ -40,6 +40,8 @@ METADATA = frozenset(
 )
 """Where clouds hand a machine its credentials: no setting opens these."""
 
+IN_YOUR_FILE = "If this server may see your text, add it to {} in your own settings file."
+
 NOT_CONNECTABLE = IPv4Network("0.0.0.0/8")
 """RFC 1122, 3.2.1.3: "this network", of which 0.0.0.0 leads to this machine on some systems and nowhere on others."""
 
@@ -64,6 +66,8 @@ class Verdict(Value):
 
     allowed: bool
     reason: str
+    remedy: str = ""
+    """What the user can do where that is right; empty where nothing can be done."""
 
 
 class Policy(Value):
@@ -73,6 +77,8 @@ class Policy(Value):
     allowed_names: frozenset[str] = frozenset()
     """Names that may be looked up, in lower case."""
     allowed_networks: tuple[Network, ...] = ()
+    allowed_ports: frozenset[int] | None = None
+    """Of other machines; `None`: all."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -100,7 +106,10 @@ class Policy(Value):
             except ValueError:
                 names.add(entry.lower().rstrip("."))
         return cls(
-            allow_external=security.allow_external, allowed_names=frozenset(names), allowed_networks=tuple(networks)
+            allow_external=security.allow_external,
+            allowed_names=frozenset(names),
+            allowed_networks=tuple(networks),
+            allowed_ports=None if security.allowed_ports is None else frozenset(security.allowed_ports),
         )
 
 
@@ -167,10 +176,10 @@ def embedded(address: Address) -> tuple[IPv4Address, ...]:
     return tuple(map(IPv4Address, found))
 
 
-def check_name(policy: Policy, host: str) -> Verdict:
-    """Decide whether a host may be looked up at all; an address is judged at once."""
+def check_name(policy: Policy, host: str, port: int | None = None) -> Verdict:
+    """Decide whether a host may be looked up at all; an address is judged at once, with its port if that is known."""
     if address := parse_address(host):
-        return check_address(policy, address)
+        return check_address(policy, address, port)
     name = host.lower().rstrip(".")
     if name == LOCAL_NAME:
         return Verdict(allowed=True, reason="this machine")
@@ -183,11 +192,12 @@ def check_name(policy: Policy, host: str) -> Verdict:
         return Verdict(allowed=False, reason=f"{host!r} is an odd spelling of {odd}: write it as {str(odd)!r}")
     if policy.allow_external:
         return Verdict(allowed=True, reason="security.allow_external is on")
-    return Verdict(allowed=False, reason=f"the name {host!r} is not in security.allowed_hosts")
+    remedy = IN_YOUR_FILE.format("security.allowed_hosts")
+    return Verdict(allowed=False, reason=f"the name {host!r} is not in security.allowed_hosts", remedy=remedy)
 
 
-def check_address(policy: Policy, address: Address) -> Verdict:
-    """Decide whether a resolved address may be connected to."""
+def check_address(policy: Policy, address: Address, port: int | None = None) -> Verdict:
+    """Decide whether a resolved address may be connected to, at a port if that is known."""
     address = _plain(address)
     if address.is_loopback:
         return Verdict(allowed=True, reason="this machine")
@@ -203,9 +213,15 @@ def check_address(policy: Policy, address: Address) -> Verdict:
             return Verdict(
                 allowed=False, reason=f"{address} leads to {inner}, which is in none of security.allowed_cidrs"
             )
-    if reason:
-        return Verdict(allowed=True, reason=reason)
-    return Verdict(allowed=False, reason=f"{address} is in none of security.allowed_cidrs")
+    if not reason:
+        remedy = IN_YOUR_FILE.format("security.allowed_hosts or security.allowed_cidrs")
+        return Verdict(allowed=False, reason=f"{address} is in none of security.allowed_cidrs", remedy=remedy)
+    if port is not None and policy.allowed_ports is not None and port not in policy.allowed_ports:
+        remedy = IN_YOUR_FILE.format("security.allowed_ports")
+        return Verdict(
+            allowed=False, reason=f"the port {port} of {address} is not in security.allowed_ports", remedy=remedy
+        )
+    return Verdict(allowed=True, reason=reason)
 
 
 def is_never(address: Address) -> bool:

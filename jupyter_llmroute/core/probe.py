@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from jupyter_llmroute.core.errors import AuthenticationNeeded
-from jupyter_llmroute.core.transport import peer_errors
+from jupyter_llmroute.core.transport import peer_errors, read_at_most
 
 MAX_ANSWER_BYTES = 8 << 20
 """A model list larger than 8 MiB is none."""
@@ -48,7 +48,7 @@ class Probe:
         self.base_url = base_url.rstrip("/")
         self._client = client
         self._timeout_s = timeout_s
-        self._api_key = api_key
+        self.api_key = api_key
         self._answers: dict[str, Answer] = {}
 
     async def get(self, path: str) -> Answer:
@@ -75,18 +75,14 @@ class Probe:
         return await self._ask("POST", path, body)
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
-        headers = key_headers(self.base_url, self._api_key)
-        with peer_errors(self.base_url):
+        headers = key_headers(self.base_url, self.api_key)
+        with peer_errors(self.base_url, key=self.api_key):
             try:
                 async with (
                     asyncio.timeout(self._timeout_s),
                     self._client.stream(method, self.base_url + path, json=body, headers=headers) as response,
                 ):
-                    received = b""
-                    async for piece in response.aiter_bytes():
-                        received += piece
-                        if len(received) > MAX_ANSWER_BYTES:
-                            break
+                    received = await read_at_most(response, MAX_ANSWER_BYTES + 1)
                     return Answer(response.status_code, response.headers, received)
             except TimeoutError as error:
                 raise httpx.ReadTimeout("no answer") from error

@@ -7,14 +7,14 @@ Clocks, counters and orders that change have no place in here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Literal
 
 from jupyter_llmroute.core.context import Context, fenced
 from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.message import Message as Message
 from jupyter_llmroute.core.request import Format, Turn
 from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens
-from jupyter_llmroute.core.values import Value
 
 INSTRUCTIONS = (
     "You help a person who works in a Jupyter notebook. Answer in Markdown. "
@@ -37,15 +37,13 @@ MOST_AROUND_MESSAGE = 32
 """Tokens that no chat template puts more of around one message."""
 
 
-class Message(Value):
-    """One message of a chat."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
 def lay_out(context: Context) -> tuple[Message, ...]:
-    """Return the messages of a context: instructions, earlier turns, the question with what goes along last."""
+    """Return the messages of a context: instructions, earlier turns, the question with what goes along last.
+
+    A chat that somebody else laid out is that.
+    """
+    if context.request.messages:
+        return context.request.messages
     messages = [Message(role="system", content=INSTRUCTIONS)]
     for turn in context.request.turns:
         messages += turn_messages(turn)
@@ -76,7 +74,13 @@ def item_text(item: ContextItem) -> str:
 
 def estimate_prompt(messages: Sequence[Message], family: str = "") -> int:
     """Estimate the prompt tokens of a chat, its template included."""
-    return sum(estimate_tokens(message.content, family) + TOKENS_PER_MESSAGE for message in messages)
+    return sum(estimate_tokens(message.counted, family) + TOKENS_PER_MESSAGE for message in messages)
+
+
+def estimate_tools(context: Context, family: str = "") -> int:
+    """Estimate the tokens of the tools that a template writes into the prompt."""
+    tools = context.request.passed.get("tools")
+    return estimate_tokens(json.dumps(tools), family) if tools else 0
 
 
 def answer_reserve(window: int, reserve_tokens: int) -> int:
@@ -86,7 +90,7 @@ def answer_reserve(window: int, reserve_tokens: int) -> int:
 
 def most_tokens(messages: tuple[Message, ...]) -> int:
     """Return a number of tokens that a chat never has more of: common vocabularies spell what they lack in bytes."""
-    return sum(len(message.content.encode("utf-8", "replace")) + MOST_AROUND_MESSAGE for message in messages)
+    return sum(len(message.counted.encode("utf-8", "replace")) + MOST_AROUND_MESSAGE for message in messages)
 
 
 def least_tokens(messages: tuple[Message, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from pydantic import Field, ValidationError
 from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.message import Message
+from jupyter_llmroute.core.pins import Pin
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
@@ -122,11 +125,19 @@ class Request(Value):
     those whose names have these words and more. `None` lets the router choose."""
     service: str | None = None
     """Only this server, by its name; `None` allows all."""
+    pins: tuple[Pin, ...] = ()
+    """Models that are wanted for tasks, the pin that wins first; `model` wins over all of them."""
     sampling: Sampling = Sampling()
     format: Format = Format.MARKDOWN
     """The form that the answer is wanted in."""
     remarks: tuple[str, ...] = ()
     """What the user should know of how it was put together, a sentence each; no model reads them."""
+    messages: tuple[Message, ...] = ()
+    """The whole chat, where somebody else laid it out: it is sent as it is, in place of instructions and question."""
+    passed: Mapping[str, Any] = Field(default_factory=dict)
+    """Further keys of the OpenAI dialect's body, such as `tools`, that reach the server as they are."""
+    caller: str = ""
+    """The tool that asks, by its own word, where one asks through us; empty where it is this very process."""
     timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
     """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
 

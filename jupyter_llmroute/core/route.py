@@ -20,6 +20,8 @@ class RejectionReason(StrEnum):
     NOT_ASKED_FOR = "not asked for"
     NOT_A_CHAT_MODEL = "not a chat model"
     EXCLUDED = "excluded"
+    CHANGED = "changed"
+    """Another model than the one that was locked."""
     MEMORY = "memory"
     WINDOW_TOO_SMALL = "window too small"
     BREAKER_OPEN = "breaker open"
@@ -59,3 +61,5 @@ class Route(Value):
     """The one that needs least memory: the last to be asked."""
     unranked: int = 0
     """How many more models were not looked at closely: none of them could be among the candidates."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of it, a sentence each: why a pinned model does not answer."""

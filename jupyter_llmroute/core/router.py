@@ -5,35 +5,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
 
-from jupyter_llmroute.core.arbiter import arbitrate
+from jupyter_llmroute.core.arbiter import arbitrate, unnoted
+from jupyter_llmroute.core.audit.journal import Journal
+from jupyter_llmroute.core.audit.question import Question
+from jupyter_llmroute.core.audit.record import Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import Classification, classify
 from jupyter_llmroute.core.context import Context, ContextSource, Gathered, gather
 from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
+from jupyter_llmroute.core.errors import TimedOut
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
+from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.fitting import Fitted, Margins, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
-from jupyter_llmroute.core.memory import total_memory_bytes
+from jupyter_llmroute.core.outlook import Outlook
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
+from jupyter_llmroute.core.route import Candidate
 from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
+from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.transport import open_client
+from jupyter_llmroute.core.unanswered import changed, is_waited_for, nobody, still_loading
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.code_source import CodeSource
@@ -65,6 +72,8 @@ class Router:
         What carries the requests to servers; a test puts `httpx.MockTransport` here. Default: the network.
     state
         Where what was seen and learnt is shared with the user's other processes. Default: nowhere.
+    journal
+        What writes down what happens to questions. Default: nothing is written.
 
     Examples
     --------
@@ -82,6 +91,7 @@ class Router:
         sources: Sequence[ContextSource] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         state: StateFile | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.settings = settings
         self.policy = Policy.from_settings(settings.security, settings.discovery.hosts)
@@ -90,12 +100,22 @@ class Router:
         dialects = load_providers() if providers is None else providers
         self.providers = {**dialects, self.embedded.name: self.embedded}
         self.catalog = Catalog.load().extended(settings.models.catalog)
+        self.journal = journal
         self.last_decision: Decision | None = None
         """The newest decision, with all that it was taken on."""
-        self._client = open_client(self.policy, connect_s=settings.limits.connect_s, transport=transport)
+        self._client = open_client(
+            self.policy,
+            connect_s=settings.limits.connect_s,
+            transport=transport,
+            ca_file=settings.security.ca_file,
+            on_refusal=self._note_refusal,
+        )
+        self._refused: dict[str, str] = {}
+        """Hosts that were refused, and why, as far as that is not written down yet."""
+        self._told: set[str] = set()
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._ledger = Ledger(settings.limits, state)
-        self._snapshot: Snapshot | None = None
+        self._outlook = Outlook(settings, self.policy, self.catalog, self._lookout, journal)
         self._margins: Margins = {}
         self._code: CodeSource | None = None
         self._looked_up: tuple[Request, Gathered] | None = None
@@ -141,15 +161,29 @@ class Router:
             Nobody could answer.
         PeerError
             The server failed after the first visible token; TimedOut also where the time was over before that.
+        AuditError
+            What happens cannot be written down, and the settings require that it is.
         """
+        question = await self.journal.question(request) if self.journal else None
+        events = self._answer(request, learns=learns, question=question)
+        if self.journal:
+            events = self.journal.recorded(request, events, lambda: self.last_decision, question)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _answer(
+        self, request: Request, *, learns: bool, question: Question | None
+    ) -> AsyncGenerator[Event, None]:
+        await self._write_down()
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
-        context, routed = await self._decide_until(deadline, request, may_ask=True)
+        context, routed = await self._decide_until(deadline, request, may_ask=True, question=question)
         yield routed
         began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
-        while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
+        while is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
             if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
                 raise TimedOut(
-                    f"{_still_loading(routed.route)} when the time was over (--timeout {request.timeout_s:g})."
+                    f"{still_loading(routed.route)} when the time was over (--timeout {request.timeout_s:g})."
                 )
             yield Waiting(reason="loading", elapsed_s=waited_s)
             await asyncio.sleep(LOADING_POLL_S)
@@ -158,7 +192,7 @@ class Router:
                 routed = again
                 yield routed
         if not routed.route.candidates:
-            raise _nobody(request, routed.route)
+            raise nobody(request, routed.route)
         if request.task is not None and learns:
             unnamed = classify(request.model_copy(update={"task": None}), context, self._ledger.history().lean)
             self._ledger.note_task(request.question, unnamed.scores, request.task)
@@ -171,6 +205,7 @@ class Router:
             self.settings.context,
             deadline,
             self._margins,
+            question.sends if question else lambda _: None,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
@@ -194,10 +229,34 @@ class Router:
         """
         context, routed = await self._decide(request)
         if not routed.route.candidates:
-            raise _nobody(request, routed.route)
+            raise nobody(request, routed.route)
         first = routed.route.candidates[0]
         provider = self.providers[first.endpoint.provider]
         return Preview(first, context, expected(first, context, provider, self.settings.context, self._margins))
+
+    async def rate(self, model: str, task: Task, thumb: Thumb, *, before: Thumb | None = None) -> None:
+        """Count the user's word on an answer; later decisions rest on it, here and in the user's other notebooks.
+
+        Parameters
+        ----------
+        model
+            The catalog's name of the model that answered: `Candidate.info.id`.
+        task
+            What the question was taken for.
+        thumb
+            The word.
+        before
+            An earlier word on the same answer, which this one takes the place of.
+        """
+        self._ledger.note_thumb(model, task, thumb, before)
+
+    async def feedback(self) -> Feedback:
+        """Return what the user thought of answers."""
+        return (await self._ledger.recall()).feedback
+
+    async def forget_feedback(self) -> None:
+        """Forget what the user thought of answers."""
+        self._ledger.forget_thumbs()
 
     async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
         """Return the servers as last seen, looking for them when that is too long ago.
@@ -207,7 +266,32 @@ class Router:
         refresh
             Look now, whenever the last look was.
         """
-        return await self._lookout.services(refresh=refresh)
+        found = await self._lookout.services(refresh=refresh)
+        await self._write_down()
+        return found
+
+    def _note_refusal(self, host: str, reason: str) -> None:
+        self._refused.setdefault(host, reason)
+
+    async def _write_down(self) -> None:
+        """Write down, once each, that outside addresses are allowed, and which hosts were refused."""
+        if self.journal is None:
+            return
+        said: dict[str, Record] = {remark: Security(event=remark) for remark in self.policy.remarks}
+        said |= {host: Refused(service=host, detail=reason) for host, reason in self._refused.items()}
+        new = {name: record for name, record in said.items() if name not in self._told}
+        self._told |= new.keys()
+        await self.journal.note(*new.values())
+
+    @property
+    def seen_at(self) -> float:
+        """When the servers were last looked at, in seconds since the epoch; 0 where they were not yet."""
+        return self._lookout.seen_at
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look for servers is going on."""
+        return self._lookout.is_looking
 
     def _note(self, event: Event, turn: Turn) -> None:
         """Learn from what happens."""
@@ -234,21 +318,27 @@ class Router:
         known: Classification | None = None,
         *,
         may_ask: bool = False,
+        question: Question | None = None,
     ) -> tuple[Context, Routed]:
         now = time.monotonic()
         try:
             async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
-                return await self._decide(request, known, may_ask=may_ask)
+                return await self._decide(request, known, may_ask=may_ask, question=question)
         except TimeoutError as error:
             if deadline is None or time.monotonic() < deadline:
                 raise
             raise TimedOut(
-                f"Looking for servers took longer than a question may ({_timeout(request)}): "
+                f"Looking for servers took longer than a question may (--timeout {request.timeout_s:g}): "
                 "give it more, or ask again, when they are known."
             ) from error
 
     async def _decide(
-        self, request: Request, known: Classification | None = None, *, may_ask: bool = False
+        self,
+        request: Request,
+        known: Classification | None = None,
+        *,
+        may_ask: bool = False,
+        question: Question | None = None,
     ) -> tuple[Context, Routed]:
         began = time.time()
         context = await gather(request, self.sources)
@@ -264,8 +354,9 @@ class Router:
                 settings=self.settings.classifier,
                 providers=self.providers,
                 client=self._client,
+                noted=partial(self.journal.arbiter, question) if self.journal and question else unnoted,
             )
-        context = context.with_more(await self._of_code(context, what))
+        context = context.with_more(await self._of_code(context, what, is_preview=known is None and not may_ask))
         route = select(what, context, snapshot, self.policy, history)
         if not route.candidates:
             # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if
@@ -284,7 +375,11 @@ class Router:
             route=route,
         )
         return context, Routed(
-            classification=what, route=route, context=context.refs(), items=context.items, remarks=context.remarks
+            classification=what,
+            route=route,
+            context=context.refs(),
+            items=context.items,
+            remarks=(*self.policy.remarks, *changed(route), *context.remarks, *route.remarks),
         )
 
     def project(self, request: Request) -> ProjectCode | None:
@@ -304,80 +399,15 @@ class Router:
             self._code = CodeSource(self.settings.serena, self.settings.task_routing)
         return self._code
 
-    async def _of_code(self, context: Context, what: Classification) -> Gathered:
+    async def _seen(self) -> Snapshot:
+        return await self._outlook.snapshot(await self.services())
+
+    async def _of_code(self, context: Context, what: Classification, *, is_preview: bool) -> Gathered:
         """Return what a question needs of its project's code."""
         request = context.request
         if request.with_code is False or not (request.folder or request.symbols or request.files or request.with_code):
             return Gathered()
         # While a server reads its model the decision is taken again and again: the code stays what it was.
         if self._looked_up is None or self._looked_up[0] is not request:
-            self._looked_up = (request, await self._code_source().gather(context, what))
+            self._looked_up = (request, await self._code_source().gather(context, what, is_preview=is_preview))
         return self._looked_up[1]
-
-    async def _seen(self) -> Snapshot:
-        """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
-        endpoints = await self.services()
-        seen_at, snapshot = self._lookout.seen_at, self._snapshot
-        if snapshot is None or (snapshot.endpoints is not endpoints and snapshot.endpoints != endpoints):
-            memory_gb = self.settings.models.memory_gb
-            snapshot = Snapshot(
-                endpoints=endpoints,
-                catalog=self.catalog,
-                routing=self.settings.task_routing,
-                reserve_tokens=self.settings.context.reserve_tokens,
-                excluded=self.settings.models.excluded,
-                memory_bytes=int(memory_gb * 1e9) if memory_gb else total_memory_bytes(),
-                patience_s=self.settings.limits.patience_s,
-                seen_at=seen_at,
-            )
-            # Thousands of models take a while: other questions go on meanwhile.
-            await asyncio.to_thread(snapshot.roster, self.policy)
-        elif snapshot.seen_at != seen_at:
-            snapshot = snapshot.seen_again(seen_at)
-        self._snapshot = snapshot
-        return snapshot
-
-
-def _is_waited_for(route: Route) -> bool:
-    """Whether nobody can answer yet, and somebody who is loading soon may."""
-    return not route.candidates and any(r.reason is RejectionReason.LOADING for r in route.rejections)
-
-
-def _timeout(request: Request) -> str:
-    return f"--timeout {request.timeout_s:g}"
-
-
-def _still_loading(route: Route) -> str:
-    loading = [f"{r.model or r.service}" for r in route.rejections if r.reason is RejectionReason.LOADING]
-    return f"{', '.join(loading)} was still being loaded"
-
-
-def _nobody(request: Request, route: Route) -> Exception:
-    """Return the error for a route without candidates: what is in the way, and what to do."""
-    services = list(dict.fromkeys(r.service for r in route.rejections))
-    if request.service and request.service.lower() not in {name.lower() for name in services}:
-        known = ", ".join(services) or "none"
-        return UnknownService(f"There is no server named {request.service!r}. Known servers: {known}.")
-    in_the_way = [r for r in route.rejections if r.reason is not RejectionReason.NOT_ASKED_FOR]
-    if request.model:
-        of_servers = [r for r in in_the_way if r.model is None]
-        in_the_way = [r for r in in_the_way if r.model]
-        if not in_the_way:
-            served = ", ".join(r.model for r in route.rejections if r.model) or "none"
-            closed = ", ".join(f"{r.service} ({r.detail})" for r in of_servers)
-            who = f"The server {request.service!r} has no" if request.service else "No server has a"
-            return UnknownModel(
-                f"{who} model {request.model!r}. Models there are: {served}."
-                + (f" Not looked into: {closed}." if closed else "")
-            )
-    if request.service or any(r.service != Embedded.name or r.model for r in route.rejections):
-        return RouteFailed(f"No model can answer this. {_reasons(in_the_way)}")
-    built_in = next((r.detail for r in in_the_way), "switched off by embedded.enabled")
-    return RouteFailed(
-        "No model server was found on this machine. Start one (such as Ollama or llama.cpp's server), "
-        f"name one under services in llmroute.yaml, or use the built-in one ({built_in})."
-    )
-
-
-def _reasons(rejections: Iterable[Rejection]) -> str:
-    return "; ".join(f"{r.model or r.service}: {r.detail.rstrip('.')}" for r in rejections)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jupyter_llmroute.core.catalog import GUESSED
 from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.history import History
-from jupyter_llmroute.core.likeness import meant
 from jupyter_llmroute.core.naming import same_model
+from jupyter_llmroute.core.pinned import Wanted, ids_meant, is_named
+from jupyter_llmroute.core.pins import Pin, pinned_for
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
+from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, estimate_tools, lay_out
 from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
 from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, TASKS, UNLISTED, Place, Roster, Row, Snapshot, time_cost
 from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Expected
@@ -34,6 +36,9 @@ STICKY_GAIN = 3.0
 EQUAL_POINTS = 1.0
 """Replicas whose scores differ by no more are equals."""
 
+PINNED: Place = (-1, 0)
+"""Before all lists."""
+
 
 class Wish(Value):
     """What a decision needs to know of a question."""
@@ -44,16 +49,29 @@ class Wish(Value):
     """Estimated, with all that was gathered."""
     model: str | None = None
     service: str | None = None
+    pins: tuple[Pin, ...] = ()
+    """The one that wins first; `model` wins over all."""
 
     @classmethod
     def of(cls, context: Context) -> Wish:
         """Return the wish of a gathered context."""
         request = context.request
         bare = context.model_copy(update={"items": (), "request": request.model_copy(update={"turns": ()})})
-        needed = estimate_prompt(lay_out(bare), DENSEST)
+        needed = estimate_prompt(lay_out(bare), DENSEST) + estimate_tools(context, DENSEST)
         is_bare = not context.items and not request.turns
         whole = needed if is_bare else estimate_prompt(lay_out(context), DENSEST)
-        return cls(needed_tokens=needed, prompt_tokens=whole, model=request.model, service=request.service)
+        return cls(
+            needed_tokens=needed,
+            prompt_tokens=whole,
+            model=request.model,
+            service=request.service,
+            pins=request.pins,
+        )
+
+    def pinned(self, what: Classification, snapshot: Snapshot) -> Wanted | None:
+        """Return whom a pin wants for a task; `None` where nobody is pinned, or the question names a model itself."""
+        pin = None if self.model else pinned_for(what.task, self.pins)
+        return Wanted.by(pin, snapshot) if pin else None
 
 
 class Decision(Value):
@@ -90,19 +108,24 @@ def choose(what: Classification, wish: Wish, snapshot: Snapshot, policy: Policy,
     """Choose who may answer a wish; what `select` and `replay` have in common."""
     roster = snapshot.roster(policy)
     rows, rejections = _asked_for(roster, wish, snapshot)
-    judge = _Judge(what, wish, snapshot, history)
+    wanted = wish.pinned(what, snapshot)
+    pinned = [*wanted.among(rows)] if wanted else []
+    judge = _Judge(what, wish, snapshot, history, pinned={row.key: str(wanted.pin) for row in pinned if wanted})
     if wish.model or wish.service:
         asked_for = (roster.learnt(row, history.speeds.get(row.key)) for row in rows)
         best = [scored for row in asked_for if (scored := judge.score(row))]
     else:
-        best = _best(judge, roster, history)
+        best = _best(judge, roster, history, pinned)
     best.sort(key=lambda scored: (scored.place, -scored.score, -scored.tie))
     candidates = [judge.candidate(scored) for scored in _spread(best[:RANKED], history)]
+    rejections += judge.rejections()
+    unmet = wanted.unmet(candidates, rejections) if wanted else None
     return Route(
         candidates=tuple(candidates),
-        rejections=(*rejections, *judge.rejections()),
+        rejections=tuple(rejections),
         smallest=judge.smallest(rows, roster),
         unranked=len(rows) - len(candidates) - len(judge.refused),
+        remarks=(unmet,) if unmet else (),
     )
 
 
@@ -134,13 +157,23 @@ class _Scored(NamedTuple):
 class _Judge:
     """Scores rows for one question, and keeps why a row cannot answer it."""
 
-    def __init__(self, what: Classification, wish: Wish, snapshot: Snapshot, history: History) -> None:
+    def __init__(
+        self,
+        what: Classification,
+        wish: Wish,
+        snapshot: Snapshot,
+        history: History,
+        *,
+        pinned: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.task = TASKS.index(what.task)
         self._what = what
         self._shares = [what.scores[task] for task in TASKS]
         self._wish = wish
         self._snapshot = snapshot
         self._history = history
+        self._pinned = pinned
+        self._tallies = history.feedback.for_task(what.task)
         # Asked for with every row: looking them up in the values takes longer than adding up the score.
         self._busy, self._last, self._patience_s = history.busy, history.last, snapshot.patience_s
         self._needed_tokens = wish.needed_tokens
@@ -150,6 +183,11 @@ class _Judge:
         }
         self.refused: list[tuple[Row, RejectionReason]] = []
         """Rows that were looked at and cannot answer."""
+
+    @property
+    def liked(self) -> list[str]:
+        """The catalog's names of models that thumbs lift above what their rows promise."""
+        return [model for model, tally in self._tallies.items() if tally.points > 0]
 
     def score(self, row: Row) -> _Scored | None:
         """Return the row with its score, or `None` where it cannot answer."""
@@ -175,7 +213,10 @@ class _Judge:
         score -= time_cost(self._expected_s(row), self._patience_s)
         if row.key == self._last:
             score += STICKY_GAIN
-        return _Scored(score, -row.rank, row, row.places[self.task])
+        if self._tallies and (tally := self._tallies.get(row.info.id)):
+            score += tally.points
+        place = PINNED if row.key in self._pinned else row.places[self.task]
+        return _Scored(score, -row.rank, row, place)
 
     def _expected_s(self, row: Row) -> float:
         """Return the seconds that an answer is expected to take; the short way where nobody else is being answered."""
@@ -215,8 +256,11 @@ class _Judge:
     def _reasons(self, scored: _Scored, expected: Expected) -> tuple[str, ...]:
         row, task = scored.row, self._what.task
         origin = "guessed from its size" if row.info.sources.get(task) == GUESSED else "catalog"
-        reasons = [f"rated {row.info.scores[task]:.0f} of 100 for {task} ({origin})"]
-        if scored.place[0] < 2:
+        reasons = [self._pinned[row.key]] if row.key in self._pinned else []
+        reasons.append(f"rated {row.info.scores[task]:.0f} of 100 for {task} ({origin})")
+        if tally := self._tallies.get(row.info.id):
+            reasons.append(f"{tally} for {task}")
+        if row.places[self.task][0] < 2:
             reasons.append(f"on your list for {task}")
         elif row.is_listed[self.task]:
             reasons.append(f"on the list for {task}")
@@ -259,14 +303,14 @@ class _Judge:
         return self.candidate(self.scored(roster.learnt(found, self._history.speeds.get(found.key))))
 
 
-def _best(judge: _Judge, roster: Roster, history: History) -> list[_Scored]:
+def _best(judge: _Judge, roster: Roster, history: History, pinned: Iterable[Row]) -> list[_Scored]:
     """Return the best rows, unsorted, and those in the user's lists.
 
     Rows come in the order of what they promise, so that the search ends where nobody further down can be among the
     best. Those of which more is known than the order rests on are looked at apart.
     """
     task, speeds = judge.task, history.speeds
-    apart = {row.key: row for row in roster.listed[task]}
+    apart = {row.key: row for row in (*roster.listed[task], *pinned, *roster.called(judge.liked))}
     if history.last and (last := roster.by_key.get(history.last)):
         apart[last.key] = last
     best = [scored for key, row in apart.items() if (scored := judge.score(roster.learnt(row, speeds.get(key))))]
@@ -311,13 +355,13 @@ def _asked_for(roster: Roster, wish: Wish, snapshot: Snapshot) -> tuple[list[Row
         return roster.by_size, list(roster.rejections)
     rows, rejections = roster.by_size, list(roster.rejections)
     if service := wish.service:
-        others = [endpoint.name for endpoint in snapshot.endpoints if not _is(endpoint.name, service)]
-        rows = [row for row in rows if _is(row.endpoint.name, service)]
+        others = [endpoint.name for endpoint in snapshot.endpoints if not is_named(endpoint.name, service)]
+        rows = [row for row in rows if is_named(row.endpoint.name, service)]
         rejections = [_not_asked_for(name, None, service) for name in others] + [
-            rejection for rejection in rejections if _is(rejection.service, service)
+            rejection for rejection in rejections if is_named(rejection.service, service)
         ]
     if wish.model:
-        pinned = _pinned(wish.model, wish.service, snapshot)
+        pinned = ids_meant(wish.model, wish.service, snapshot)
         rejections = [
             _not_asked_for(r.service, r.model, wish.model) if r.model and r.model not in pinned else r
             for r in rejections
@@ -329,24 +373,6 @@ def _asked_for(roster: Roster, wish: Wish, snapshot: Snapshot) -> tuple[list[Row
     return rows, rejections
 
 
-def _pinned(asked: str, service: str | None, snapshot: Snapshot) -> frozenset[str]:
-    """Return the ids of the models that are meant, of all that is served.
-
-    Also of what cannot answer: a model of a similar name must not stand in for it.
-    """
-    served = (
-        (model.id, snapshot.catalog.describe(model).id)
-        for endpoint in snapshot.endpoints
-        if not service or _is(endpoint.name, service)
-        for model in endpoint.models
-    )
-    return frozenset(model_id for model_id, _ in meant(asked, served))
-
-
 def _not_asked_for(service: str, model: str | None, asked: str) -> Rejection:
     detail = f"only {asked} was asked for"
     return Rejection(service=service, model=model, reason=RejectionReason.NOT_ASKED_FOR, detail=detail)
-
-
-def _is(name: str, asked: str) -> bool:
-    return name.lower() == asked.lower()

@@ -50,20 +50,17 @@ EXTERNAL = (
 )
 """What is said wherever the setting is on: when settings are loaded, with each answer, and in the audit log."""
 
-NOT_YET_IN_EFFECT: tuple[Key, ...] = (
-    ("security", "audit_enabled"),
-    ("security", "audit_log_path"),
-    ("security", "log_queries"),
-    ("security", "log_responses"),
-    ("security", "verify_checksums"),
-)
-"""Keys that existing files hold and that load without effect; `*` stands for any name or number."""
-
 ONLY_THE_USER: tuple[Key, ...] = (
     ("security", "allow_external"),
     ("security", "allowed_hosts"),
     ("security", "allowed_cidrs"),
+    ("security", "allowed_ports"),
     ("security", "ca_file"),
+    *(("security", f"audit_{key}") for key in "enabled log_path required fsync max_mb keep_files".split()),
+    ("security", "log_queries"),
+    ("security", "log_responses"),
+    ("security", "verify_checksums"),
+    ("cassette", "*"),
     ("embedded", "model_path"),
     ("discovery", "hosts"),
     ("models", "memory_gb"),
@@ -75,7 +72,7 @@ ONLY_THE_USER: tuple[Key, ...] = (
         for key in ("models_are_local", "context_window", "api_style", "models_path", "chat_path")
     ),
 )
-"""Keys that a file which came with a project may not set.
+"""Keys that a file which came with a project may not set; `*` stands for any name or number.
 
 Among them how a server is spoken to: who is taken for what it is not may pass text on without a sign.
 """
@@ -143,10 +140,9 @@ def read(file: SettingsFile, sections: Collection[str]) -> dict[str, Any]:
         )
     data = _load(file.path)
     for key in data:
-        if key not in (*sections, *(first for first, *rest in NOT_YET_IN_EFFECT if not rest)):
+        if key not in sections:
             hint = _hint(key, sections)
             raise SettingsError(f"The settings file {str(file.path)!r} has an unknown section {key!r}: {hint}")
-    data = _without(data, lambda key, _: _matches(key, NOT_YET_IN_EFFECT), file, "read, and without effect yet")
     if not file.is_own:
         remark = (
             "not taken from a file that came with the project: set it in your own settings file, "
@@ -290,7 +286,7 @@ def _is_the_users_to_say(key: Key, value: Any) -> bool:
         return isinstance(value, dict) and "endpoint" in value and not _is_this_machine(value["endpoint"])
     if _matches(key, (("services", "*", "endpoint"),)):
         return not _is_this_machine(value)
-    if _matches(key, (("route", "*"),)):
+    if _matches(key, (("route", "*"), ("callers", "*", "*"))):
         return key[-1].replace("-", "_") not in A_PROJECTS_OPTIONS
     return _matches(key, ONLY_THE_USER)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
@@ -20,7 +20,7 @@ from jupyter_llmroute.core.likeness import Names, meant
 from jupyter_llmroute.core.policy import Policy, check_model, check_name
 from jupyter_llmroute.core.prompt import answer_reserve
 from jupyter_llmroute.core.route import Rejection, RejectionReason
-from jupyter_llmroute.core.settings import TaskRouting
+from jupyter_llmroute.core.sections import TaskRouting
 from jupyter_llmroute.core.speed import Prior, Speed, prior
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
@@ -126,6 +126,17 @@ class Roster:
             by_task[task] = sorted(rows, key=lambda row: -row.promise[task])
         return by_task[task]
 
+    def called(self, names: Iterable[str]) -> Iterator[Row]:
+        """Yield the rows of models that the catalog calls so."""
+        return (row for name in names for row in self._by_name.get(name, ()))
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.info.id, []).append(row)
+        return found
+
     @functools.cached_property
     def promising(self) -> list[list[Row]]:
         """The rows for each task, the highest promise first."""
@@ -152,6 +163,8 @@ class Snapshot(Value):
     """Tokens of each window kept free for the answer."""
     excluded: tuple[str, ...] = ()
     """Names of models that the user never wants."""
+    changed: tuple[tuple[str, str], ...] = ()
+    """Servers and models that are others than those that were locked."""
     memory_bytes: int | None = None
     """What models on this machine may take; `None`: unknown, and then none is too large."""
     patience_s: float = 30.0
@@ -222,6 +235,9 @@ class Snapshot(Value):
             return no(RejectionReason.POLICY, verdict.reason)
         if (model.id, info.id) in unwanted:
             return no(RejectionReason.EXCLUDED, "excluded in the settings (models.excluded)")
+        if (endpoint.name, model.id) in self.changed:
+            look = "look at it: jupyter-llmroute models verify, and models lock if it is right"
+            return no(RejectionReason.CHANGED, f"another model than the one that was locked; {look}")
         if self.memory_bytes and needed and not model.loaded and endpoint.is_here and needed > self.memory_bytes:
             has = f"this machine has {self.memory_bytes / 1e9:.0f} GB for models (models.memory_gb)"
             return no(RejectionReason.MEMORY, f"needs about {needed / 1e9:.0f} GB of memory, and {has}")
@@ -305,7 +321,7 @@ def _reject_endpoint(endpoint: Endpoint, policy: Policy) -> Rejection | None:
     def no(reason: RejectionReason, detail: str) -> Rejection:
         return Rejection(service=endpoint.name, reason=reason, detail=detail)
 
-    if endpoint.host and not (verdict := check_name(policy, endpoint.host)).allowed:
+    if endpoint.host and not (verdict := check_name(policy, endpoint.host, endpoint.port)).allowed:
         return no(RejectionReason.POLICY, verdict.reason)
     if endpoint.health not in (Health.WELL, Health.LOADING):
         return no(RejectionReason.NOT_WELL, endpoint.detail or endpoint.health.value)

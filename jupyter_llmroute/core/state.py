@@ -25,6 +25,7 @@ from pydantic_core import PydanticSerializationError
 from jupyter_llmroute.core.breaker import Breaker
 from jupyter_llmroute.core.embedded.rendezvous import state_folder
 from jupyter_llmroute.core.endpoint import Endpoint
+from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.speed import Speed
@@ -76,6 +77,8 @@ class State(Value):
     """By `history.place`."""
     lean: Lean = Lean()
     """What the user's corrections of tasks say."""
+    feedback: Feedback = Feedback()
+    """What the user thought of answers."""
 
     def with_look(self, fingerprint: str, look: Look) -> State:
         """Return the state with one more look; keys are taken out of it."""
@@ -103,6 +106,14 @@ class State(Value):
     def with_named_task(self, said: Mapping[Task, float], right: Task) -> State:
         """Return the state after the user named the task of a question; see `Lean.corrected`."""
         return self.model_copy(update={"lean": self.lean.corrected(said, right)})
+
+    def with_thumb(self, model: str, task: Task, thumb: Thumb, before: Thumb | None) -> State:
+        """Return the state after the user rated an answer; see `Feedback.rated`."""
+        return self.model_copy(update={"feedback": self.feedback.rated(model, task, thumb, before)})
+
+    def without_thumbs(self) -> State:
+        """Return the state with no answer rated."""
+        return self.model_copy(update={"feedback": Feedback()})
 
 
 def _newest(old: Mapping[str, _T], new: Mapping[str, _T], kept: int) -> dict[str, _T]:
@@ -182,15 +193,16 @@ def _parse(text: bytes) -> State:
     try:
         return State.model_validate_json(text)
     except (ValidationError, RecursionError):
-        return State(lean=_lean_of(text))
+        return _taught(text)
 
 
-def _lean_of(text: bytes) -> Lean:
+def _taught(text: bytes) -> State:
     """Return what the user has taught, out of a state that does not read otherwise: that is not seen again."""
-    try:
-        return Lean.model_validate(json.loads(text)["lean"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return Lean()
+    kept: dict[str, Lean | Feedback] = {}
+    for name, kind in (("lean", Lean), ("feedback", Feedback)):
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+            kept[name] = kind.model_validate(json.loads(text)[name])
+    return State().model_copy(update=kept)
 
 
 def _replace(new: str, old: Path) -> None:

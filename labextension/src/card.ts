@@ -1,6 +1,7 @@
 import type { IFacts } from './facts.js';
+import { Drawn, button, element, keepKeys, setText } from './dom.js';
+import type { Trans } from './trans.js';
 import {
-  STATE_WORDS,
   andMore,
   figures,
   isBusy,
@@ -9,10 +10,18 @@ import {
   notice,
   on,
   otherName,
-  percent,
   sentAlong,
+  stateWords,
+  taskWords,
   whyWords
 } from './wording.js';
+
+/** What the buttons of a card do. */
+export interface ICardActions {
+  stop: () => void;
+  /** Offer to apply the changes of project files; left out where there is no notebook to do it in. */
+  apply?: () => void;
+}
 
 /**
  * The card over an answer: a head line, what must be seen, and why this model.
@@ -23,11 +32,13 @@ import {
 export class Card {
   readonly node = element('div', 'jp-llmroute-card');
 
-  constructor(stop: () => void) {
-    this.stop.type = 'button';
-    this.stop.title = 'Interrupt the kernel; what has come is kept';
-    this.stop.addEventListener('click', stop);
-    this.stop.addEventListener('keydown', keepKeys);
+  constructor(
+    private readonly actions: ICardActions,
+    private readonly trans: Trans
+  ) {
+    this.stop = button('jp-llmroute-button jp-llmroute-stop', trans.__('Stop'), actions.stop);
+    this.stop.title = trans.__('Interrupt the kernel; what has come is kept');
+    this.apply = button('jp-llmroute-button jp-llmroute-apply', '', () => this.actions.apply?.());
     this.node.setAttribute('role', 'group');
     this.state.setAttribute('aria-live', 'polite');
     this.summary.addEventListener('keydown', keepKeys);
@@ -38,54 +49,58 @@ export class Card {
     dot.setAttribute('aria-hidden', 'true');
     state.append(dot, this.state);
     this.model.append(this.modelName, this.on, this.serviceName);
-    head.append(state, this.task, this.model, this.figures, this.stop);
+    head.append(state, this.task, this.model, this.figures, this.apply, this.stop);
     this.why.append(this.summary, this.sections);
     this.node.append(head, this.notice, this.why);
+  }
+
+  /** Open or close "Why this model". */
+  set isOpen(isOpen: boolean) {
+    this.why.open = isOpen;
   }
 
   show(facts: IFacts): void {
     this.node.dataset.state = facts.state;
     this.node.dataset.level = facts.level ?? '';
-    this.node.setAttribute('aria-label', label(facts));
+    this.node.setAttribute('aria-label', label(facts, this.trans));
     this.node.setAttribute('aria-busy', String(isBusy(facts)));
     this.stop.hidden = !isBusy(facts);
-    setText(this.state, STATE_WORDS[facts.state]);
+    setText(this.state, stateWords(facts.state, this.trans));
     this.showHead(facts);
     this.showNotice(facts);
     this.showWhy(facts);
   }
 
   private showHead(facts: IFacts): void {
-    const { task, model, service } = facts;
-    setText(this.task, task === null ? '' : taskWords(task));
+    const { task, model, service, changes } = facts;
+    setText(this.task, task === null ? '' : taskWords(task, this.trans));
     setText(this.modelName, model ?? '');
-    setText(this.on, service === null ? '' : ' on ');
+    setText(this.on, service === null ? '' : this.trans.__(' on '));
     setText(this.serviceName, service ?? '');
-    setText(this.figures, figures(facts).join(' · '));
+    setText(this.figures, figures(facts, this.trans).join(' · '));
+    const isOffered = changes > 0 && this.actions.apply !== undefined;
+    setText(
+      this.apply,
+      isOffered ? this.trans._n('Apply %1 change…', 'Apply %1 changes…', changes) : ''
+    );
+    this.apply.title = this.trans.__(
+      'Insert a cell below that applies the changes of files; nothing is run'
+    );
   }
 
   private showNotice(facts: IFacts): void {
-    const said = notice(facts);
+    const said = notice(facts, this.trans);
     this.notice.dataset.tone = said?.tone ?? '';
-    this.redraw(this.notice, said?.lines ?? [], lines => lines.map(line => element('p', '', line)));
+    this.drawn.redraw(this.notice, said?.lines ?? [], lines =>
+      lines.map(line => element('p', '', line))
+    );
   }
 
   private showWhy(facts: IFacts): void {
-    const sections = SECTIONS.map(([title, content]) => ({ title, content: content(facts) }));
-    const filled = sections.filter(one => one.content.length > 0);
-    this.redraw(this.sections, filled, all => all.map(one => section(one.title, one.content)));
-    setText(this.summary, whyWords(facts));
+    const filled = sections(facts, this.trans).filter(one => one.rows.length > 0);
+    this.drawn.redraw(this.sections, filled, all => all.map(drawSection));
+    setText(this.summary, whyWords(facts, this.trans));
     this.why.hidden = filled.length === 0;
-  }
-
-  /** Fill a node anew only if what it shows has changed. */
-  private redraw<T>(node: HTMLElement, values: T[], draw: (values: T[]) => Node[]): void {
-    const key = JSON.stringify(values);
-    if (this.shown.get(node) !== key) {
-      this.shown.set(node, key);
-      node.replaceChildren(...draw(values));
-    }
-    node.hidden = values.length === 0;
   }
 
   private readonly state = element('span', 'jp-llmroute-state-text');
@@ -94,62 +109,71 @@ export class Card {
   private readonly modelName = element('bdi', 'jp-llmroute-model-name');
   private readonly on = element('span', 'jp-llmroute-service');
   private readonly serviceName = element('bdi', 'jp-llmroute-service');
-  private readonly stop = element('button', 'jp-llmroute-stop', 'Stop');
+  private readonly apply: HTMLButtonElement;
+  private readonly stop: HTMLButtonElement;
   private readonly figures = element('span', 'jp-llmroute-figures');
   private readonly notice = element('div', 'jp-llmroute-notice');
   private readonly why = element('details', 'jp-llmroute-why');
   private readonly summary = element('summary', 'jp-llmroute-summary');
   private readonly sections = element('div', 'jp-llmroute-sections');
-  private readonly shown = new Map<HTMLElement, string>();
+  private readonly drawn = new Drawn();
 }
 
-/** Rows of one column are a list, of more columns a table. */
 interface IRow {
   cells: string[];
   isChosen?: boolean;
 }
 
-/** What "Why this model" holds, in this order; a section with no rows is left out. */
-const SECTIONS: [title: string, content: (facts: IFacts) => IRow[]][] = [
-  ['Reasons', facts => facts.reasons.map(only)],
-  ['Answered by', facts => [otherName(facts)].filter(one => one !== null).map(only)],
-  ['Task', ({ task }) => (task === null ? [] : [taskWords(task), ...task.evidence].map(only))],
-  [
-    'Considered',
-    facts => [
-      ...facts.considered.map(one => ({
-        cells: [one.model, one.service, one.verdict],
-        isChosen: one.model === facts.model && one.service === facts.service
-      })),
-      ...[andMore(facts)].filter(one => one !== null).map(more => ({ cells: [more, '', ''] }))
-    ]
-  ],
-  [
-    'Failed attempts',
-    facts => facts.attempts.map(one => ({ cells: [on(one.model, one.service), one.error] }))
-  ],
-  ['What was sent', facts => sentAlong(facts).map(only)],
-  ['Took', facts => [length(facts)].filter(one => one !== null).map(only)]
-];
+/** With columns a table, without them a list. */
+interface ISection {
+  title: string;
+  columns?: string[];
+  rows: IRow[];
+}
 
-const COLUMNS: Record<string, string[]> = {
-  Considered: ['Model', 'Service', 'Verdict'],
-  'Failed attempts': ['Asked', 'Error']
-};
+/** What "Why this model" holds, in this order; a section with no rows is left out. */
+function sections(facts: IFacts, trans: Trans): ISection[] {
+  const { task } = facts;
+  return [
+    { title: trans.__('Reasons'), rows: facts.reasons.map(only) },
+    { title: trans.__('Answered by'), rows: known(otherName(facts)) },
+    {
+      title: trans.__('Task'),
+      rows: task === null ? [] : [taskWords(task, trans), ...task.evidence].map(only)
+    },
+    {
+      title: trans.__('Considered'),
+      columns: [trans.__('Model'), trans.__('Service'), trans.__('Verdict')],
+      rows: [
+        ...facts.considered.map(one => ({
+          cells: [one.model, one.service, one.verdict],
+          isChosen: one.model === facts.model && one.service === facts.service
+        })),
+        ...known(andMore(facts, trans)).map(({ cells }) => ({ cells: [...cells, '', ''] }))
+      ]
+    },
+    {
+      title: trans.__('Failed attempts'),
+      columns: [trans.__('Asked'), trans.__('Error')],
+      rows: facts.attempts.map(one => ({
+        cells: [on(one.model, one.service, trans), one.error]
+      }))
+    },
+    { title: trans.__('What was sent'), rows: sentAlong(facts, trans).map(only) },
+    { title: trans.__('Took'), rows: known(length(facts, trans)) }
+  ];
+}
 
 function only(text: string): IRow {
   return { cells: [text] };
 }
 
-function taskWords(task: NonNullable<IFacts['task']>): string {
-  const sure = task.confidence === null ? '' : ` ${percent(task.confidence)}`;
-  const rival = task.rival === null ? '' : `, ${task.rival} nearly as likely`;
-  return `${task.name}${sure}${rival}`;
+function known(text: string | null): IRow[] {
+  return text === null ? [] : [only(text)];
 }
 
-function section(title: string, rows: IRow[]): HTMLElement {
+function drawSection({ title, columns, rows }: ISection): HTMLElement {
   const node = element('section', 'jp-llmroute-section');
-  const columns = COLUMNS[title];
   node.append(
     element('h4', 'jp-llmroute-heading', title),
     columns === undefined ? list(rows) : table(title, columns, rows)
@@ -180,30 +204,4 @@ function table(title: string, columns: string[], rows: IRow[]): HTMLElement {
     body.append(line);
   }
   return node;
-}
-
-/** Enter and Space open and close; Lab would take them for the cell's. */
-function keepKeys(event: KeyboardEvent): void {
-  if (event.key === 'Enter' || event.key === ' ') {
-    event.stopPropagation();
-  }
-}
-
-function element<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  className: string,
-  text = ''
-): HTMLElementTagNameMap[K] {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
-
-/** Say it only when it changes: a live region is read aloud at every change; an empty one takes no room. */
-function setText(node: HTMLElement, text: string): void {
-  if (node.textContent !== text) {
-    node.textContent = text;
-  }
-  node.hidden = text === '';
 }

@@ -73,6 +73,8 @@ export interface IFacts {
   elapsedS: number | null;
   finishReason: string | null;
   error: string | null;
+  /** How many changes of project files the answer offers. */
+  changes: number;
 }
 
 // A hostile notebook may hold millions of entries; a person reads a few dozen.
@@ -122,7 +124,8 @@ export function readFacts(json: unknown): IFacts {
     tokensPerSecond: amount(it.tokens_per_second),
     elapsedS: amount(it.elapsed_s),
     finishReason: text(it.finish_reason),
-    error: text(it.error)
+    error: text(it.error),
+    changes: count(it.changes) ?? 0
   };
 }
 

@@ -1,19 +1,4 @@
-/** A clock and a timer; a test brings its own. */
-export interface IClock {
-  now(): number;
-  /** Run something in so many milliseconds; what comes back cancels it. */
-  after(ms: number, run: () => void): () => void;
-}
-
-const PAGE: IClock = {
-  now: () => performance.now(),
-  after: (ms, run) => {
-    const timer = setTimeout(run, ms);
-    return () => {
-      clearTimeout(timer);
-    };
-  }
-};
+import { PAGE, type IClock } from './clock.js';
 
 // Of five equal parts of the page's time, drawing gets one.
 const REST_PER_WORK = 4;

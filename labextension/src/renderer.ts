@@ -3,10 +3,12 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Panel, Widget } from '@lumino/widgets';
 
 import { Card } from './card.js';
+import { addCodeButtons, type ICodeActions } from './code_buttons.js';
 import { ANSWER_MIME, readFacts } from './facts.js';
 import { body } from './markdown.js';
 import { Pace } from './pace.js';
 import { strict } from './sanitizer.js';
+import { ENGLISH, type Trans } from './trans.js';
 import { isBusy } from './wording.js';
 
 const MARKDOWN = 'text/markdown';
@@ -14,29 +16,50 @@ const MARKDOWN = 'text/markdown';
 // Before text/html (50) and text/markdown (60), which the same bundle holds.
 const RANK = 40;
 
+/** What the page does for an answer; `node` tells in which cell it is. */
+export interface IAnswerActions {
+  stop: () => void;
+  copy: (code: string) => void;
+  /** The next two are left out where there are no notebooks. */
+  insert?: (node: HTMLElement, language: string, code: string) => void;
+  apply?: (node: HTMLElement) => void;
+}
+
 /** Draws an answer: a card made of the facts, then the answer's text as markdown. */
 export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
   constructor(
     options: IRenderMime.IRendererOptions,
     registry: IRenderMimeRegistry,
-    stop: () => void
+    private readonly actions: IAnswerActions,
+    private readonly trans: Trans
   ) {
     super();
     this.addClass('jp-llmroute-answer');
-    this.card = new Card(stop);
+    const { apply } = actions;
+    this.card = new Card(
+      {
+        stop: actions.stop,
+        ...(apply && {
+          apply: () => {
+            apply(this.node);
+          }
+        })
+      },
+      trans
+    );
     this.cardHolder = new Widget({ node: this.card.node });
-    const text = markdownFactory(registry).createRenderer({
+    this.text = markdownFactory(registry).createRenderer({
       ...options,
       mimeType: MARKDOWN,
       sanitizer: strict(options.sanitizer)
     });
-    text.addClass('jp-llmroute-text');
+    this.text.addClass('jp-llmroute-text');
     this.addWidget(this.cardHolder);
-    this.addWidget(text);
+    this.addWidget(this.text);
     this.pace = new Pace(async source => {
-      text.setHidden(source === '');
+      this.text.setHidden(source === '');
       // Never trusted, in a trusted notebook neither: the text is a model's, not the author's.
-      await text.renderModel(
+      await this.text.renderModel(
         registry.createModel({ data: { [MARKDOWN]: source }, trusted: false })
       );
     });
@@ -53,8 +76,12 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
     );
     if (isBusy(facts)) {
       this.pace.soon(source);
-    } else {
-      await this.pace.now(source);
+      return;
+    }
+    await this.pace.now(source);
+    // Not before: while more is to come, all is drawn anew again and again, and a button would go under the pointer.
+    if (!this.isDisposed) {
+      addCodeButtons(this.text.node, this.codeActions(), this.trans);
     }
   }
 
@@ -63,18 +90,35 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
     super.dispose();
   }
 
+  private codeActions(): ICodeActions {
+    const { copy, insert } = this.actions;
+    return {
+      copy,
+      ...(insert && {
+        insert: (language: string, code: string) => {
+          insert(this.node, language, code);
+        }
+      })
+    };
+  }
+
   private readonly card: Card;
   private readonly cardHolder: Widget;
+  private readonly text: IRenderMime.IRenderer;
   private readonly pace: Pace;
 }
 
-/** Make the registry draw answers with this renderer; `stop` is what the button of a running answer does. */
-export function addAnswerRenderer(registry: IRenderMimeRegistry, stop: () => void): void {
+/** Make the registry draw answers with this renderer. */
+export function addAnswerRenderer(
+  registry: IRenderMimeRegistry,
+  actions: IAnswerActions,
+  trans: Trans = ENGLISH
+): void {
   registry.addFactory({
     safe: true,
     mimeTypes: [ANSWER_MIME],
     defaultRank: RANK,
-    createRenderer: options => new AnswerRenderer(options, registry, stop)
+    createRenderer: options => new AnswerRenderer(options, registry, actions, trans)
   });
 }
 

@@ -30,7 +30,8 @@ const WHOLE = {
   tokens_per_second: 57.2,
   elapsed_s: 14.9,
   finish_reason: 'stop',
-  error: null
+  error: null,
+  changes: 2
 };
 
 test('a whole answer is read as it is', () => {
@@ -61,7 +62,8 @@ test('a whole answer is read as it is', () => {
     tokensPerSecond: 57.2,
     elapsedS: 14.9,
     finishReason: 'stop',
-    error: null
+    error: null,
+    changes: 2
   });
 });
 
@@ -97,7 +99,8 @@ const NOTHING = {
   tokensPerSecond: null,
   elapsedS: null,
   finishReason: null,
-  error: null
+  error: null,
+  changes: 0
 };
 
 test('missing fields read as nothing', () => {

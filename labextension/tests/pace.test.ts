@@ -1,47 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Pace, type IClock } from '../src/pace.js';
-
-/** A clock that stands still until told; drawing takes the time a test says. */
-class Clock implements IClock {
-  time = 0;
-  private timers: { at: number; run: () => void }[] = [];
-
-  now(): number {
-    return this.time;
-  }
-
-  after(ms: number, run: () => void): () => void {
-    const timer = { at: this.time + ms, run };
-    this.timers.push(timer);
-    return () => {
-      this.timers = this.timers.filter(one => one !== timer);
-    };
-  }
-
-  get waiting(): number {
-    return this.timers.length;
-  }
-
-  /** Let time go by, one millisecond after another. */
-  async pass(ms: number): Promise<void> {
-    for (const end = this.time + ms; this.time <= end; this.time++) {
-      const due = this.timers.filter(one => one.at <= this.time);
-      this.timers = this.timers.filter(one => one.at > this.time);
-      due.forEach(one => {
-        one.run();
-      });
-      await settle();
-    }
-    this.time--;
-  }
-}
-
-/** Everything that waits on a promise gets its turn. */
-function settle(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve));
-}
+import { Pace } from '../src/pace.js';
+import { Clock, settle } from './standing_clock.js';
 
 function page(cost: number): { clock: Clock; drawn: string[]; pace: Pace } {
   const clock = new Clock();

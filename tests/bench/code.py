@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -21,13 +22,19 @@ from pathlib import Path
 
 import psutil
 
+from jupyter_llmroute.core.classifier import classify
+from jupyter_llmroute.core.code.code_source import CodeSource
 from jupyter_llmroute.core.code.finding import Ask, CodeIntelligence, CodeQuestion
 from jupyter_llmroute.core.code.installation import find
 from jupyter_llmroute.core.code.plan import Meant, plan
 from jupyter_llmroute.core.code.serena import Serena
 from jupyter_llmroute.core.code.static_code import StaticCode
 from jupyter_llmroute.core.code.told import items_of
+from jupyter_llmroute.core.context import Context, Gathered
 from jupyter_llmroute.core.prompt import item_text
+from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.sections import SerenaSettings
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.tokens import estimate_tokens
 
@@ -55,8 +62,33 @@ async def answers(name: str, who: CodeIntelligence, symbol: str, file: str) -> N
     print(f"{name:28} {TOGETHER} together       {together:.3f}")
 
 
+async def first_question(name: str, project: Path, symbol: str, settings: SerenaSettings) -> None:
+    """Print what the first question about uses gets, in the time that a question has: nothing was read before."""
+    question = f"who uses {symbol.replace('/', '.')}?"
+    context = Context(request=Request(question=question, folder=str(project), with_code=True))
+    what = classify(context.request, context)
+    async with CodeSource(settings, Settings().task_routing) as source:
+        code = source.project(context.request)
+        if code and code.serena:
+            await code.serena.ready(600)
+        found: list[Gathered] = []
+        for _ in range(2):
+            took = time.perf_counter()
+            found.append(await source.gather(context, what))
+            took = time.perf_counter() - took
+            lines = sum(item.output.count("\n") + 1 for item in found[-1].items if item.ref.startswith("where"))
+            print(f"{name:28} {'first' if len(found) == 1 else 'next'} question: {took:.2f}, {lines} lines of uses")
+        print("\n".join(f"{'':28} {remark}" for remark in found[0].remarks))
+
+
 async def measure(project: Path, symbol: str, executable: Path | None) -> None:
     """Print all figures."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["LLMROUTE_HOME"] = home  # with an empty cache of jedi's
+        await first_question("jedi and ast", project, symbol, SerenaSettings(enabled=False))
+        if named := find(executable):
+            await first_question("Serena", project, symbol, SerenaSettings(executable=str(named.serena)))
+    del os.environ["LLMROUTE_HOME"]
     async with StaticCode(project) as static:
         found = await static.find(CodeQuestion(ask=Ask.DEFINITION, name_path=symbol))
         file = found[0].file if found else ""

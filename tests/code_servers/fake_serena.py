@@ -62,6 +62,8 @@ def serve(recorded, behaviour, asked):
         if "id" not in message or method is None:
             continue
         if method == "initialize":
+            if behaviour == "never edits" and "edit-" in os.environ["SERENA_HOME"]:
+                continue
             if behaviour == "dies at start":
                 sys.exit(3)
             if behaviour == "talks":

@@ -21,7 +21,8 @@ from jupyter_llmroute.core.local_network import (
     nameservers,
 )
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.settings import SecuritySettings, Settings
+from jupyter_llmroute.core.sections import SecuritySettings
+from jupyter_llmroute.core.settings import Settings
 
 PASS, WARN, FAIL = Status
 
@@ -105,7 +106,8 @@ ROWS: list[tuple[str, dict[str, Any], Status, str]] = [
     ("model checksums", {}, PASS, "no model"),
     ("model checksums", {"endpoints": (server(HERE, MODEL),)}, WARN, "of 1 models no checksum"),
     ("model checksums", {"endpoints": (server(HERE, MODEL),), "unlocked": ()}, PASS, "1 models"),
-    ("model checksums", {"endpoints": (server(HERE, BARE),), "unlocked": ()}, WARN, "m on desk"),
+    ("model checksums", {"endpoints": (server(HERE, BARE),), "unlocked": (), "untold": ("m on desk",)}, WARN, "m on"),
+    ("model checksums", {"endpoints": (server(HERE, MODEL),), "changed": ("m on desk",)}, FAIL, "m on desk"),
     ("model checksums", {"endpoints": (server(HERE, MODEL),), "unlocked": ("qwen3:8b",)}, WARN, "not recorded: qwen3"),
     ("models elsewhere", {"endpoints": (server(HERE, MODEL),)}, PASS, "no model"),
     ("models elsewhere", {"endpoints": (server(HERE, CLOUD),)}, WARN, "refused, for they run elsewhere: kimi-k2:cloud"),

@@ -13,26 +13,19 @@ import pytest
 
 from jupyter_llmroute.core.embedded.gguf import Header
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
-from jupyter_llmroute.core.model_lock import (
-    BLOCK_BYTES,
-    Change,
+from jupyter_llmroute.core.file_digests import BLOCK_BYTES, digests, of_file
+from jupyter_llmroute.core.lock_file import (
     LockedModel,
     ModelLock,
     ModelLockError,
-    changed,
-    check,
-    compare,
-    digests,
     key,
-    lock,
     lock_digest,
     lock_path,
-    of_file,
     read_lock,
-    verify,
     write_lock,
 )
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.model_lock import Change, compare, lock, verify
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -96,31 +89,6 @@ def test_a_locked_model_is_compared(name: str):
 def test_a_model_that_was_never_locked_is_told_apart_from_one_without_digest():
     found = {key("a", "new"): LockedModel(digest="x"), key("a", "mute"): None}
     assert [each.change for each in compare(ModelLock(), found)] == [Change.NEW, Change.UNKNOWN]
-
-
-def test_a_changed_model_is_known_before_it_is_asked():
-    locked = ModelLock(models={key("ollama", "qwen3:8b"): LockedModel(digest="sha256:aa")})
-    assert changed(locked, [server()]) == ()
-    (told,) = changed(locked, [server("sha256:bb"), server("sha256:cc", name="other")])
-    assert (told.service, told.locked, told.found) == ("ollama", "sha256:aa", "sha256:bb")
-    assert changed(None, [server("sha256:bb")]) == ()
-
-
-async def test_a_model_is_checked_alone_before_it_is_asked(tmp_path: Path):
-    header = file(tmp_path)
-    locked, _ = await lock([server()], [header])
-    here = Endpoint(name="embedded", provider="embedded", base_url="", models=(ServedModel(id="tiny"),))
-    for endpoint in (server(), here):
-        told = await check(locked, endpoint, endpoint.models[0], [header])
-        assert told
-        assert told.change is Change.SAME
-    header.path.write_bytes(b"others!")
-    for endpoint in (server("sha256:bb"), here):
-        told = await check(locked, endpoint, endpoint.models[0], [header])
-        assert told
-        assert told.is_wrong
-    assert await check(locked, server(name="new"), server().models[0]) is None
-    assert await check(None, server(), server().models[0]) is None
 
 
 def test_digests_of_files_that_were_read_are_known_without_reading(home: Path, tiny_model: Path):

@@ -17,8 +17,9 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
 from jupyter_llmroute.core.request import Request, Turn
 from jupyter_llmroute.core.route import Candidate, RejectionReason, Route
+from jupyter_llmroute.core.sections import SecuritySettings, TaskRouting
 from jupyter_llmroute.core.selector import RANKED, STICKY_GAIN, Decision, Wish, replay, select
-from jupyter_llmroute.core.settings import SecuritySettings, Settings, TaskRouting
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import SMALL_WINDOW_COST, Snapshot
 from jupyter_llmroute.core.speed import Speed
 from jupyter_llmroute.core.task import Task
@@ -99,6 +100,8 @@ REJECTIONS = {
         RejectionReason.WINDOW_TOO_SMALL, "4,096 that are assumed (set context_window)"),
     "a model that the user excluded": (
         server(model()), {"standing": {"excluded": ("phi-4", "qwen2.5-coder")}}, RejectionReason.EXCLUDED, "excluded"),
+    "a model that is another than the one that was locked": (
+        server(model()), {"standing": {"changed": ((server().name, model().id),)}}, RejectionReason.CHANGED, "locked"),
     "a model that is too large for this machine": (
         server(model(loaded=False)), {"standing": {"memory_bytes": 16 * 10**9}}, RejectionReason.MEMORY, "has 16 GB"),
     "a server that failed several times": (

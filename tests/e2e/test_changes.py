@@ -30,13 +30,13 @@ for setting in ("serena.workspace={project}", "serena.enabled=false",
 get_ipython().run_cell_magic("route", "-s s0 --apply", "make Order.total safe and rename checkout to pay")"""
         run_cell(page, 2, ask)
         shown = output(page, 2)
-        expect(shown.get_by_role("button", name="Apply")).to_be_visible()
+        expect(shown.get_by_role("button", name="Apply", exact=True)).to_be_visible()
         expect(shown).to_contain_text("+def pay(path):")
         expect(shown.locator(".jp-llmroute-card")).to_have_attribute("data-state", "complete")
         assert orders.read_text() == before
-        shown.get_by_role("button", name="Apply").scroll_into_view_if_needed()
+        shown.get_by_role("button", name="Apply", exact=True).scroll_into_view_if_needed()
         screenshot(page, "changes-proposed")
-        shown.get_by_role("button", name="Apply").click()
+        shown.get_by_role("button", name="Apply", exact=True).click()
         expect(shown).to_contain_text("Applied: change 1")
         assert orders.read_text() == CHANGED
         screenshot(page, "changes-applied")

@@ -16,6 +16,7 @@ from jupyter_llmroute.view import ANSWER_MIME
 from ..scripted import llamacpp, nobody, says, text_reply
 from ..servers import PRODUCTS
 from ..shown import NO_OTHERS
+from .conftest import ANSWER
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -133,7 +134,7 @@ def test_what_is_saved_shows_again_untrusted_and_without_a_kernel(
 def test_the_server_and_lab_extensions_are_registered(page: Page, lab: Lab, open_notebook: OpenNotebook) -> None:
     open_notebook("01_first_route.ipynb")
     assert page.evaluate("() => window.jupyterapp.hasPlugin('jupyter-llmroute:plugin')")
-    assert any("jupyter_llmroute" in line and "is installed" in line for line in lab.log), "".join(lab.log[-40:])
+    assert any("jupyter_llmroute" in line and "the gateway is at" in line for line in lab.log), "".join(lab.log[-40:])
 
 
 def test_a_retry_is_chosen_in_a_widget_and_answered_outside_it(page: Page, open_notebook: OpenNotebook) -> None:
@@ -210,7 +211,6 @@ services: {{custom_endpoints: [{{name: desk, endpoint: '{url}'}}], {others}}}
 embedded: {{enabled: false}}
 """
 
-CODE = "Here it is:\n\n```python\nbuilt = [n * n for n in range(4)]\nprint(built)\n```\n\nIt prints squares."
 SOURCES = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .filter((cell) => cell.model.type === 'code')
   .map((cell) => [cell.model.sharedModel.source, cell.model.executionCount ?? 0])"""
@@ -219,7 +219,7 @@ SOURCES = """() => window.jupyterapp.shell.currentWidget.content.widgets
 def test_code_goes_into_a_new_cell_or_this_one_and_is_not_run(
     page: Page, open_notebook: OpenNotebook, tmp_path: Path, errors_seen: list[str]
 ) -> None:
-    with llamacpp(says(CODE)) as server:
+    with llamacpp(says(ANSWER)) as server:
         settings = tmp_path / "llmroute.yaml"
         settings.write_text(ONE_SERVER.format(url=server.url, others=NO_OTHERS))
         open_notebook("01_first_route.ipynb")

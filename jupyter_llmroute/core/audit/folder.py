@@ -26,7 +26,7 @@ from jupyter_llmroute.core.errors import LLMRouteError
 from jupyter_llmroute.core.values import Value
 
 if TYPE_CHECKING:
-    from jupyter_llmroute.core.settings import SecuritySettings
+    from jupyter_llmroute.core.sections import SecuritySettings
 
 LOCK_S = 10.0
 """Seconds to wait for others who write; each holds the lock for as long as the disk takes."""
@@ -64,9 +64,8 @@ def default_path() -> Path:
 
 
 def path_of(security: SecuritySettings) -> Path:
-    """Return where the log of these settings is."""
-    named: Path | None = getattr(security, "audit_log_path", None)
-    return named or default_path()
+    """Return where the log of these settings is; a path that is not absolute begins where the default one lies."""
+    return default_path().parent / (security.audit_log_path or default_path())
 
 
 class Folder:

@@ -6,21 +6,20 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from jupyter_llmroute.core.classifier import Classification
-from jupyter_llmroute.core.code.consultation import Consultation
+from jupyter_llmroute.core.code.closing import Closing
+from jupyter_llmroute.core.code.consultation import NOT_INSTALLED, Consultation
 from jupyter_llmroute.core.code.project import find_root
 from jupyter_llmroute.core.code.project_code import ProjectCode
 from jupyter_llmroute.core.context import Context, Gathered
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.settings import SerenaSettings, TaskRouting
+from jupyter_llmroute.core.sections import SerenaSettings, TaskRouting
 from jupyter_llmroute.core.task import Task
 
 
-class CodeSource:
+class CodeSource(Closing):
     """Gathers code for questions; an async context manager that ends what was started.
 
     Parameters
@@ -35,14 +34,7 @@ class CodeSource:
         self._settings = settings
         self._routing = routing
         self._projects: dict[Path, ProjectCode] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
+        self._has_told_install = False
 
     async def close(self) -> None:
         """End every program that was started."""
@@ -67,7 +59,7 @@ class CodeSource:
             self._projects[root] = ProjectCode(root, self._settings)
         return self._projects[root]
 
-    async def gather(self, context: Context, what: Classification) -> Gathered:
+    async def gather(self, context: Context, what: Classification, *, is_preview: bool = False) -> Gathered:
         """Return what a question needs of the code; nothing where it needs none.
 
         Parameters
@@ -76,6 +68,8 @@ class CodeSource:
             The question with its cells.
         what
             What it was taken for.
+        is_preview
+            Whether it is only looked at: then all is said that can be said, also what questions are told once.
 
         Raises
         ------
@@ -84,7 +78,7 @@ class CodeSource:
         """
         request = context.request
         is_asked_for = bool(request.with_code or request.symbols or request.files)
-        if request.with_code is False or not (self._settings.enabled or is_asked_for):
+        if request.with_code is False:
             return Gathered()
         project = self.project(request)
         if project is None:
@@ -95,11 +89,21 @@ class CodeSource:
                 )
             return Gathered()
         is_wanted = is_asked_for or what.needs_symbols or self._routing[what.task].require_serena
-        consultation = Consultation(project, context, what.task, is_wanted=is_wanted, budget_s=self._settings.budget_s)
+        consultation = Consultation(
+            project,
+            context,
+            what.task,
+            is_wanted=is_wanted,
+            budget_s=self._settings.budget_s,
+            tells_install=is_preview or not self._has_told_install,
+        )
         began, is_late = time.monotonic(), False
         try:
             async with asyncio.timeout(self._settings.budget_s):
                 await consultation.run()
         except TimeoutError:
             is_late = True
-        return consultation.gathered(time.monotonic() - began, is_late=is_late)
+        gathered = consultation.gathered(time.monotonic() - began, is_late=is_late)
+        if not is_preview and NOT_INSTALLED in gathered.remarks:
+            self._has_told_install = True
+        return gathered

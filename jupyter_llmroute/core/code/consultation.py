@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 
 from jupyter_llmroute.core.code.finding import Ask, CodeIntelligence, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.installation import INSTALL
 from jupyter_llmroute.core.code.meaning import Meaning
 from jupyter_llmroute.core.code.mentioned import named
-from jupyter_llmroute.core.code.plan import plan
+from jupyter_llmroute.core.code.plan import further, plan
 from jupyter_llmroute.core.code.project_code import ProjectCode
 from jupyter_llmroute.core.code.serena_life import Stage
 from jupyter_llmroute.core.code.told import NAMES, items_of, reason
@@ -23,6 +24,12 @@ MOST_HOVERS = 3
 
 SHARE = 0.8
 """Of the time that is left: who has not answered by then is not waited for if somebody else can tell."""
+
+
+TOLD_SHARE = 0.85
+"""Of all the time: who looks at the clock tells by then what was found, and some is left to read it."""
+
+NOT_INSTALLED = f"jedi, not Serena: it is not installed; `{INSTALL}` brings it."
 
 
 class _Asked:
@@ -67,6 +74,8 @@ class Consultation:
         Whether code is wanted whatever the question names.
     budget_s
         Seconds that all of it may take.
+    tells_install
+        Whether it is said that Serena is not installed, where it would have been asked.
 
     Raises
     ------
@@ -74,19 +83,31 @@ class Consultation:
         A file that the user names is not in the project.
     """
 
-    def __init__(self, project: ProjectCode, context: Context, task: Task, *, is_wanted: bool, budget_s: float) -> None:
+    def __init__(
+        self,
+        project: ProjectCode,
+        context: Context,
+        task: Task,
+        *,
+        is_wanted: bool,
+        budget_s: float,
+        tells_install: bool = True,
+    ) -> None:
         self._project = project
         self._request = context.request
         self._task = task
         self._is_wanted = is_wanted
         self._budget_s = budget_s
+        self._tells_install = tells_install
         self._meaning = Meaning(project, context, task, is_wanted=is_wanted)
+        self._ends_at = time.time() + budget_s * TOLD_SHARE
         self._of_project = self._asking(plan(self._request.question, task, self._meaning.by_user))
         self._of_cells: list[_Asked] = []
 
     async def run(self) -> None:
         """Find out what is meant, and ask everybody at once; what has come stays when this is cancelled."""
         await self._meaning.read()
+        self._start_jedi()
         if self._meaning.by_user and self._project.serena:
             self._project.serena.start()
         meant = await self._meaning.places(self._budget_s)
@@ -103,8 +124,17 @@ class Consultation:
             await self._project.cells.open([(str(cell.number), cell.source) for cell in self._request.code])
         await asyncio.gather(*(asked.ask(self._budget_s) for asked in (*self._of_project, *self._of_cells)))
 
+    def _start_jedi(self) -> None:
+        """Have jedi start while names are looked up, where it is going to be asked."""
+        serena = self._project.serena
+        is_ready = serena is not None and serena.state.stage is Stage.READY
+        jedi = self._project.static.jedi
+        if self._meaning.is_something and not is_ready and further(self._request.question, self._task) & jedi.asks:
+            jedi.start()
+
     def _asking(self, questions: Sequence[CodeQuestion]) -> list[_Asked]:
-        return [_Asked(question, self._project.of_files) for question in questions]
+        whom = self._project.of_files(self._ends_at)
+        return [_Asked(question, whom) for question in questions]
 
     def _about_cells(self) -> list[CodeQuestion]:
         """Return what is asked of the notebook's own cells: types of the names, and what is wrong where one failed."""
@@ -148,6 +178,7 @@ class Consultation:
             yield f"Code intelligence: the time was over (serena.budget_s: {self._budget_s:g}){told}."
         else:
             yield from self._unknown()
+            yield from self._unfinished()
         if self._project.serena and self._of_project and not counts[Source.SERENA]:
             yield from self._instead(self._project.serena.state.stage)
 
@@ -157,12 +188,19 @@ class Consultation:
             if not asked.found:
                 yield f"--symbol {name}: the project has no such symbol; a name at any depth is found, as Order.total."
 
+    def _unfinished(self) -> Iterator[str]:
+        """Say what nobody could tell though somebody was there who tells such things: the last of them says why."""
+        for asked in self._of_project:
+            if asked.question.ask is Ask.REFERENCES and not asked.found and len(asked.refusals) == len(asked.whom):
+                yield from (f"Code intelligence: {refusal}" for refusal in asked.refusals[-1:])
+
     def _instead(self, stage: Stage) -> Iterator[str]:
         """Say why it was not Serena who answered."""
         assert self._project.serena
         match stage:
             case Stage.NOT_INSTALLED:
-                yield f"jedi, not Serena: it is not installed; `{INSTALL}` brings it."
+                if self._tells_install:
+                    yield NOT_INSTALLED
             case Stage.STARTING | Stage.INDEXING | Stage.ASLEEP:
                 yield f"jedi, not Serena: it is {stage.value} and answers the questions after this one."
             case Stage.FAILED:

@@ -69,6 +69,8 @@ class Finding(Value):
     """Counted from 1; where the body begins, if that is not the first line."""
     info: str = ""
     """Signature and docstring, or what the remark says."""
+    reserve: str = ""
+    """What may be missing beside it, where that is known."""
     source: Source
 
 

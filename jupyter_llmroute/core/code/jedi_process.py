@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.jsonrpc import MCP, CallTimedOut, Connection, PeerLost
 from jupyter_llmroute.core.code.process import Child
 from jupyter_llmroute.core.errors import CodeUnavailable
@@ -55,7 +55,7 @@ def cache_folder() -> Path:
     return user_cache_path("jupyter-llmroute", appauthor=False) / "jedi"
 
 
-class JediProcess:
+class JediProcess(Closing):
     """Where jedi works.
 
     Parameters
@@ -76,18 +76,21 @@ class JediProcess:
         self._connection: Connection | None = None
         self._one = asyncio.Lock()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
     @property
     def pid(self) -> int | None:
         """The running process; `None` where there is none."""
         return self._child.pid if self._child and self._child.exit_code is None else None
+
+    def start(self) -> None:
+        """Start the process, if there is none: it takes a second, which goes by while something else is done.
+
+        Raises
+        ------
+        CodeUnavailable
+            jedi is not installed.
+        """
+        if self._connection is None and not self._one.locked():
+            self._start()
 
     async def close(self) -> None:
         """End the process; it is started again where something is asked."""

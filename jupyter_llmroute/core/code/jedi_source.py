@@ -7,12 +7,15 @@ import builtins
 import keyword
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from copy import copy
 from itertools import takewhile
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jedi_process import JediProcess
 from jupyter_llmroute.core.code.project import PACKAGE, SUFFIXES, python_files, relative, source_folders
@@ -23,6 +26,9 @@ from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused
 
 LIMIT_S = 5.0
 """Seconds that one answer may take; of uses, those that were found by then are returned."""
+
+RENAME_S = 20.0
+"""Seconds for a rename, at the least: it is made of all the uses or not at all."""
 
 GRACE_S = 5.0
 """Seconds that jedi has to notice that its time is over; then its process is ended."""
@@ -37,7 +43,7 @@ _QUESTION = "llmroute_question.py"
 """What jedi is told that the text of a question is called; there is no such file."""
 
 
-class JediSource:
+class JediSource(Closing):
     """What jedi knows of a project, and of what is installed beside it.
 
     Parameters
@@ -74,14 +80,25 @@ class JediSource:
         self._process = process or JediProcess()
         self._sys_path = sys_path
         self._limit_s = limit_s
+        self._ends_at: float | None = None
 
-    async def __aenter__(self) -> Self:
-        return self
+    def until(self, ends_at: float) -> JediSource:
+        """Return the same, which answers by then with what it has found, started or not.
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
+        Parameters
+        ----------
+        ends_at
+            Seconds since the epoch.
+        """
+        hurried = copy(self)
+        hurried._ends_at = ends_at
+        hurried._limit_s = max(0.0, ends_at - time.time())
+        return hurried
+
+    def start(self) -> None:
+        """Have jedi started, before something is asked; where it is not there, that is said when it is."""
+        with suppress(CodeUnavailable):
+            self._process.start()
 
     async def close(self) -> None:
         """End jedi's process."""
@@ -135,7 +152,7 @@ class JediSource:
                 f"{name_path!r} means {len(symbols)} symbols of {file!r}: nothing was changed; name one of "
                 "them, from the top of the file."
             )
-        told = await self._references(symbols[0])
+        told = await self._references(symbols[0], max(self._limit_s, RENAME_S))
         if told["outside"] or told["unchecked"]:
             raise EditRefused(
                 f"{name_path!r} of {file!r} cannot be renamed: "
@@ -151,16 +168,16 @@ class JediSource:
         found: list[Finding] = []
         once = {_apart_from_number(symbol): symbol for symbol in symbols}
         for symbol in list(once.values())[:MOST_SYMBOLS]:
-            told = await self._references(symbol)
+            told = await self._references(symbol, self._limit_s)
             if told["unchecked"] and not told["uses"]:
                 raise CodeUnavailable(
-                    f"jedi found no use of {symbol.name_path!r} within {self._limit_s:g} s, and has not looked "
-                    "everywhere: ask again, or allow it more time."
+                    f"jedi found no use of {symbol.name_path!r} in time, and has not looked everywhere: ask again, for "
+                    "it keeps what it has read, or allow it more time."
                 )
             found += await asyncio.to_thread(lambda: list(self._used(symbol, told)))  # noqa: B023
         return found
 
-    async def _references(self, symbol: Symbol) -> Any:
+    async def _references(self, symbol: Symbol, limit_s: float) -> Any:
         files = await asyncio.to_thread(python_files, self._root)
         same = await self._index.symbols("/" + _apart_from_number(symbol)[1], symbol.file)
         asked = self._asked() | {
@@ -168,10 +185,10 @@ class JediSource:
             "name": symbol.name,
             "places": [(one.name_line, one.name_column) for one in same or [symbol]],
             "files": _nearest({*files, symbol.file}, symbol.file),
-            "limit_s": self._limit_s,
+            "limit_s": limit_s,
         }
         # It looks at the clock itself, so that what it has found is not lost.
-        return await self._process.ask("references", asked, limit_s=self._limit_s + GRACE_S)
+        return await self._process.ask("references", asked, limit_s=limit_s + GRACE_S)
 
     def _used(self, symbol: Symbol, told: Any) -> Iterator[Finding]:
         missing = _missing(told)
@@ -191,6 +208,7 @@ class JediSource:
                     body="\n".join(texts[file][max(0, line - 2) : line + 1]),
                     body_line=max(1, line - 1),
                     info=f"use of {_apart_from_number(symbol)[1]}{through}, found by jedi; {missing}",
+                    reserve=missing if told["unresolved"] or told["unchecked"] else "",
                     source=Source.JEDI,
                 )
 
@@ -235,8 +253,7 @@ class JediSource:
         told = await self._process.ask("definitions", asked, limit_s=self._limit_s + GRACE_S)
         if told is None:
             raise CodeUnavailable(
-                f"jedi did not find out within {self._limit_s:g} s what {dotted!r} is: ask again, for it keeps "
-                "what it has read."
+                f"jedi did not find out in time what {dotted!r} is: ask again, for it keeps what it has read."
             )
         found = await asyncio.to_thread(lambda: [self._origin(question.ask, one) for one in told])
         return list(dict.fromkeys(finding for finding in found if finding))
@@ -265,7 +282,11 @@ class JediSource:
     def _asked(self) -> dict[str, Any]:
         elsewhere = sys.path if self._sys_path is None else self._sys_path
         own = [str(folder) for folder in reversed(source_folders(self._root))]
-        return {"root": str(self._root), "sys_path": [*own, *(folder for folder in elsewhere if folder)]}
+        return {
+            "ends_at": self._ends_at,
+            "root": str(self._root),
+            "sys_path": [*own, *(folder for folder in elsewhere if folder)],
+        }
 
 
 def _bringing(name: str) -> str:
@@ -296,8 +317,13 @@ def _nearest(files: Iterable[str], file: str) -> list[str]:
 
 
 def _missing(told: Any) -> str:
-    count = told["unresolved"] + told["unchecked"]
-    if not count:
-        return "uses that only show when it runs may be missing"
-    places = "one more place has" if count == 1 else f"{count} more places have"
-    return f"it may be incomplete: {places} the name, and what stands there is not known"
+    said = [
+        words.format(places="one more place has" if count == 1 else f"{count} more places have")
+        for count, words in ((told["unresolved"], _UNRESOLVED), (told["unchecked"], _UNCHECKED))
+        if count
+    ]
+    return f"it may be incomplete: {'; '.join(said)}" if said else "uses that only show when it runs may be missing"
+
+
+_UNRESOLVED = "{places} the name, and what stands there is not known"
+_UNCHECKED = "{places} the name, and there was no time to look there"

@@ -87,7 +87,7 @@ def _keep_whole(cache: Any) -> None:
 def definitions(reader: Reader, asked: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Say where the name at a place of a text comes from, imports followed; `None` where that takes too long."""
     try:
-        with _interrupted_after(asked["limit_s"]):
+        with _interrupted_after(_left(asked)):
             return _definitions(reader, asked)
     except KeyboardInterrupt:
         return None
@@ -101,6 +101,12 @@ def _definitions(reader: Reader, asked: dict[str, Any]) -> list[dict[str, Any]]:
     if asked["inferred"] or not found:
         found = script.infer(*place) or found
     return [_told(name) for name in found[:MOST_FOUND]]
+
+
+def _left(asked: dict[str, Any]) -> float:
+    """Return the seconds that an answer may take: so many from now, or until a moment, whatever the start took."""
+    ends_at = asked["ends_at"]
+    return float(asked["limit_s"] if ends_at is None else max(0.0, ends_at - time.time()))
 
 
 def _told(name: Any) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def references(reader: Reader, asked: dict[str, Any]) -> dict[str, Any]:
     """
     # Several where a property has a setter, or a function is defined in either branch.
     targets: set[Place] = {(asked["file"], line, column) for line, column in asked["places"]}
-    end = time.monotonic() + asked["limit_s"]
+    end = time.monotonic() + _left(asked)
     leads: dict[Place, set[Place]] = {}
     definitions = set(targets)
     unresolved = unchecked = 0

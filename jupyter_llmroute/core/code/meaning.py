@@ -9,12 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding
 from jupyter_llmroute.core.code.mentioned import Imported, failed_at, imported, named, used
+from jupyter_llmroute.core.code.named_file import named_file
 from jupyter_llmroute.core.code.plan import Meant
 from jupyter_llmroute.core.code.project import module_names, relative, source_folders
 from jupyter_llmroute.core.code.project_code import ProjectCode
 from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.dataflow import names_of
-from jupyter_llmroute.core.errors import CodeUnavailable, UserError
+from jupyter_llmroute.core.errors import CodeUnavailable
 from jupyter_llmroute.core.request import CellRef
 from jupyter_llmroute.core.task import Task
 
@@ -67,11 +68,16 @@ class Meaning:
         """Names that the cells which go along bind, and do not import from the project."""
         self.by_user = (
             *(Meant(name_path=_path(name)) for name in self._request.symbols),
-            *map(self._file, self._request.files),
+            *(named_file(self._root, Path(self._request.folder or self._root), name) for name in self._request.files),
         )
         """What the user named, as it was written."""
         self._failing = tuple(self._failing_lines())
         self._names: tuple[str, ...] = ()
+
+    @property
+    def is_something(self) -> bool:
+        """Whether there is something to look up, once `read` is done."""
+        return bool(self.by_user or self._failing or self._names)
 
     async def read(self) -> None:
         """Read which names the question and the cells have from the project."""
@@ -108,27 +114,8 @@ class Meaning:
 
     def _unfound(self, name: str) -> Meant | None:
         """Return a name as it goes on where there was no time to look it up."""
-        return Meant(name_path=_path(name)) if name.partition(".")[0] in self._known else None
-
-    def _file(self, name: str) -> Meant:
-        """Read `src/x.py:42`."""
-        path, colon, number = name.rpartition(":")
-        if not (colon and number.isdigit()):
-            path, number = name, ""
-        # As the project has it, or as the notebook sees it.
-        ways = (relative(self._root, path), relative(self._root, Path(self._request.folder or self._root, path)))
-        inside = next((file for file in ways if file and (self._root / file).is_file()), "")
-        if not inside:
-            raise UserError(
-                f"--file {name!r}: there is no such file in the project {str(self._root)!r}. "
-                "Name it from the project's root, such as src/shop.py or src/shop.py:42."
-            )
-        if not inside.endswith(_PYTHON):
-            raise UserError(f"--file {name!r}: only .py and .pyi files are looked into.")
-        count = (self._root / inside).read_bytes().count(b"\n") + 1
-        if number and not 1 <= int(number) <= count:
-            raise UserError(f"--file {name!r}: the file has {count:,} lines; name one of them, or none.")
-        return Meant(file=inside, line=int(number) if number else None)
+        is_meant = self._is_wanted or name.partition(".")[0] in self._known
+        return Meant(name_path=_path(name)) if is_meant else None
 
     def _failing_lines(self) -> Iterator[Meant]:
         """Give the lines of the project's files that the error points at, where the question is about one."""

@@ -48,15 +48,23 @@ _FURTHER: tuple[tuple[Ask, re.Pattern[str]], ...] = (
     ),
     (
         Ask.DIAGNOSTICS,
-        re.compile(r"\b(?:mistakes?|bugs?|wrong|errors?|warnings?|type.?check|lint|problems?|review)\b", re.I),
+        # Words of the question, not parts of names such as `shop.errors.fail`.
+        re.compile(
+            r"(?<![\w.`/-])(?:mistakes?|bugs?|wrong|errors?|warnings?|typ(?:e|ing).?(?:check\w*|errors?)|lint\w*"
+            r"|problems?|issues?|diagnos\w+|review\w*|fehler\w*|erreurs?|errores|probl[eè]m\w+)(?![`(/-]|\.?\w)",
+            re.IGNORECASE,
+        ),
     ),
 )
 """What more is asked of the first symbol where a question has such a word."""
 
+_TYPES = re.compile(r"(?<![\w.`/-])(?:types|typing|annotations|mypy)(?![`(/-]|\.?\w)", re.IGNORECASE)
+"""Of a whole file these words ask for what a type checker says; of a symbol, for its documentation."""
+
 _BY_TASK: dict[Task, tuple[Ask, ...]] = {
     Task.CODING: (),
     Task.REASONING: (),
-    Task.ANALYSIS: (Ask.REFERENCES, Ask.DIAGNOSTICS),
+    Task.ANALYSIS: (Ask.REFERENCES,),
     Task.DOCUMENTATION: (Ask.DOCUMENTATION,),
 }
 
@@ -82,11 +90,17 @@ def plan(question: str, task: Task, meant: Sequence[Meant]) -> tuple[CodeQuestio
     return tuple(dict.fromkeys(_questions(question, task, meant)))[:MOST_QUESTIONS]
 
 
+def further(question: str, task: Task) -> frozenset[Ask]:
+    """Return what more a question asks of a symbol than what it is."""
+    return frozenset((*(ask for ask, words in _FURTHER if words.search(question)), *_BY_TASK[task]))
+
+
 def _questions(question: str, task: Task, meant: Sequence[Meant]) -> Iterator[CodeQuestion]:
     for one in meant[:MOST_DEFINITIONS]:
-        is_file = not one.name_path and one.line is None
-        yield _asking(Ask.OVERVIEW if is_file else Ask.DEFINITION, one)
+        yield _asking(Ask.OVERVIEW if _is_file(one) else Ask.DEFINITION, one)
     further = [*(ask for ask, words in _FURTHER if words.search(question)), *_BY_TASK[task]]
+    if meant and _is_file(meant[0]) and _TYPES.search(question):
+        further.append(Ask.DIAGNOSTICS)
     for ask in dict.fromkeys(further):
         for one in meant[:1]:
             if ask is Ask.DIAGNOSTICS:
@@ -94,6 +108,10 @@ def _questions(question: str, task: Task, meant: Sequence[Meant]) -> Iterator[Co
                     yield CodeQuestion(ask=ask, file=one.file)
             elif one.name_path or one.line is not None:
                 yield _asking(ask, one)
+
+
+def _is_file(one: Meant) -> bool:
+    return not one.name_path and one.line is None
 
 
 def _asking(ask: Ask, one: Meant) -> CodeQuestion:

@@ -11,7 +11,7 @@ from jupyter_llmroute.core.code.installation import find_ty
 from jupyter_llmroute.core.code.serena import Serena
 from jupyter_llmroute.core.code.static_code import StaticCode
 from jupyter_llmroute.core.code.ty_cells import TyCells
-from jupyter_llmroute.core.settings import SerenaSettings
+from jupyter_llmroute.core.sections import SerenaSettings
 
 
 class ProjectCode:
@@ -44,10 +44,16 @@ class ProjectCode:
             self._cells = cells
         return self._cells
 
-    @property
-    def of_files(self) -> Sequence[CodeIntelligence]:
-        """Who is asked about the project's files, the best first."""
-        return [self.serena, self.static] if self.serena else [self.static]
+    def of_files(self, ends_at: float) -> Sequence[CodeIntelligence]:
+        """Return who is asked about the project's files, the best first.
+
+        Parameters
+        ----------
+        ends_at
+            When who can tells what was found by then, in seconds since the epoch.
+        """
+        static = self.static.until(ends_at)
+        return [self.serena, static] if self.serena else [static]
 
     async def close(self) -> None:
         """End every program."""

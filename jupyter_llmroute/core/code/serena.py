@@ -11,16 +11,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from filelock import FileLock
 
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jsonrpc import CallTimedOut
 from jupyter_llmroute.core.code.mcp import ToolAnswer
 from jupyter_llmroute.core.code.serena_home import edit_lock
-from jupyter_llmroute.core.code.serena_life import SerenaLife, SerenaState
+from jupyter_llmroute.core.code.serena_life import SerenaLife, SerenaState, Stage
 from jupyter_llmroute.core.code.serena_questions import ASKS, SerenaQuestion, slashed
 from jupyter_llmroute.core.code.serena_shapes import NoSuchSymbol, TooSlow, check_done
 from jupyter_llmroute.core.embedded.rendezvous import try_lock
@@ -40,7 +39,7 @@ _LOOK_AGAIN_S = 0.05
 _PYTHON = (".py", ".pyi")
 
 
-class Serena:
+class Serena(Closing):
     """Serena for one project.
 
     Parameters
@@ -92,14 +91,6 @@ class Serena:
             look_s=look_s,
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
         """End what runs."""
         await asyncio.gather(self._reader.close(), self._editor.close())
@@ -141,6 +132,15 @@ class Serena:
             It is not installed, has failed, or is not ready in time.
         """
         await self._reader.ready(timeout_s)
+
+    @property
+    def can_edit(self) -> bool:
+        """Whether the session for changes is there, so that a change need not wait for its start."""
+        return self._editor.state.stage is Stage.READY
+
+    async def ready_to_edit(self, timeout_s: float | None) -> None:
+        """Start the session for changes, and wait until it is there; raises as `ready` does."""
+        await self._editor.ready(timeout_s)
 
     async def restart(self) -> None:
         """End what runs, and start anew."""

@@ -20,8 +20,11 @@ from jupyter_llmroute.core.code.installation import INSTALL, find
 from jupyter_llmroute.core.code.jsonrpc import MCP, Connection
 from jupyter_llmroute.core.code.mcp import ToolAnswer, ToolServer
 from jupyter_llmroute.core.code.process import Child
+from jupyter_llmroute.core.code.project import python_files
 from jupyter_llmroute.core.code.serena_home import TOOL_TIMEOUT_S, SerenaHome, Session, version_known
 from jupyter_llmroute.core.code.serena_shapes import NoSuchSymbol, TooSlow, text_of
+from jupyter_llmroute.core.code.source_file import Unreadable, decode, read_bytes
+from jupyter_llmroute.core.code.symbols import known_symbols
 from jupyter_llmroute.core.errors import CodeUnavailable
 from jupyter_llmroute.core.values import Value
 
@@ -36,6 +39,10 @@ START_S = 90.0
 """The greeting takes three seconds, ten on a busy machine."""
 
 INDEX_TRIES = 2
+WARM_S = 30.0
+MOST_WARMED = 200
+"""Files that are looked into for something to ask about."""
+
 _NOTHING = {"name_path_pattern": "no symbol has this name"}
 """Asking for it makes Serena read the whole project, and shows whether there is a language server."""
 
@@ -288,10 +295,21 @@ class SerenaLife:
         )
         self._become(Stage.INDEXING, pid=pid)
         await _index(server)
+        if not self._edits:
+            await self._warm(server)
         self._used_at = asyncio.get_running_loop().time()
         self._server = server
         self._become(Stage.READY, pid=pid)
         return await self._until_over(connection, home)
+
+    async def _warm(self, server: ToolServer) -> None:
+        """Ask for the uses of anything: the first such question takes two seconds, which no user's question has."""
+        if (first := await asyncio.to_thread(_any_symbol, self._project)) is None:
+            return
+        file, name_path = first
+        with suppress(CodeUnavailable):  # it is asked again, and then somebody wants to know why not
+            asked = {"name_path": name_path, "relative_path": file}
+            await server.call("find_referencing_symbols", asked, timeout_s=WARM_S)
 
     async def _until_over(self, connection: Connection, home: SerenaHome) -> _Over:
         gone = asyncio.ensure_future(connection.ended())
@@ -304,6 +322,16 @@ class SerenaLife:
             return _Over.DIED
         finally:
             gone.cancel()
+
+
+def _any_symbol(project: Path) -> tuple[str, str] | None:
+    """Return the file and the name path of some class or function, of a small file first."""
+    for file, _ in sorted(python_files(project).items(), key=lambda each: (each[1].size, each[0]))[:MOST_WARMED]:
+        with suppress(Unreadable):
+            for symbol in known_symbols(decode(read_bytes(project / file)), file):
+                if symbol.kind in ("class", "function") and file.endswith(".py"):
+                    return file, f"/{symbol.name_path}"
+    return None
 
 
 async def _index(server: ToolServer) -> None:

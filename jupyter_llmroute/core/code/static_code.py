@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.finding import CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jedi_process import JediProcess
 from jupyter_llmroute.core.code.jedi_source import LIMIT_S, JediSource
@@ -14,7 +14,7 @@ from jupyter_llmroute.core.code.syntax_index import SyntaxIndex
 from jupyter_llmroute.core.errors import CodeUnavailable
 
 
-class StaticCode:
+class StaticCode(Closing):
     """Answers from source alone; each finding says whether `ast` or jedi made it.
 
     Parameters
@@ -49,13 +49,11 @@ class StaticCode:
         self.index = SyntaxIndex(root)
         self.jedi = JediSource(self.index, process, sys_path=sys_path, limit_s=limit_s)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
+    def until(self, ends_at: float) -> StaticCode:
+        """Return the same, where jedi answers by then, in seconds since the epoch, with what it has found."""
+        hurried = copy(self)
+        hurried.jedi = self.jedi.until(ends_at)
+        return hurried
 
     async def close(self) -> None:
         """End jedi's process, if there is one."""

@@ -58,20 +58,31 @@ def items_of(question: CodeQuestion, found: Sequence[Finding], rank: int) -> tup
     by = f"{reason(question)}, by {', '.join(dict.fromkeys(NAMES[one.source] for one in found))}"
     if question.ask is Ask.DEFINITION:
         return tuple(_definition(one, by, rank) for one in found[:MOST_BODIES])
-    title = _TITLES[question.ask].format(what=_what(question))
+    title = _TITLES[question.ask].format(what=_what(question)) + _reserved(found)
     lines = [_line(one) for one in found[:MOST_LINES]]
     if more := len(found) - len(lines):
         lines.append(f"… and {more:,} more")
     # What is not whole in the context is cut as an output is.
     return (
         ContextItem(
-            ref=title[0].lower() + title[1:],
+            ref=_ref(question),
             text=f"{title}:",
             output=cut_middle(masked("\n".join(lines)), MOST_CHARS),
             reason=by,
             rank=rank,
         ),
     )
+
+
+def _ref(question: CodeQuestion) -> str:
+    title = _TITLES[question.ask].format(what=_what(question))
+    return title[0].lower() + title[1:]
+
+
+def _reserved(found: Sequence[Finding]) -> str:
+    """Return what is to be known of uses that jedi found: how many may be missing."""
+    said = dict.fromkeys(one.reserve for one in found if one.reserve)
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def reason(question: CodeQuestion) -> str:

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any
 
+from jupyter_llmroute.core.code import ty_findings
+from jupyter_llmroute.core.code.closing import Closing
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion, Finding, Source
 from jupyter_llmroute.core.code.jsonrpc import PeerLost
 from jupyter_llmroute.core.code.lsp import path_of
 from jupyter_llmroute.core.code.notebook_cell import CELL, Place, cell_symbols, first_name, places
 from jupyter_llmroute.core.code.project import PACKAGE, Stamp, installed_module, relative, stamp
 from jupyter_llmroute.core.code.source_file import Unreadable, decode, read_bytes
-from jupyter_llmroute.core.code.symbols import Symbol, innermost, known_symbols, pattern
+from jupyter_llmroute.core.code.symbols import innermost, known_symbols, pattern
+from jupyter_llmroute.core.code.ty_findings import SAYS_NOTHING, SEVERITIES, Found
 from jupyter_llmroute.core.code.ty_notebook import PROBE, Position, TyNotebook, cell_of, position, uri_of
 from jupyter_llmroute.core.dataflow import names_of
 from jupyter_llmroute.core.errors import CodeUnavailable
@@ -41,33 +42,8 @@ MOST_FOUND = 50
 MOST_TRIED = 5
 """Places of a name that are asked about, until one is known."""
 
-_SAYS_NOTHING = frozenset(("", "Never", "Unknown", "Divergent"))
-_SEVERITIES = {1: "error", 2: "warning", 3: "information"}
-"""Hints, such as of what is unused, are left out: in a notebook it is used later."""
 
-_NORMAL_CODES = frozenset("unused-import unused-expression unused-variable redefinition redefined-while-unused".split())
-_NORMAL_WORDS = re.compile(r"`(?:await|async with|async for|async)\b.*outside|\bunused (?:expression|import)|redefin")
-_UNDEFINED = re.compile(r"Name `(.+)` used when not defined")
-_OF_IPYTHON = re.compile(r"_{1,3}|_i{0,3}|_i?\d+|_[do]h|_exit_code|In|Out|get_ipython|display|exit|quit")
-_KINDS = (
-    ("class ", "class"),
-    ("<class ", "class"),
-    ("<module ", "module"),
-    ("def ", "function"),
-    ("async def ", "function"),
-    ("bound method ", "method"),
-)
-
-
-class _Found(NamedTuple):
-    """A text that a location lies in."""
-
-    file: str
-    symbols: Sequence[Symbol]
-    lines: Sequence[str]
-
-
-class TyCells:
+class TyCells(Closing):
     """What `ty` knows of the cells of one notebook.
 
     Parameters
@@ -118,14 +94,6 @@ class TyCells:
         self._one = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def pid(self) -> int | None:
@@ -264,22 +232,23 @@ class TyCells:
 
     async def _defined(self, question: CodeQuestion, locations: Any) -> list[Finding]:
         texts = await self._texts(locations)
-        return [_definition(question, texts[location["uri"]], location["range"]) for location in locations]
+        return [ty_findings.definition(question, texts[location["uri"]], location["range"]) for location in locations]
 
     async def _documentation(self, notebook: TyNotebook, question: CodeQuestion) -> list[Finding]:
-        found = await self._first(notebook, question, "hover", lambda told: _hover(told) not in _SAYS_NOTHING)
+        found = await self._first(notebook, question, "hover", lambda told: ty_findings.hover(told) not in SAYS_NOTHING)
         if not found:
             return []
         place, told = found
         locations = await notebook.at(place, "definition", limit_s=self._limit_s) or []
         where = await self._defined(question, locations[-1:])  # of several bindings the newest
-        return [_documentation(question, _hover(told), where[0] if where else None)]
+        return [ty_findings.documentation(question, ty_findings.hover(told), where[0] if where else None)]
 
     async def _references(self, notebook: TyNotebook, question: CodeQuestion) -> list[Finding]:
         locations = await self._used(notebook, question)
         texts = await self._texts(locations)
         return [
-            _use(question.ask, texts[location["uri"]], location["range"]["start"]["line"] + 1) for location in locations
+            ty_findings.use(question.ask, texts[location["uri"]], location["range"]["start"]["line"] + 1)
+            for location in locations
         ]
 
     async def _callers(self, notebook: TyNotebook, question: CodeQuestion) -> list[Finding]:
@@ -292,13 +261,16 @@ class TyCells:
             told = await notebook.ask("callHierarchy/incomingCalls", {"item": item}, limit_s=self._limit_s)
             calls += [call["from"] for call in told or [] if path_of(call["from"]["uri"]) != notebook.path]
         texts = await self._texts(calls)
-        callers = [_caller(question.ask, texts[call["uri"]], call["selectionRange"]["start"]["line"]) for call in calls]
+        callers = [
+            ty_findings.caller(question.ask, texts[call["uri"]], call["selectionRange"]["start"]["line"])
+            for call in calls
+        ]
         uses = [location for location in await self._used(notebook, question) if cell_of(location["uri"]) is not None]
         texts = await self._texts(uses)
         for use in uses:
             text, end = texts[use["uri"]], use["range"]["end"]
             if text.lines[end["line"]][end["character"] :].lstrip().startswith("("):
-                callers.append(_caller(question.ask, text, end["line"]))
+                callers.append(ty_findings.caller(question.ask, text, end["line"]))
         return callers
 
     async def _used(self, notebook: TyNotebook, question: CodeQuestion) -> list[Any]:
@@ -323,7 +295,7 @@ class TyCells:
                 first, last = (remark["range"][side]["line"] + 1 for side in ("start", "end"))
                 inside = innermost(symbols, first)
                 around = [symbol for symbol in symbols if symbol.first_line <= first <= symbol.last_line]
-                if _is_normal(remark, names) or (asked.parts and not any(map(asked.matches, around))):
+                if ty_findings.is_normal(remark, names) or (asked.parts and not any(map(asked.matches, around))):
                     continue
                 if question.line is not None and not first <= question.line <= last:
                     continue
@@ -331,7 +303,7 @@ class TyCells:
                     Finding(
                         ask=question.ask,
                         name_path=inside.name_path if inside else "",
-                        kind=_SEVERITIES[remark["severity"]],
+                        kind=SEVERITIES[remark["severity"]],
                         file=CELL + cell,
                         first_line=first,
                         last_line=last,
@@ -345,35 +317,35 @@ class TyCells:
 
     # -- texts -----------------------------------------------------------------------------------------------------
 
-    async def _texts(self, locations: Iterable[Mapping[str, Any]]) -> dict[str, _Found]:
+    async def _texts(self, locations: Iterable[Mapping[str, Any]]) -> dict[str, Found]:
         """Return the texts that locations lie in, by their addresses."""
         uris = {location["uri"] for location in locations}
         return await asyncio.to_thread(lambda: {uri: self._text(uri) for uri in uris})
 
-    def _text(self, uri: str) -> _Found:
+    def _text(self, uri: str) -> Found:
         cell = cell_of(uri)
         if cell in self._cells:
             source = self._cells[cell]
-            return _Found(CELL + cell, cell_symbols(cell, source), source.split("\n"))
+            return Found(CELL + cell, cell_symbols(cell, source), source.split("\n"))
         path = path_of(uri)
         if path is None:  # what `ty` brings along: the standard library's types
             name = uri.rpartition("/")[2]
-            return _Found(PACKAGE + name.partition(".")[0], (), ())
+            return Found(PACKAGE + name.partition(".")[0], (), ())
         file = relative(self._root, path) or PACKAGE + installed_module(path, self._folders())
         try:
             return _file(path, file, stamp(path))
         except OSError:
-            return _Found(file, (), ())
+            return Found(file, (), ())
 
 
 @lru_cache(maxsize=16)
-def _file(path: Path, file: str, state: Stamp) -> _Found:
+def _file(path: Path, file: str, state: Stamp) -> Found:
     """Read a file once for each of its states: the standard library's types are long."""
     try:
         text = decode(read_bytes(path))
     except Unreadable:
-        return _Found(file, (), ())
-    return _Found(file, known_symbols(text, file), text.split("\n"))
+        return Found(file, (), ())
+    return Found(file, known_symbols(text, file), text.split("\n"))
 
 
 _Answer = Callable[[TyCells, TyNotebook, CodeQuestion], Awaitable[list[Finding]]]
@@ -385,100 +357,3 @@ _ANSWERS: Mapping[Ask, _Answer] = {
     Ask.CALLERS: TyCells._callers,
     Ask.DIAGNOSTICS: TyCells._diagnostics,
 }
-
-
-def _as_path(name: str) -> str:
-    return "/".join(pattern(name).parts)
-
-
-def _last(name_path: str) -> str:
-    return name_path.rpartition("/")[2].partition("[")[0]
-
-
-def _hover(told: Any) -> str:
-    """Return what a hover says, without the line between signature and docstring."""
-    text = ((told or {}).get("contents") or {}).get("value", "")
-    return re.sub(r"\n-{3,}\n", "\n\n", text).strip()
-
-
-def _is_normal(remark: Mapping[str, Any], names: Collection[str]) -> bool:
-    """Whether a remark is about what is usual in notebooks, or is none at all."""
-    if remark.get("severity") not in _SEVERITIES or remark.get("code") in _NORMAL_CODES:
-        return True
-    if _NORMAL_WORDS.search(remark["message"]):
-        return True
-    undefined = _UNDEFINED.match(remark["message"])
-    return undefined is not None and (undefined[1] in names or _OF_IPYTHON.fullmatch(undefined[1]) is not None)
-
-
-def _definition(question: CodeQuestion, text: _Found, where: Mapping[str, Any]) -> Finding:
-    line, last = where["start"]["line"] + 1, where["end"]["line"] + 1
-    symbol = next((symbol for symbol in text.symbols if symbol.name_line == line), None)
-    first, last = (symbol.first_line, symbol.last_line) if symbol else (line, last)
-    is_module = where["start"] == where["end"]
-    return Finding(
-        ask=question.ask,
-        name_path=symbol.name_path if symbol else _as_path(question.name_path),
-        kind="module" if is_module else symbol.kind if symbol else "variable",
-        file=text.file,
-        first_line=first,
-        last_line=last,
-        body="" if is_module else "\n".join(text.lines[first - 1 : last]),
-        info="" if is_module or symbol is None else symbol.signature,
-        source=Source.TY,
-    )
-
-
-def _documentation(question: CodeQuestion, info: str, at: Finding | None) -> Finding:
-    """Return what a hover says, at the place that is defined."""
-    kind = next((kind for start, kind in _KINDS if info.startswith(start)), "variable")
-    name = _as_path(question.name_path) or (at.name_path if at else "")
-    if at and at.kind not in ("variable", "constant") and _last(at.name_path) == _last(name):
-        kind = at.kind
-        if kind in ("class", "property"):
-            info = "\n\n".join([at.info, *info.split("\n\n")[1:]])
-    if kind == "variable" and name:
-        info = f"{_last(name)}: {info}"
-    return Finding(
-        ask=question.ask,
-        name_path=name,
-        kind=kind,
-        file=at.file if at else question.file or f"{PACKAGE}builtins",
-        first_line=at.first_line if at else 1,
-        last_line=at.last_line if at else 1,
-        info=info,
-        source=Source.TY,
-    )
-
-
-def _use(ask: Ask, text: _Found, line: int) -> Finding:
-    inside = innermost(text.symbols, line)
-    return Finding(
-        ask=ask,
-        name_path=inside.name_path if inside else "",
-        kind=inside.kind if inside else "module",
-        file=text.file,
-        first_line=line,
-        last_line=line,
-        body="\n".join(text.lines[max(0, line - 2) : line + 1]),
-        body_line=max(1, line - 1),
-        source=Source.TY,
-    )
-
-
-def _caller(ask: Ask, text: _Found, line: int) -> Finding:
-    """Return the function that a line stands in; the line alone where it stands in none."""
-    functions = [symbol for symbol in text.symbols if symbol.kind in ("function", "method", "property")]
-    inside = innermost(functions, line + 1)
-    first, last = (inside.first_line, inside.last_line) if inside else (line + 1, line + 1)
-    return Finding(
-        ask=ask,
-        name_path=inside.name_path if inside else "",
-        kind=inside.kind if inside else "module",
-        file=text.file,
-        first_line=first,
-        last_line=last,
-        body="\n".join(text.lines[first - 1 : last]),
-        info=inside.signature if inside else "",
-        source=Source.TY,
-    )

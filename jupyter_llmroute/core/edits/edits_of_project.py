@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 from jupyter_llmroute.core.code.finding import Ask, CodeQuestion
 from jupyter_llmroute.core.code.project_code import ProjectCode
+from jupyter_llmroute.core.code.serena import Serena
 from jupyter_llmroute.core.code.serena_life import Stage
 from jupyter_llmroute.core.edits.answer_edits import read_edits
 from jupyter_llmroute.core.edits.applied import Applied
+from jupyter_llmroute.core.edits.draft import propose
 from jupyter_llmroute.core.edits.edit import RenameSymbol
 from jupyter_llmroute.core.edits.guard import apply, recover_all
-from jupyter_llmroute.core.edits.proposal import Proposal, propose
+from jupyter_llmroute.core.edits.proposal import Proposal
 from jupyter_llmroute.core.edits.undo import undo
 from jupyter_llmroute.core.edits.verification import NotAsShown
 from jupyter_llmroute.core.errors import CodeUnavailable, EditRefused
@@ -45,6 +47,12 @@ async def offered(answer: str, project: ProjectCode) -> Offer:
     return Offer(proposal, found.problems)
 
 
+def waits_for_serena(proposal: Proposal, project: ProjectCode, *, as_shown: bool = False) -> bool:
+    """Whether `applied` has to wait until Serena is there to change files: with the first change it starts."""
+    serena = _editor(proposal, project, as_shown)
+    return serena is not None and bool(proposal.steps) and not serena.can_edit
+
+
 async def applied(proposal: Proposal, project: ProjectCode, *, as_shown: bool = False) -> Applied:
     """Change the files as they were shown, by Serena where it runs; all of it or nothing.
 
@@ -55,15 +63,13 @@ async def applied(proposal: Proposal, project: ProjectCode, *, as_shown: bool = 
     NotAsShown
         The same, and what would be changed instead can be looked at.
     """
-    serena, renames = project.serena, any(isinstance(step, RenameSymbol) for step in proposal.steps)
-    stage = serena.state.stage if serena else Stage.NOT_INSTALLED
-    if (
-        serena
-        and not as_shown
-        and (stage is Stage.READY or (proposal.unseen and stage in (Stage.STARTING, Stage.INDEXING)))
-    ):
+    renames = any(isinstance(step, RenameSymbol) for step in proposal.steps)
+    if serena := _editor(proposal, project, as_shown):
         try:
             await serena.ready(READY_S)
+            if proposal.steps:
+                # Before anything is locked or looked at: whoever stops waiting leaves all as it was.
+                await serena.ready_to_edit(READY_S)
             return await apply(proposal, serena, references=await _references(proposal, project))
         except NotAsShown:
             raise
@@ -88,6 +94,15 @@ async def taken_back(root: Path) -> Applied:
         There is none, or a file was changed since.
     """
     return await undo(root)
+
+
+def _editor(proposal: Proposal, project: ProjectCode, as_shown: bool) -> Serena | None:
+    """Return Serena, where a change is made by it."""
+    if project.serena is None or as_shown:
+        return None
+    stage = project.serena.state.stage
+    comes = proposal.unseen and stage in (Stage.STARTING, Stage.INDEXING)
+    return project.serena if stage is Stage.READY or comes else None
 
 
 async def _references(proposal: Proposal, project: ProjectCode) -> list[str]:

@@ -28,9 +28,10 @@ from jupyter_llmroute.core.edits.edit import (
     told,
 )
 from jupyter_llmroute.core.edits.editor import Editor
-from jupyter_llmroute.core.edits.journal import Journal, Kept, Restored
+from jupyter_llmroute.core.edits.journal import Journal, Kept
 from jupyter_llmroute.core.edits.place import place
 from jupyter_llmroute.core.edits.proposal import Proposal
+from jupyter_llmroute.core.edits.restoring import Restored
 from jupyter_llmroute.core.edits.syntax_editor import SyntaxEditor
 from jupyter_llmroute.core.edits.text_file import digest, write_whole
 from jupyter_llmroute.core.edits.tree import Tree

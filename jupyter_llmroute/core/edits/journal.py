@@ -22,12 +22,12 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jupyter_llmroute.core.edits.text_file import TEMPORARY, digest, write_whole
+from jupyter_llmroute.core.edits.restoring import Restored, Restoring
+from jupyter_llmroute.core.edits.text_file import PRIVATE, write_whole
 from jupyter_llmroute.core.edits.tree import Tree
 from jupyter_llmroute.core.embedded.rendezvous import state_folder
 from jupyter_llmroute.core.errors import EditRefused
@@ -62,16 +62,6 @@ class Entry(NamedTuple):
     files: tuple[Kept, ...]
     folders: tuple[str, ...]
     """That were made for it, the outermost first."""
-
-
-class Restored(NamedTuple):
-    """What was put back."""
-
-    files: tuple[str, ...]
-    aside: Path | None = None
-    """Where what stood there instead is kept, if nobody can tell who wrote it."""
-    left: tuple[str, ...] = ()
-    """Files that were written later, and stay."""
 
 
 class Journal:
@@ -155,7 +145,9 @@ class Journal:
             Seconds after which the change has ended, however it does.
         """
         rows: list[dict[str, Any]] = []
-        with open(os.open(self._data, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o600), "wb") as data:
+        with open(
+            os.open(self._data, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), PRIVATE), "wb"
+        ) as data:
             for path, seen in tree.files.items():
                 rows.append({"path": str(path), "at": data.tell(), "size": len(seen.raw), "mode": seen.mode})
                 data.write(seen.raw)
@@ -172,7 +164,7 @@ class Journal:
             "planned": {str(path): after for path, after in planned.items()},
             "folders": [str(folder) for folder in folders],
         }
-        _write_private(self._pending, json.dumps(record))
+        write_whole(self._pending, json.dumps(record).encode(), PRIVATE)
 
     def commit(self, what: Iterable[str], files: Iterable[Kept], folders: Iterable[Path], at: float) -> int:
         """Keep a change that was made, forget the snapshot, and return the change's number."""
@@ -189,7 +181,7 @@ class Journal:
             "folders": [str(folder) for folder in folders],
         }
         path = self._path(number)
-        _write_private(path, json.dumps(record))
+        write_whole(path, json.dumps(record).encode(), PRIVATE)
         self.forget()
         self._prune()
         return number
@@ -212,7 +204,7 @@ class Journal:
         EditRefused
             Some cannot be put back; the snapshot stays, and the next attempt goes on with it.
         """
-        return _Restoring(self, self._record(), made).run()
+        return Restoring(self, self._record(), made).run()
 
     def recover(self) -> Restored | None:
         """Put back what a process that died left; `None` where there is nothing. Call it holding the lock."""
@@ -223,7 +215,7 @@ class Journal:
         if not record:
             self.forget()  # of a version that is none of ours, or not whole: begun and nothing changed yet
             return None
-        return _Restoring(self, record, (), is_late=True).run()
+        return Restoring(self, record, (), is_late=True).run()
 
     def entries(self) -> list[Entry]:
         """Return the changes that can be undone, the newest last."""
@@ -294,125 +286,6 @@ class Journal:
                 self.drop(number)
 
 
-class _Restoring:
-    """Putting files back, one after another; what fails does not stop the rest."""
-
-    def __init__(
-        self, journal: Journal, record: dict[str, Any], made: Iterable[Path], *, is_late: bool = False
-    ) -> None:
-        self._journal = journal
-        self._record = record
-        self._made = [*made]
-        self._is_late = is_late
-        """Whether the process that made the snapshot is gone: others may have written since."""
-        self._aside: Path | None = None
-        self._done: list[str] = []
-        self._left: list[str] = []
-        self._failed: list[str] = []
-
-    def run(self) -> Restored:
-        files = self._record["files"]
-        for row in files:
-            self._attempt(row["path"], partial(self._put_back, row))
-        for name in self._to_remove():
-            self._attempt(name, partial(self._remove, name))
-        self._put_links_back()
-        self._clear_folders()
-        if self._failed:
-            raise EditRefused(
-                f"A change was to be taken back, and {', '.join(self._failed[:5])} cannot be put back. Its bytes are "
-                f"kept in {str(self._journal.folder)!r}: make it writable, and it is put back with the next change."
-            )
-        self._journal.forget()
-        return Restored(tuple(self._done), self._aside, tuple(self._left))
-
-    def _attempt(self, name: str, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except OSError as error:
-            self._failed.append(f"{name!r} ({error.strerror or error})")
-
-    def _put_back(self, row: dict[str, Any]) -> None:
-        path, mode = Path(row["path"]), int(row["mode"])
-        old = self._journal.bytes_at(row["at"], row["size"])
-        now = path.read_bytes() if path.is_file() and not path.is_symlink() else None
-        if now == old:
-            if path.stat().st_mode & 0o7777 != mode:
-                path.chmod(mode)
-            return
-        if self._is_anothers(path):
-            self._left.append(str(path))
-            return
-        if now is not None and digest(now) != self._record["planned"].get(row["path"]):
-            self._put_aside(path, now)
-        elif path.is_symlink():
-            path.unlink()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, old, mode)
-        self._done.append(str(path))
-
-    def _to_remove(self) -> Iterator[str]:
-        before = {row["path"] for row in self._record["files"]}
-        yield from (name for name in self._record["planned"] if name not in before)
-        yield from (str(path) for path in self._made if str(path) not in before)
-
-    def _remove(self, name: str) -> None:
-        path = Path(name)
-        if not path.is_file() or path.is_symlink():
-            return
-        now = path.read_bytes()
-        if digest(now) != self._record["planned"].get(name):
-            if self._is_late:
-                self._left.append(name)
-                return
-            self._put_aside(path, now)
-        path.unlink()
-        self._done.append(name)
-
-    def _is_anothers(self, path: Path) -> bool:
-        return self._is_late and path.exists() and path.stat().st_mtime > self._record["ends"]
-
-    def _put_aside(self, path: Path, raw: bytes) -> None:
-        if self._aside is None:
-            self._aside = self._journal.aside()
-        number = sum(1 for _ in self._aside.iterdir())
-        _write_private(self._aside / f"{number:03}-{path.name[:100]}", raw)
-
-    def _put_links_back(self) -> None:
-        for name, target in self._record["links"].items():
-            self._attempt(name, partial(self._put_link_back, Path(name), target))
-
-    def _put_link_back(self, path: Path, target: str) -> None:
-        if path.is_symlink() and os.readlink(path) == target:
-            return
-        if self._is_late and (not os.path.lexists(path) or self._is_anothers(path)):
-            self._left.append(str(path))
-            return
-        if path.is_file() and not path.is_symlink():
-            self._put_aside(path, path.read_bytes())
-        path.unlink(missing_ok=True)
-        path.symlink_to(target)
-        self._done.append(str(path))
-
-    def _clear_folders(self) -> None:
-        for folder in {Path(row["path"]).parent for row in self._record["files"]} | {
-            Path(name).parent for name in self._record["planned"]
-        }:
-            for left in folder.glob(f"{TEMPORARY}*"):
-                with contextlib.suppress(OSError):
-                    left.unlink()
-        for name in reversed(self._record["folders"]):
-            with contextlib.suppress(OSError):  # somebody else put something there
-                Path(name).rmdir()
-
-
 def edits_folder() -> Path:
     """Folder of all journals: in `LLMROUTE_HOME`, where it is set, or in the user's state folder."""
     return state_folder() / "edits"
-
-
-_BINARY = getattr(os, "O_BINARY", 0)
-
-
-def _write_private(path: Path, text: str | bytes) -> None:
-    write_whole(path, text.encode() if isinstance(text, str) else text, 0o600)

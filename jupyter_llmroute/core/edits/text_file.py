@@ -19,6 +19,9 @@ from jupyter_llmroute.core.errors import EditRefused
 
 PYTHON = (".py", ".pyi")
 
+PRIVATE = 0o600
+"""Permissions of what is the user's alone."""
+
 TEMPORARY = ".llmroute-"
 """What the name of a file begins with that is not whole yet."""
 

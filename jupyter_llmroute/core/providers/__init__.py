@@ -9,12 +9,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncGenerator, Mapping
 from importlib.metadata import entry_points
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import httpx
+from pydantic import Field
 
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.message import ToolCall
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.prompt import Message
 from jupyter_llmroute.core.request import Format, Sampling
@@ -37,6 +39,8 @@ class Chat(Value):
     """Tokens of the window that the prompt leaves for the answer."""
     format: Format = Format.MARKDOWN
     """The form of the answer; a server that can is held to JSON where that is it."""
+    passed: Mapping[str, Any] = Field(default_factory=dict)
+    """Further keys of the OpenAI dialect's body; a dialect that cannot take one refuses the chat."""
     options: tuple[str, ...] = ()
     """The answer is to be one of these words, and nobody waits for a model to be loaded; empty: it is free."""
 
@@ -59,6 +63,7 @@ class Chunk(Value):
 
     text: str = ""
     reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = None
     answered_by: str | None = None
     usage: Usage | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_llmroute.core.endpoint import ServedModel
+from jupyter_llmroute.core.errors import BadRequest
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.providers.counting import answer_limit
@@ -41,6 +42,8 @@ class GPT4All(OpenAICompatible):
 
         `stream` is not supported, nor a seed, nor a mode for JSON.
         """
+        if chat.passed:
+            raise BadRequest(f"GPT4All takes none of {', '.join(chat.passed)}: ask a model on another server.")
         body: dict[str, Any] = {
             "model": chat.model.id,
             "messages": [message.model_dump() for message in chat.messages],

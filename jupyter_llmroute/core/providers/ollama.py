@@ -32,6 +32,7 @@ from jupyter_llmroute.core.providers.ollama_listing import (
     served_window,
     shown,
 )
+from jupyter_llmroute.core.providers.ollama_passed import messages, with_passed
 from jupyter_llmroute.core.providers.openai import auth_headers, let_end, raise_unless_stream
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.transport import peer_errors
@@ -80,7 +81,7 @@ class Ollama:
         """Return what is pulled, marked where it is in memory."""
         tags = await probe.get("/api/tags")
         if tags.status != 200:
-            raise failure(endpoint.name, tags.status, tags.body, tags.headers)
+            raise failure(endpoint.name, tags.status, tags.body, tags.headers, key=endpoint.key)
         listed = entries(tags, Listed)
         running = {item.name: item for item in entries(await probe.get("/api/ps"), Running)}
         await self._look_closer(probe, listed)
@@ -121,9 +122,9 @@ class Ollama:
             "num_predict": min(sampling.max_tokens or chat.room_tokens, chat.room_tokens)
             + (QUOTES if chat.options else 0),
         }
-        return {
+        body = {
             "model": chat.model.id,
-            "messages": [message.model_dump() for message in chat.messages],
+            "messages": messages(chat.messages),
             "stream": True,
             "truncate": False,
             "shift": False,
@@ -131,6 +132,7 @@ class Ollama:
             **({"format": "json"} if chat.format is Format.JSON else {}),
             **(_narrowed(chat) if chat.options else {}),
         }
+        return with_passed(body, chat.passed) if chat.passed else body
 
     async def chat(self, client: httpx.AsyncClient, endpoint: Endpoint, chat: Chat) -> AsyncGenerator[Chunk, None]:
         """Stream the answer; its end is the line with `done: true`."""
@@ -143,8 +145,9 @@ class Ollama:
             body["options"]["num_ctx"] = window = max(window, self._windows.get(place, 0))
         # A sign that was known before has been judged by the policy.
         may_be_remote = endpoint.models_are_local or chat.model.remote is not None
-        reader = LineReader(who, may_be_remote=may_be_remote, counts_whole=self._counts_whole(endpoint, chat.model))
-        with peer_errors(who):
+        counts_whole = self._counts_whole(endpoint, chat.model)
+        reader = LineReader(who, may_be_remote=may_be_remote, counts_whole=counts_whole, key=endpoint.key)
+        with peer_errors(who, key=endpoint.key):
             async with client.stream("POST", url, json=body, headers=auth_headers(endpoint)) as response:
                 await raise_unless_stream(who, response, "application/x-ndjson")
                 if window:

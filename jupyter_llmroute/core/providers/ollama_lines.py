@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal
 from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.message import ToolCall, told_calls
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.providers import Chunk
 from jupyter_llmroute.core.providers.choosing import likely
 from jupyter_llmroute.core.providers.failure import failure
@@ -24,6 +26,8 @@ NO_ANSWER = ("load", "unload")
 class _Message(Answered):
     content: str | None = None
     thinking: str | None = None
+    tool_calls: Any = None
+    """Each of them whole, in one line or in several."""
 
 
 class _Line(Answered):
@@ -51,13 +55,17 @@ class LineReader:
         Whether another machine may have answered.
     counts_whole
         Whether the server's count of the prompt holds what it had in its cache.
+    key
+        The server's own, which no message must hold.
     """
 
-    def __init__(self, who: str, *, may_be_remote: bool, counts_whole: bool) -> None:
+    def __init__(self, who: str, *, may_be_remote: bool, counts_whole: bool, key: str | None = None) -> None:
         self._who = who
+        self._key = key
         self._may_be_remote = may_be_remote
         self._counts_whole = counts_whole
         self._splitter = ThinkSplitter()
+        self._calls = 0
         self.is_done = False
         """Whether the server has said that nothing follows."""
 
@@ -78,12 +86,14 @@ class LineReader:
         try:
             line = _Line.model_validate_json(raw)
         except ValidationError as error:
-            raise BrokenStream(f"{self._who} sent what is not a line of Ollama's: {raw[:200]!r}.") from error
+            said = without_key(raw.decode("utf-8", "surrogateescape"), self._key).encode("utf-8", "surrogateescape")
+            raise BrokenStream(f"{self._who} sent what is not a line of Ollama's: {said[:200]!r}.") from error
         if line.error:
-            raise failure(self._who, 200, raw)
+            raise failure(self._who, 200, raw, key=self._key)
         if (elsewhere := line.remote_host or line.remote_model) and not self._may_be_remote:
+            named = without_key(elsewhere, self._key)
             raise PolicyRefusal(
-                f"{self._who} is answered from another machine, {elsewhere!r}: your text has been sent there already, "
+                f"{self._who} is answered from another machine, {named!r}: your text has been sent there already, "
                 f"for this model bears no sign of it. Remove it there, or forbid such models with OLLAMA_NO_CLOUD=1; "
                 f"if that machine may see your text, set models_are_local for this server."
             )
@@ -93,11 +103,17 @@ class LineReader:
         return Chunk(
             text=parts.text,
             reasoning=parts.reasoning,
+            tool_calls=self._numbered(told_calls(message.tool_calls)),
             finish_reason=_reason(line),
             answered_by=line.model,
             usage=self._usage(line) if line.done else None,
             likely=likely(line.logprobs) if line.logprobs else None,
         )
+
+    def _numbered(self, calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
+        """Return calls with their numbers in the whole answer."""
+        first, self._calls = self._calls, self._calls + len(calls)
+        return tuple(call.model_copy(update={"index": first + at}) for at, call in enumerate(calls))
 
     def close(self) -> Chunk | None:
         """End the answer; return what was held back of it, if anything was."""

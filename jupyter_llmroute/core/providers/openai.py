@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.errors import BadRequest, BrokenStream, RefusedOption, ServerFailure
 from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.probe import Probe, key_headers
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.providers.choosing import LIKELIEST
@@ -22,7 +23,7 @@ from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.signs import cloud_sign, is_doubt, model_list, owner_sign
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.sse import EventTooLong, SSEDecoder
-from jupyter_llmroute.core.transport import peer_errors
+from jupyter_llmroute.core.transport import key_sent, peer_errors, read_at_most
 from jupyter_llmroute.core.values import Answered
 
 STREAM, WHOLE = "text/event-stream", "application/json"
@@ -83,7 +84,7 @@ class OpenAICompatible:
         answer = await probe.get(endpoint.models_path or self.models_path)
         listed = model_list(answer)
         if listed is None:
-            raise failure(endpoint.name, answer.status, answer.body, answer.headers)
+            raise failure(endpoint.name, answer.status, answer.body, answer.headers, key=endpoint.key)
         served = []
         for item in listed:
             with contextlib.suppress(ValidationError):  # one odd entry must not hide the others
@@ -112,6 +113,7 @@ class OpenAICompatible:
             **sampling,
             **(self.json_mode if chat.format is Format.JSON else {}),
             **(self.narrowed(chat) if chat.options else {}),
+            **chat.passed,
         }
 
     def narrowed(self, chat: Chat) -> dict[str, Any]:
@@ -134,10 +136,11 @@ class OpenAICompatible:
         """
         url = endpoint.base_url.rstrip("/") + (endpoint.chat_path or self.chat_path)
         who = f"{chat.model.id} on {endpoint.name}"
-        with peer_errors(who):
+        with peer_errors(who, key=endpoint.key):
             async with contextlib.AsyncExitStack() as opened:
-                response = await _ask(opened, client, who, url, self.body(chat), auth_headers(endpoint))
-                chunks = await opened.enter_async_context(contextlib.aclosing(_chunks(who, response)))
+                body, needed = self.body(chat), frozenset(chat.passed)
+                response = await _ask(opened, client, who, url, body, auth_headers(endpoint), needed)
+                chunks = await opened.enter_async_context(contextlib.aclosing(_chunks(who, response, endpoint.key)))
                 async for chunk in chunks:
                     yield chunk.model_copy(update={"usage": self.believed(chunk.usage)}) if chunk.usage else chunk
 
@@ -149,26 +152,28 @@ async def _ask(
     url: str,
     body: dict[str, Any],
     headers: dict[bytes, bytes],
+    needed: frozenset[str],
 ) -> httpx.Response:
-    """Return the answer, once its head says that it is one."""
+    """Return the answer, once its head says that it is one; keys that are `needed` are never left out."""
     response = await opened.enter_async_context(client.stream("POST", url, json=body, headers=headers))
     try:
         if not _is_whole(response):
             await raise_unless_stream(who, response, STREAM)
         return response
     except (BadRequest, RefusedOption) as error:
-        needless = {key for key, words in OPTIONAL.items() if key in body and words.search(str(error))}
+        may_lack = {key: words for key, words in OPTIONAL.items() if key in body and key not in needed}
+        needless = {key for key, words in may_lack.items() if words.search(str(error))}
         if not needless:
             raise
     await opened.aclose()
-    needed = {key: value for key, value in body.items() if key not in needless}
-    return await _ask(opened, client, who, url, needed, headers)
+    kept = {key: value for key, value in body.items() if key not in needless}
+    return await _ask(opened, client, who, url, kept, headers, needed)
 
 
-async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
-    reader = CompletionReader(who)
+async def _chunks(who: str, response: httpx.Response, key: str | None) -> AsyncGenerator[Chunk, None]:
+    reader = CompletionReader(who, key=key)
     if _is_whole(response):
-        body = await _read_at_most(response, MAX_COMPLETION_BYTES)
+        body = await read_at_most(response, MAX_COMPLETION_BYTES)
         if not (chunk := reader.read_whole(body)):
             raise _no_answer(who, response, STREAM)
         yield chunk
@@ -193,19 +198,19 @@ async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, N
 
 def auth_headers(endpoint: Endpoint) -> dict[bytes, bytes]:
     """Return the header that carries the endpoint's key, if it has one."""
-    return key_headers(endpoint.name, endpoint.api_key.get_secret_value() if endpoint.api_key else None)
+    return key_headers(endpoint.name, endpoint.key)
 
 
 async def raise_unless_stream(who: str, response: httpx.Response, content_type: str) -> None:
     """Raise what the server says when it did not answer with a stream of the wanted type."""
     if response.status_code == 200 and _media_type(response) == content_type:
         return
-    body = await _read_at_most(response, MAX_ERROR_BYTES)
+    body = await read_at_most(response, MAX_ERROR_BYTES)
     if response.status_code >= 500 and (stream := response.extensions.get("network_stream")):
         # llama-cpp-python and transformers reset the next request on a connection that had a 500: seen on both.
         await stream.aclose()
     if response.status_code != 200 or b'"error"' in body:
-        raise failure(who, response.status_code, body, response.headers)
+        raise failure(who, response.status_code, body, response.headers, key=key_sent(response.request))
     raise _no_answer(who, response, content_type)
 
 
@@ -221,7 +226,7 @@ async def let_end(pieces: AsyncIterator[bytes]) -> None:
 
 
 def _no_answer(who: str, response: httpx.Response, content_type: str) -> ServerFailure:
-    found = _media_type(response) or "something without a type"
+    found = without_key(_media_type(response), (key_sent(response.request) or "").lower()) or "something without a type"
     return ServerFailure(f"{who} answered {found!r} where {content_type!r} was due: is this the API?")
 
 
@@ -232,12 +237,3 @@ def _media_type(response: httpx.Response) -> str:
 
 def _is_whole(response: httpx.Response) -> bool:
     return response.status_code == 200 and _media_type(response) == WHOLE
-
-
-async def _read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
-    body = b""
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) >= limit_bytes:
-            break
-    return body[:limit_bytes]

@@ -10,10 +10,12 @@ import pytest
 from jupyter_llmroute.core.cells_source import CellsSource
 from jupyter_llmroute.core.classifier import classify
 from jupyter_llmroute.core.code.code_source import CodeSource
+from jupyter_llmroute.core.code.jedi_process import JediProcess
 from jupyter_llmroute.core.context import Gathered, gather
 from jupyter_llmroute.core.errors import SettingsError, UserError
 from jupyter_llmroute.core.request import CellRef, Request
-from jupyter_llmroute.core.settings import ContextSettings, SerenaSettings, Settings
+from jupyter_llmroute.core.sections import ContextSettings, SerenaSettings
+from jupyter_llmroute.core.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -164,13 +166,6 @@ async def test_a_symbol_that_is_not_there_is_said(source: CodeSource, project: P
     assert "--symbol Order.nothing: the project has no such symbol" in " ".join(found.remarks)
 
 
-@pytest.mark.parametrize("file", ["../other.py", "src/none.py", "/etc/passwd", "pyproject.toml", "src", "a\0b.py"])
-async def test_a_file_that_is_none_of_the_project_is_refused(source: CodeSource, project: Path, file: str):
-    (project.parent / "other.py").write_text("secret = 1")
-    with pytest.raises(UserError, match="--file"):
-        await gathered(source, project, "what is in it?", files=[file])
-
-
 async def test_outside_of_a_project_code_is_asked_for_in_vain_or_not_at_all(source: CodeSource, tmp_path: Path):
     alone = tmp_path / "alone"
     (alone / "notebooks").mkdir(parents=True)
@@ -186,6 +181,34 @@ async def test_the_workspace_that_is_set_is_the_project(project: Path, tmp_path:
     async with CodeSource(SerenaSettings(workspace=str(project / "none")), Settings().task_routing) as source:
         with pytest.raises(SettingsError, match="workspace"):
             await gathered(source, tmp_path, "what is Order.total?")
+
+
+async def test_how_to_install_serena_is_said_once_and_whenever_one_looks(project: Path):
+    def request(question: str) -> Request:
+        return Request(question=question, folder=str(project), with_code=True)
+
+    async with CodeSource(SerenaSettings(executable=None), Settings().task_routing) as source:
+
+        async def said(question: str, *, is_preview: bool = False) -> bool:
+            context = await gather(request(question), [])
+            found = await source.gather(context, classify(request(question), context), is_preview=is_preview)
+            assert found.items
+            assert found.remarks[0].startswith("Code of mon café: ast 1"), "who answered is said every time"
+            return any("it is not installed" in remark for remark in found.remarks)
+
+        assert await said("what is Order.total?", is_preview=True)
+        assert [await said(f"what is {name}?") for name in ("Order.total", "`load`", "Order.total")] == [
+            True,
+            False,
+            False,
+        ]
+        assert await said("what is Order.total?", is_preview=True)
+
+
+async def test_without_serena_the_rest_looks_where_a_question_needs_it(source: CodeSource, project: Path):
+    found = await gathered(source, project, "who calls Order.total?", IMPORTS, with_code=None)
+    assert [item.ref for item in found.items] == [DEFINITION, USES]
+    assert not any("Serena" in remark for remark in found.remarks)
 
 
 async def test_what_answers_is_said_and_what_would_answer_better(project: Path, source: CodeSource):
@@ -239,6 +262,15 @@ async def test_the_same_question_has_the_same_bytes(project: Path, source: CodeS
     asked = ("who calls Order.total, load and checkout?", IMPORTS)
     first, second = [await gathered(source, project, *asked) for _ in range(2)]
     assert first.items == second.items
+
+
+async def test_why_nobody_could_tell_uses_is_said(source: CodeSource, project: Path):
+    code = source.project(Request(question="", folder=str(project)))
+    assert code
+    code.static.jedi._process = JediProcess(sys_path=[str(project)])
+    found = await gathered(source, project, "who calls Order.total?", IMPORTS)
+    assert [item.ref for item in found.items] == [DEFINITION]
+    assert "Code intelligence: jedi is not installed" in found.remarks[-1]
 
 
 async def test_who_takes_too_long_is_not_waited_for(project: Path):

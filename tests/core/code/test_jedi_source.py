@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 import tokenize
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -68,7 +69,9 @@ async def test_a_method_is_told_from_others_of_its_name_and_what_is_not_known_is
         ("src/shop/uses.py", 11),
         ("tests/test_orders.py", 5),
     ]
-    assert all("it may be incomplete: one more place has the name" in one.info for one in found)
+    assert {one.reserve for one in found} == {
+        "it may be incomplete: one more place has the name, and what stands there is not known"
+    }
     assert await ask(shop, Ask.REFERENCES, "Invoice.total") == []
 
 
@@ -260,10 +263,23 @@ async def test_what_jedi_keeps_may_be_broken(shop: StaticCode, home: Path) -> No
 
 async def test_without_time_jedi_says_so(tmp_path: Path) -> None:
     async with StaticCode(make(tmp_path), limit_s=0.001) as code:
-        with pytest.raises(CodeUnavailable, match="did not find out within"):
+        with pytest.raises(CodeUnavailable, match="did not find out in time"):
             await ask(code, Ask.DOCUMENTATION, "json.dumps")
         with pytest.raises(CodeUnavailable, match="has not looked"):
             await ask(code, Ask.REFERENCES, "Order")
+        told = await code.jedi.rename_preview("src/shop/orders.py", "Order", "Purchase")
+        assert "src/shop/uses.py" in told, "a rename has the time that all the uses take"
+
+
+async def test_who_has_to_answer_by_a_moment_answers_and_keeps_what_was_read(tmp_path: Path) -> None:
+    async with StaticCode(make(tmp_path), process := JediProcess(), limit_s=PATIENCE_S) as code:
+        code.jedi.start()
+        started = process.pid
+        with pytest.raises(CodeUnavailable, match="keeps what it has read"):
+            await ask(code.until(0), Ask.REFERENCES, "Order")
+        assert len(await ask(code.until(time.time() + PATIENCE_S), Ask.REFERENCES, "Order")) == 5
+        assert len(await ask(code, Ask.REFERENCES, "Order")) == 5, "the others have all the time"
+        assert process.pid == started is not None
 
 
 async def test_without_jedi_it_is_said_how_to_get_it(tmp_path: Path) -> None:

@@ -225,6 +225,25 @@ async def test_a_call_that_fails_leaves_the_session_alive(make, fake_serena, nam
         assert serena.state.starts == 1
 
 
+async def test_once_it_is_ready_somebody_has_asked_for_uses_before(make, fake_serena, project):
+    fake = fake_serena()
+    async with make(fake) as serena:
+        await serena.ready(READY_S)
+        [asked] = fake.calls("find_referencing_symbols")
+        text = (project / asked["relative_path"]).read_text("utf-8")
+        assert f" {asked['name_path'].removeprefix('/')}" in text
+        await serena.ready_to_edit(READY_S)
+        assert len(fake.calls("find_referencing_symbols")) == 1, "a session for changes needs none"
+
+
+async def test_a_project_without_symbols_has_nothing_to_ask_about(fake_serena, tmp_path):
+    (tmp_path / "bare").mkdir()
+    fake = fake_serena()
+    async with Serena(tmp_path / "bare", executable=fake.executable, homes=tmp_path / "homes") as serena:
+        await serena.ready(READY_S)
+    assert fake.calls("find_referencing_symbols") == []
+
+
 async def test_a_question_that_is_called_off_is_called_off_there_too(make, fake_serena):
     fake = fake_serena()
     async with make(fake) as serena:

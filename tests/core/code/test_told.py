@@ -48,6 +48,14 @@ def test_all_else_is_a_list(ask: Ask, finding: dict[str, str], expected: str):
     assert item.text.endswith(":")
 
 
+def test_what_may_be_missing_is_said_once_above_the_list_and_names_it_no_other_way():
+    reserve = "it may be incomplete: 3 more places have the name"
+    uses = [found(Ask.REFERENCES, line, body="x", reserve=reserve) for line in (1, 5)]
+    [item] = items_of(asked(Ask.REFERENCES), uses, 1)
+    assert item.text == f"Where `Order.total` is used ({reserve}):"
+    assert item.ref == "where `Order.total` is used"
+
+
 def test_lists_and_bodies_are_bounded_and_say_so():
     [uses] = items_of(asked(Ask.REFERENCES), [found(Ask.REFERENCES, line, body="x") for line in range(99)], 1)
     assert uses.output.count("\n") == MOST_LINES

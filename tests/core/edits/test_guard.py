@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jupyter_llmroute.core.edits.draft import propose
 from jupyter_llmroute.core.edits.edit import (
     DeleteSymbol,
     Edit,
@@ -24,7 +25,7 @@ from jupyter_llmroute.core.edits.edit import (
 )
 from jupyter_llmroute.core.edits.guard import apply, recover, recover_all
 from jupyter_llmroute.core.edits.journal import Journal
-from jupyter_llmroute.core.edits.proposal import Proposal, propose
+from jupyter_llmroute.core.edits.proposal import Proposal
 from jupyter_llmroute.core.edits.syntax_editor import SyntaxEditor
 from jupyter_llmroute.core.edits.tree import MOST_BYTES
 from jupyter_llmroute.core.edits.undo import undo
@@ -388,7 +389,7 @@ import asyncio, sys
 from pathlib import Path
 from jupyter_llmroute.core.edits.answer_edits import read_edits
 from jupyter_llmroute.core.edits.guard import apply
-from jupyter_llmroute.core.edits.proposal import propose
+from jupyter_llmroute.core.edits.draft import propose
 from jupyter_llmroute.core.errors import EditRefused
 root, state, answer, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 

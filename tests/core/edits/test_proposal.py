@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_llmroute.core.edits.answer_edits import read_edits
+from jupyter_llmroute.core.edits.draft import propose
 from jupyter_llmroute.core.edits.edit import (
     DeleteSymbol,
     Edit,
@@ -19,7 +20,8 @@ from jupyter_llmroute.core.edits.edit import (
     Side,
     WriteFile,
 )
-from jupyter_llmroute.core.edits.proposal import Proposal, propose
+from jupyter_llmroute.core.edits.guard import apply
+from jupyter_llmroute.core.edits.proposal import Proposal
 
 from .shop import NEW_TOTAL, SHOP, all_bytes, make_shop
 
@@ -231,6 +233,8 @@ REFUSED: list[tuple[Edit, str]] = [
     (write("pipe"), "is not a file"),
     (write("tour.ipynb"), "notebook"),
     (write("new.ipynb"), "notebook"),
+    (write("llmroute.yaml"), "belongs to this router"),
+    (write("tour.cassette.json"), "belongs to this router"),
     (write("data.bin"), "read as text"),
     (write("utf16.txt"), "read as text"),
     (write("readonly.py"), "read-only"),
@@ -302,6 +306,23 @@ async def test_what_cannot_be_is_refused_in_words(odd_shop: Path, edit: Edit, re
 async def test_what_is_used_is_not_deleted(shop: Path) -> None:
     proposal = await propose([DeleteSymbol(file="shop.py", symbol="Order.total")], shop)
     assert "is used (uses.py:6)" in proposal.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    ("before", "is_refused"),
+    [
+        (DeleteSymbol(file="uses.py", symbol="pay"), False),
+        (ReplaceSymbol(file="uses.py", symbol="pay", body="def pay(prices):\n    return sum(prices)"), False),
+        (ReplaceSymbol(file="uses.py", symbol="pay", body="def pay(x):\n    return x.total()"), True),
+        (ReplaceSymbol(file="shop.py", symbol="cheapest", body="def cheapest(order):\n    return 1"), True),
+    ],
+)
+async def test_what_an_answer_takes_all_uses_of_away_can_be_deleted(shop: Path, before: Edit, is_refused: bool) -> None:
+    proposal = await propose([before, DeleteSymbol(file="shop.py", symbol="Order.total")], shop)
+    assert bool(proposal.refused) is is_refused
+    if not is_refused:
+        await apply(proposal, state=shop.parent / "state")
+        assert "def total" not in (shop / "shop.py").read_text()
 
 
 async def test_a_refused_edit_leaves_the_others(odd_shop: Path) -> None:

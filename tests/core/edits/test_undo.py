@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_llmroute.core.edits.draft import propose
 from jupyter_llmroute.core.edits.edit import Edit, RenameSymbol, ReplaceSymbol, WriteFile
 from jupyter_llmroute.core.edits.guard import apply
 from jupyter_llmroute.core.edits.journal import KEPT_CHANGES, Journal
-from jupyter_llmroute.core.edits.proposal import propose
 from jupyter_llmroute.core.edits.undo import changes, undo
 from jupyter_llmroute.core.errors import EditRefused
 

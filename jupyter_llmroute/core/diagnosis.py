@@ -1,0 +1,75 @@
+"""The doctor's round: what is to be known is gathered, and examined."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from jupyter_llmroute.core.audit.folder import Folder, path_of
+from jupyter_llmroute.core.code.installation import find, find_ty
+from jupyter_llmroute.core.doctor import Report, examine
+from jupyter_llmroute.core.doctor_facts import NO_CHECKSUMS, Checksums, gather
+from jupyter_llmroute.core.embedded import find_models
+from jupyter_llmroute.core.endpoint import Endpoint
+from jupyter_llmroute.core.errors import CodeUnavailable
+from jupyter_llmroute.core.lock_file import read_lock
+from jupyter_llmroute.core.model_lock import Change, Compared, verify
+from jupyter_llmroute.core.sections import SerenaSettings
+from jupyter_llmroute.core.settings import Loaded
+
+
+async def diagnose(loaded: Loaded, endpoints: Iterable[Endpoint]) -> Report:
+    """Go through the checklist of a closed network; nothing is sent, and no model works.
+
+    Parameters
+    ----------
+    loaded
+        The settings and where they come from.
+    endpoints
+        The servers as they were just seen.
+
+    Raises
+    ------
+    ModelLockError
+        The lock file of the models, or a model's file, cannot be read.
+    """
+    endpoints, settings = tuple(endpoints), loaded.settings
+    has_lock = read_lock() is not None
+    compared = await verify(endpoints, find_models(settings.embedded), is_thorough=False) if has_lock else ()
+    return examine(
+        await asyncio.to_thread(
+            gather,
+            loaded,
+            endpoints,
+            programs=_programs(settings.serena),
+            audit_files=_files(path_of(settings.security)) if settings.security.audit_enabled else (),
+            checksums=_by_change(compared) if has_lock else NO_CHECKSUMS,
+        )
+    )
+
+
+def _by_change(compared: Iterable[Compared]) -> Checksums:
+    named: dict[Change, list[str]] = {change: [] for change in Change}
+    for each in compared:
+        named[each.change].append(f"{each.model} on {each.service}")
+    return Checksums(*(tuple(named[change]) for change in (Change.NEW, Change.CHANGED, Change.UNKNOWN)))
+
+
+def _programs(serena: SerenaSettings) -> dict[str, str | None]:
+    """Return the programs that code intelligence runs on; none where it is switched off."""
+    if not serena.enabled:
+        return {}
+    try:
+        found = find(Path(serena.executable) if serena.executable else None)
+    except CodeUnavailable:  # what is named is no program
+        found = None
+    ty = found.ty if found else find_ty()
+    return {"serena": os.fspath(found.serena) if found else None, "ty": os.fspath(ty) if ty else None}
+
+
+def _files(log: Path) -> tuple[Path, ...]:
+    folder = Folder(log)
+    named = (folder.active, folder.head, folder.salt, *map(folder.archive, folder.archives()))
+    return tuple(path for path in named if path.exists())

@@ -1,0 +1,235 @@
+"""The panel's handlers: each reads what it is sent, asks the router, and writes what came of it.
+
+Imported when the Jupyter server starts, as `handler` is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jupyter_server.auth.decorator import authorized
+from tornado.web import authenticated
+
+from jupyter_llmroute.server.handler import ROUTING, Handler, Refusal, problem
+
+if TYPE_CHECKING:
+    from jupyter_llmroute.core.request import Request
+    from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.server.shapes import Question
+
+T = TypeVar("T")
+
+AUDIT, DOCTOR, SETTINGS = "llmroute_audit", "llmroute_doctor", "llmroute_settings"
+
+MOST_RECORDS = 1000
+
+
+async def look(router: Router, *, refresh: bool = False) -> None:
+    """Have the router look around, where that is due or wanted, and decide on an empty question."""
+    from jupyter_llmroute.core.request import Request
+
+    await router.services(refresh=refresh)
+    await router.decide(Request(question=""))
+
+
+def asked(question: Question) -> Request:
+    """Return the request of a question."""
+    from jupyter_llmroute.core.pins import Origin, read
+    from jupyter_llmroute.core.request import Request
+
+    pins, remarks = read(question.pins, Origin.NOTEBOOK)
+    return Request(
+        question=question.question,
+        task=question.task,
+        model=question.model,
+        pins=pins,
+        remarks=remarks,
+        with_code=False,
+    )
+
+
+class ServicesHandler(Handler):
+    """The servers, with their models."""
+
+    auth_resource = ROUTING
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Give what was seen; look now where that is wanted."""
+        async with self.router() as router:
+            from jupyter_llmroute.server.describe import services
+
+            await look(router, refresh=self.is_asked("refresh"))
+            assert router.last_decision
+            self.give(services(router.last_decision, router))
+
+
+class ModelsHandler(Handler):
+    """The models of all servers."""
+
+    auth_resource = ROUTING
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Give all models, each with its server."""
+        async with self.router() as router:
+            from jupyter_llmroute.server.describe import models
+            from jupyter_llmroute.server.shapes import Models
+
+            await look(router)
+            assert router.last_decision
+            self.give(Models(models=models(router.last_decision)))
+
+
+class DecideHandler(Handler):
+    """A decision, and nobody is asked."""
+
+    auth_resource = ROUTING
+
+    @authenticated
+    @authorized(action="read")
+    async def post(self) -> None:
+        """Give the decision for a question."""
+        async with self.router() as router:
+            from jupyter_llmroute.server.shapes import Question
+
+            self.give(await _decided(router, asked(self.taken(Question))))
+
+
+class NextHandler(Handler):
+    """Who each task would use now."""
+
+    auth_resource = ROUTING
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Give the decision for each task, under the pins of the address."""
+        async with self.router() as router:
+            from jupyter_llmroute.core.task import Task
+            from jupyter_llmroute.server.shapes import NextUp, Question
+
+            try:
+                pins = json.loads(self.get_query_argument("pins", "{}"))
+            except (ValueError, RecursionError):
+                raise Refusal(400, "pins: it is no JSON.") from None
+            question = self._read(lambda: Question(question="", pins=pins))
+            requests = {task: asked(question.model_copy(update={"task": task})) for task in Task}
+            self.give(NextUp(tasks={task: await _decided(router, each) for task, each in requests.items()}))
+
+    def _read(self, make: Callable[[], T]) -> T:
+        from pydantic import ValidationError
+
+        try:
+            return make()
+        except ValidationError as error:
+            raise Refusal(400, problem(error)) from None
+
+
+async def _decided(router: Router, request: Request) -> Any:
+    from jupyter_llmroute.core.errors import LLMRouteError
+    from jupyter_llmroute.server.describe import decision, undecided
+
+    try:
+        return decision(await router.decide(request), request)
+    except LLMRouteError as error:
+        return undecided(error)
+
+
+class AuditHandler(Handler):
+    """The newest records of the audit log."""
+
+    auth_resource = AUDIT
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Give so many as are wanted, without the words of questions and answers."""
+        wanted = self.get_query_argument("tail", "50")
+        if not wanted.isdecimal() or not 0 <= int(wanted) <= MOST_RECORDS:
+            raise Refusal(400, f"tail: wants a number from 0 to {MOST_RECORDS}.")
+        async with self.router():
+            loaded = await self.exchange.loaded()
+            self.give(await asyncio.to_thread(_tail, loaded, int(wanted)))
+
+
+def _tail(loaded: Any, wanted: int) -> Any:
+    from jupyter_llmroute.core.audit.folder import path_of
+    from jupyter_llmroute.core.audit.reading import newest, without_text
+    from jupyter_llmroute.server.shapes import AuditTail
+
+    security = loaded.settings.security
+    path = path_of(security)
+    if not (security.audit_enabled and path.expanduser().exists()):
+        return AuditTail(records=(), is_kept=False)
+    found = newest(path, wanted)
+    shown = ({key: value for key, value in without_text(body).items() if key != "basis"} for body in found)
+    return AuditTail(records=tuple(shown), is_kept=True)
+
+
+class DoctorHandler(Handler):
+    """The checklist of a closed network."""
+
+    auth_resource = DOCTOR
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Go through it: the servers are looked at, and nothing is sent anywhere else."""
+        async with self.router() as router:
+            from jupyter_llmroute.core.diagnosis import diagnose
+            from jupyter_llmroute.server.describe import doctor
+
+            endpoints = await router.services(refresh=self.is_asked("refresh"))
+            self.give(doctor(await diagnose(await self.exchange.loaded(), endpoints)))
+
+
+class SettingsHandler(Handler):
+    """The settings that hold in this server."""
+
+    auth_resource = SETTINGS
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Give them, without secrets."""
+        async with self.router():
+            await self._show()
+
+    @authenticated
+    @authorized
+    async def put(self) -> None:
+        """Change some for as long as this server runs."""
+        async with self.router():
+            from jupyter_llmroute.core.errors import SettingsError
+            from jupyter_llmroute.server.shapes import ChangedSettings
+
+            try:
+                await self.exchange.change(self.taken(ChangedSettings).settings)
+            except SettingsError as error:  # what was sent is the client's to mend
+                raise self.refusal(error, 400) from error
+            await self._show()
+
+    async def _show(self) -> None:
+        from jupyter_llmroute.server.describe import settings
+
+        self.give(settings(await self.exchange.loaded()))
+
+
+class DescriptionHandler(Handler):
+    """The OpenAPI description of all this."""
+
+    auth_resource = ROUTING
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Give it."""
+        from jupyter_llmroute.server.openapi import description
+
+        self.finish(json.dumps(await asyncio.to_thread(description)))

@@ -1,0 +1,21 @@
+import type { Doctor, NextUp, Services } from './generated.js';
+import type { Pins } from './pins.js';
+
+/** Why the server extension did not answer. */
+export type Trouble = 'missing' | 'refused' | 'unreachable' | 'failed';
+
+export class ServerTrouble extends Error {
+  constructor(
+    readonly kind: Trouble,
+    message: string
+  ) {
+    super(message);
+  }
+}
+
+/** What is asked of the server extension here. */
+export interface IRouteServer {
+  services(refresh: boolean): Promise<Services>;
+  next(pins: Pins): Promise<NextUp>;
+  doctor(): Promise<Doctor>;
+}

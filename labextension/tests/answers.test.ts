@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { isComing, lastRoute, type IAnswered } from '../src/answers.js';
+import { ANSWER_MIME } from '../src/facts.js';
+
+function cell(
+  model: string,
+  number: number | null,
+  state = 'complete',
+  isRunning = false
+): IAnswered {
+  return {
+    bundles: [{ 'text/plain': '' }, { [ANSWER_MIME]: { model, state } }],
+    number,
+    isRunning
+  };
+}
+
+test('the answer with the highest number is the newest, the lower one of two', () => {
+  assert.equal(lastRoute([]), null);
+  assert.equal(lastRoute([{ bundles: [{}], number: 1, isRunning: false }]), null);
+  assert.equal(lastRoute([cell('a', 7), cell('b', 3)])?.facts.model, 'a');
+  assert.equal(lastRoute([cell('a', 3), cell('b', 3)])?.facts.model, 'b');
+  assert.equal(lastRoute([cell('a', null), cell('b', 1)])?.facts.model, 'b');
+});
+
+test('an answer that is coming goes before all', () => {
+  const route = lastRoute([cell('a', null, 'streaming', true), cell('b', 9)]);
+  assert.equal(route?.facts.model, 'a');
+  assert.equal(isComing(route), true);
+});
+
+test('what was saved in the middle of an answer is not coming any more', () => {
+  const route = lastRoute([cell('a', null, 'streaming'), cell('b', 9)]);
+  assert.equal(route?.facts.model, 'b');
+  assert.equal(isComing(lastRoute([cell('a', 1, 'streaming')])), false);
+  assert.equal(isComing(null), false);
+});
+
+test('what is not readable is passed over', () => {
+  const strange: IAnswered = {
+    bundles: [{ [ANSWER_MIME]: { version: 2 } }],
+    number: 9,
+    isRunning: false
+  };
+  assert.equal(lastRoute([cell('a', 1), strange])?.facts.model, 'a');
+});
