@@ -56,6 +56,7 @@ PROVOKE = """async () => {
   const LOADS = ['src', 'srcset', 'srcdoc', 'ping', 'background', 'poster', 'action', 'formaction', 'data',
     'xlink:href'];
   const OF_A_PAGE = /^(jp|lm|p|m)-(?!RenderedText)/;
+  const OURS = '.jupyter-widgets, .jp-llmroute-head > button, .jp-llmroute-code-bar[role="group"]';
   const EVENTS = ['pointerover', 'mouseover', 'mouseenter', 'mousemove', 'focus', 'focusin', 'toggle', 'error', 'load',
     'animationstart', 'start', 'begin', 'contextmenu'];
   // JupyterLab itself makes links of such addresses in plain text and code, which browsers do not follow, and of
@@ -75,7 +76,7 @@ PROVOKE = """async () => {
   for (const output of all) {
     const around = output.getBoundingClientRect();
     for (const one of output.querySelectorAll('*')) {
-      const isControl = one.closest('.jupyter-widgets, .jp-llmroute-stop') !== null;
+      const isControl = one.closest(OURS) !== null;
       const isFormula = one.closest('mjx-container') !== null;
       const isText = one.parentElement.closest('.jp-RenderedHTMLCommon, .jp-RenderedText') !== null;
       if (!isControl && !isFormula && one.matches(ALIVE)) say('element', one);
@@ -85,7 +86,7 @@ PROVOKE = """async () => {
         if (isText && !/^H[1-6]$/.test(one.tagName) && (name === 'id' || name === 'name')) say(name, one);
       }
       const odd = [...one.classList].filter((name) => OF_A_PAGE.test(name) && !ALLOWED.includes(name));
-      if (isText && odd.length > 0) say('class', one);
+      if (isText && !isControl && odd.length > 0) say('class', one);
       const href = one.getAttribute('href');
       if (href !== null && !isReadable(one) && !/^(https?:|mailto:|#)/i.test(href)) say('link', one);
       const { position } = getComputedStyle(one);
@@ -100,7 +101,7 @@ PROVOKE = """async () => {
   }
   // Afterwards, as each event may have the page laid out anew; what has no attributes has no handlers either.
   const touched = all.flatMap((output) => [...output.querySelectorAll('*')]).filter((one) =>
-    one.closest('.jupyter-widgets, .jp-llmroute-stop') === null && !isReadable(one)
+    one.closest(OURS) === null && !isReadable(one)
     && [...one.attributes].some(({ name }) => name !== 'class' && name !== 'style'));
   for (const one of touched) {
     for (const kind of EVENTS) one.dispatchEvent(new Event(kind));
