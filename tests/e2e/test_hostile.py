@@ -82,16 +82,17 @@ PROVOKE = """async () => {
       if (!isControl && !isFormula && one.matches(ALIVE)) say('element', one);
       for (const { name, value } of one.attributes) {
         if (name.startsWith('on') || LOADS.includes(name) || name.includes('commandlinker')) say(name, one);
-        if (name === 'style' && /url|expression|@import/i.test(value)) say(name, one);
+        if (name === 'style' && /url|expression|@import|position: *fixed/i.test(value)) say(name, one);
         if (isText && !/^H[1-6]$/.test(one.tagName) && (name === 'id' || name === 'name')) say(name, one);
       }
       const odd = [...one.classList].filter((name) => OF_A_PAGE.test(name) && !ALLOWED.includes(name));
       if (isText && !isControl && odd.length > 0) say('class', one);
       const href = one.getAttribute('href');
       if (href !== null && !isReadable(one) && !/^(https?:|mailto:|#)/i.test(href)) say('link', one);
+      if (isFormula || (one.classList.length === 0 && !one.hasAttribute('style'))) continue;
       const { position } = getComputedStyle(one);
       if (position === 'fixed') say('position', one);
-      if (position === 'absolute' && isText && !isFormula) {
+      if (position === 'absolute' && isText) {
         const place = one.getBoundingClientRect();
         const isWithin = place.right <= around.right + 2 && place.left >= around.left - 2
           && place.top >= around.top - 2 && place.bottom <= around.bottom + 2;
@@ -273,7 +274,12 @@ SHOW = "for one in shown[{name!r}][{start}:{stop}]: display(one['data'], metadat
 def test_a_live_answer_is_dead(watched: Watched, lab: Lab, bird: Canary, enemies: list[Payload]) -> None:
     page, _ = watched
     made = outputs(enemies)
-    shown = {name: made[name] for name in ("answers", "answers without the extension", "forged")}
+    shown = {name: made[name] for name in ("answers", "answers without the extension")}
+    # Our renderer trusts no text, in a trusted notebook neither: what is of this page's own kind is enough.
+    own = [
+        number for number, one in enumerate(enemies) if one.kind in ("script", "command", "class", "facts", "metadata")
+    ]
+    shown["forged"] = [made["forged"][number] for number in own]
     (lab.root / "hostile.json").write_text(json.dumps(shown))
     sources = [
         "import json; shown = json.load(open('hostile.json'))",
