@@ -14,7 +14,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,15 @@ SALT_BYTES = 32
 
 HEAD_BYTES = 320
 """Of every head."""
+
+_NO_FILES: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+"""What may stand in a file's place, by its mode."""
 
 
 class AuditError(LLMRouteError):
@@ -104,7 +114,7 @@ class Folder:
         Raises
         ------
         AuditError
-            It cannot be made, or others may write in it.
+            It cannot be made, or others may write in it, or something in it is no file.
         """
         folder = self.active.parent
         try:
@@ -118,6 +128,18 @@ class Folder:
                 f"The folder {str(folder)!r} of the audit log may be written by others (mode {mode & 0o777:o}): "
                 f"chmod 700 it, or name one of your own in security.audit_log_path."
             )
+        self.see_files()
+
+    def see_files(self) -> None:
+        """See that nothing but files stands where the log's files are.
+
+        Raises
+        ------
+        AuditError
+            Something is none.
+        """
+        for path in (self.active, self.head, self.salt, self._lock):
+            is_file(path)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -192,13 +214,14 @@ class Folder:
             It is there and is none.
         """
         try:
-            salt = self.salt.read_bytes()
+            with self.salt.open("rb") as file:
+                salt = file.read(SALT_BYTES + 1)
         except FileNotFoundError:
             return None
         if len(salt) != SALT_BYTES:
             raise AuditError(
-                f"The audit log's salt {str(self.salt)!r} has {len(salt)} bytes, not {SALT_BYTES}: put the right one "
-                f"back, or remove it, and new hashes will not compare with old ones."
+                f"The audit log's salt {str(self.salt)!r} has {self.salt.stat().st_size} bytes, not {SALT_BYTES}: put "
+                f"the right one back, or remove it, and new hashes will not compare with old ones."
             )
         return salt
 
@@ -207,6 +230,27 @@ class Folder:
         salt = os.urandom(SALT_BYTES)
         replace(self.salt, salt, is_forced=True)
         return salt
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; what is there and is none is refused, as reading it may never end.
+
+    Raises
+    ------
+    AuditError
+        It is no file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if stat.S_ISREG(mode):
+        return True
+    kind = next((name for is_kind, name in _NO_FILES if is_kind(mode)), "something else")
+    raise AuditError(
+        f"{str(path)!r} of the audit log is {kind}, and no file: "
+        f"take it away, or name another place in security.audit_log_path."
+    )
 
 
 def replace(path: Path, content: bytes, *, is_forced: bool = False) -> None:
@@ -222,7 +266,8 @@ def replace(path: Path, content: bytes, *, is_forced: bool = False) -> None:
         Whether it must be on the disk before this returns.
     """
     scratch = path.with_name(path.name + ".new")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    scratch.unlink(missing_ok=True)  # of a writer that died, or a pipe, whose opening would not end
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     with open(descriptor, "wb") as file:
         file.write(content)
         file.flush()
