@@ -15,6 +15,7 @@ import contextlib
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 LOCK_S = 10.0
 """Seconds to wait for others who write; each holds the lock for as long as the disk takes."""
+
+HELD_S = 0.05
+"""The same after a wait that was in vain, until somebody else lets go: not every record is to wait as long again."""
 
 SALT_BYTES = 32
 
@@ -95,6 +99,7 @@ class Folder:
         self.head = self.active.with_name(f"{stem}.head")
         self.salt = self.active.with_name(f"{stem}.salt")
         self._lock = self.active.with_name(f"{stem}.lock")
+        self._was_held = False
 
     def archive(self, number: int) -> Path:
         """Return the path of a closed file."""
@@ -148,14 +153,16 @@ class Folder:
         Raises
         ------
         AuditError
-            Somebody else holds it for too long, or it cannot be locked at all.
+            Somebody else holds it for too long, or it cannot be made or locked at all.
         """
         lock = FileLock(self._lock, mode=0o600)
         try:
-            lock.acquire(timeout=LOCK_S, poll_interval=0.005)
+            self._acquire(lock)
         except Timeout as error:
+            so_long = "still" if self._was_held else f"for more than {LOCK_S:g} s"
+            self._was_held = True
             raise AuditError(
-                f"The audit log {str(self.active)!r} is held by another process for more than {LOCK_S:g} s: "
+                f"The audit log {str(self.active)!r} is held by another process {so_long}: "
                 f"see who has {self._lock.name!r} open."
             ) from error
         except (OSError, NotImplementedError) as error:
@@ -163,10 +170,37 @@ class Folder:
                 f"The audit log {str(self.active)!r} cannot be locked ({error}): put it on a disk of this machine "
                 f"that you may write on (security.audit_log_path)."
             ) from error
+        self._was_held = False
         try:
             yield
         finally:
             lock.release()
+
+    def _acquire(self, lock: FileLock) -> None:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            # Where no file can be made, such as in /proc, the lock is not there, and is called held all the same.
+            if not self._lock.exists():
+                self.try_new_file()
+            lock.acquire(timeout=HELD_S if self._was_held else LOCK_S, poll_interval=0.005)
+
+    def try_new_file(self) -> None:
+        """See that files can be made beside the log; nothing stays.
+
+        Raises
+        ------
+        AuditError
+            They cannot.
+        """
+        try:
+            with tempfile.TemporaryFile(dir=self.active.parent):
+                pass
+        except OSError as error:
+            raise AuditError(
+                f"The audit log {str(self.active)!r} cannot be created there ({error.strerror}): "
+                f"name a place on a disk of this machine that you may write on (security.audit_log_path)."
+            ) from error
 
     def read_head(self) -> Head | None:
         """Return the head; `None` where there is none.

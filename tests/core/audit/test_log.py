@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from jupyter_llmroute.core.audit import folder as folder_room
 from jupyter_llmroute.core.audit.chain import Broken, Tip, canonical, link, read
 from jupyter_llmroute.core.audit.folder import HEAD_BYTES, AuditError, Folder
+from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.audit.record import MOST_CHARS, Fingerprint, Kept, Origin, Security
 from jupyter_llmroute.core.audit.verify import verify
@@ -272,6 +273,39 @@ def test_a_log_that_somebody_holds_is_an_error_after_a_while(tmp_path: Path, mon
         log(tmp_path).append([event("b")])
     log(tmp_path).append([event("c")])
     assert events(tmp_path) == ["a", "c"]
+
+
+def test_after_one_wait_in_vain_no_record_waits_as_long_until_the_log_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    one, failures = log(tmp_path), list[str]()
+    one.append([event("a")])
+
+    def write() -> None:
+        try:
+            one.append([event("b")])
+        except AuditError as error:
+            failures.append(str(error))
+
+    with FileLock(path(tmp_path).with_name("audit.lock")):
+        monkeypatch.setattr(folder_room, "LOCK_S", 0.05)
+        write()
+        monkeypatch.setattr(folder_room, "LOCK_S", 3600)
+        others = [threading.Thread(target=write) for _ in range(3)]
+        for thread in others:
+            thread.start()
+        for thread in others:
+            thread.join(20)
+        assert ["still: see who" in told for told in failures] == [False, True, True, True]
+    one.append([event("c")])
+    assert events(tmp_path) == ["a", "c"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_where_no_file_can_be_made_that_is_said_without_a_wait(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folder_room, "LOCK_S", 0.05)  # a wait would be in vain, and told
+    with pytest.raises(AuditError, match=r"'/proc/audit\.jsonl' cannot be created there \(No such file"):
+        AuditLog(Path("/proc/audit.jsonl"), ORIGIN).append([event("a")])
 
 
 def test_a_salt_that_is_none_is_an_error(tmp_path: Path):
