@@ -63,3 +63,22 @@ def test_the_exit_code_says_whether_a_check_failed(
     assert code == status == (told["status"] == "fail")
     assert found["outside addresses"]["status"] == ("fail" if status else "pass")
     assert "m on desk" in found["model checksums"]["evidence"] or "1 models" in found["model checksums"]["evidence"]
+
+
+def test_an_audit_log_that_cannot_be_written_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "llmroute.yaml"
+    log = tmp_path / "a file" / "audit.jsonl"
+    log.parent.write_text("")
+    path.write_text(
+        f"security: {{audit_log_path: '{log}'}}\nembedded: {{enabled: false}}\ndiscovery: {{default_ports: false}}"
+    )
+    path.chmod(0o600)
+    monkeypatch.setenv("LLMROUTE_SETTINGS", str(path))
+    monkeypatch.chdir(tmp_path)
+    assert run("--json") == 1
+    found = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["audit log"]["status"] == "fail"
+    assert "cannot be used" in found["audit log"]["evidence"]
+    assert found["audit log"]["remedy"].endswith("security.audit_log_path")

@@ -16,7 +16,7 @@ from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import CodeUnavailable
 from jupyter_llmroute.core.lock_file import read_lock
 from jupyter_llmroute.core.model_lock import Change, Compared, verify
-from jupyter_llmroute.core.sections import SerenaSettings
+from jupyter_llmroute.core.sections import SecuritySettings, SerenaSettings
 from jupyter_llmroute.core.settings import Loaded
 
 
@@ -45,6 +45,7 @@ async def diagnose(loaded: Loaded, endpoints: Iterable[Endpoint]) -> Report:
             endpoints,
             programs=_programs(settings.serena),
             audit_files=_files(path_of(settings.security)) if settings.security.audit_enabled else (),
+            audit_error=await asyncio.to_thread(_trouble, settings.security),
             checksums=_by_change(compared) if has_lock else NO_CHECKSUMS,
         )
     )
@@ -69,7 +70,14 @@ def _programs(serena: SerenaSettings) -> dict[str, str | None]:
     return {"serena": os.fspath(found.serena) if found else None, "ty": os.fspath(ty) if ty else None}
 
 
+def _trouble(security: SecuritySettings) -> str:
+    return Folder(path_of(security)).trouble() if security.audit_enabled else ""
+
+
 def _files(log: Path) -> tuple[Path, ...]:
     folder = Folder(log)
-    named = (folder.active, folder.head, folder.salt, *map(folder.archive, folder.archives()))
-    return tuple(path for path in named if path.exists())
+    try:
+        named = (folder.active, folder.head, folder.salt, *map(folder.archive, folder.archives()))
+        return tuple(path for path in named if path.exists())
+    except PermissionError:  # the log's own check says so
+        return ()

@@ -64,6 +64,7 @@ def gather(
     platform: str = sys.platform,
     programs: Mapping[str, str | None] | None = None,
     audit_files: Iterable[Path] = (),
+    audit_error: str = "",
     checksums: Checksums = NO_CHECKSUMS,
 ) -> Facts:
     """Return what is known, without sending anything.
@@ -80,6 +81,8 @@ def gather(
         Serena and the language server by name, with their paths; `None` looks in `PATH`.
     audit_files
         Those of the audit log, where there is one.
+    audit_error
+        Why it cannot be written, and what to do.
     checksums
         What is known of those of the models.
     """
@@ -106,6 +109,7 @@ def gather(
         untold=checksums.untold,
         audit=_audit(security),
         answers_in_audit=Kept.of_responses(security.log_responses) is Kept.TEXT,
+        audit_error=audit_error,
         programs=tuple((name, path or "") for name, path in found.items()),
         versions=tuple(_versions(settings)),
     )

@@ -109,7 +109,7 @@ class Folder:
         """Return the numbers of the closed files, the oldest first."""
         try:
             names = os.listdir(self.active.parent)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(int(found[1]) for name in names if (found := self._archive.fullmatch(name)))
 
@@ -145,6 +145,37 @@ class Folder:
         """
         for path in (self.active, self.head, self.salt, self._lock):
             is_file(path)
+
+    @contextlib.contextmanager
+    def written(self) -> Iterator[None]:
+        """Hold the log for writing, and say what stands in the way of it.
+
+        Raises
+        ------
+        AuditError
+            The log cannot be written.
+        """
+        try:
+            self.open()
+            with self.locked():
+                yield
+        except OSError as error:
+            raise AuditError(
+                f"The audit log {str(self.active)!r} cannot be written ({error.strerror or error}): make room "
+                f"or mend its permissions, or name another place in security.audit_log_path."
+            ) from error
+
+    def trouble(self) -> str:
+        """Return why the log cannot be written, and what to do; empty where it can be. Nothing is added to it."""
+        try:
+            with self.written():
+                self.read_salt()
+                self.try_new_file()
+                for path in filter(is_file, (self.active, self.head)):
+                    os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+        except AuditError as error:
+            return str(error)
+        return ""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

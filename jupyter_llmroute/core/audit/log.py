@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jupyter_llmroute.core.audit.chain import NOTHING, Broken, Tip, follows, link, read
-from jupyter_llmroute.core.audit.folder import AuditError, Folder, Head, is_file
+from jupyter_llmroute.core.audit.folder import Folder, Head, is_file
 from jupyter_llmroute.core.audit.record import Opened, Origin, Part, Record, Repaired, Retired
 from jupyter_llmroute.core.audit.verify import Line, lines
 
@@ -125,16 +125,8 @@ class AuditLog:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[None]:
-        try:
-            with self._thread:
-                self.folder.open()
-                with self.folder.locked():
-                    yield
-        except OSError as error:
-            raise AuditError(
-                f"The audit log {str(self.folder.active)!r} cannot be written ({error.strerror or error}): make room "
-                f"or mend its permissions, or name another place in security.audit_log_path."
-            ) from error
+        with self._thread, self.folder.written():
+            yield
 
     def _salt_of_log(self) -> bytes:
         if salt := self.folder.read_salt():

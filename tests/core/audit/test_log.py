@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -306,6 +307,67 @@ def test_where_no_file_can_be_made_that_is_said_without_a_wait(monkeypatch: pyte
     monkeypatch.setattr(folder_room, "LOCK_S", 0.05)  # a wait would be in vain, and told
     with pytest.raises(AuditError, match=r"'/proc/audit\.jsonl' cannot be created there \(No such file"):
         AuditLog(Path("/proc/audit.jsonl"), ORIGIN).append([event("a")])
+
+
+def no_rights(folder: Path) -> None:
+    log(folder).append([event("a")])
+    path(folder).parent.chmod(0o500)
+
+
+def no_rights_for_the_file(folder: Path) -> None:
+    log(folder).append([event("a")])
+    path(folder).chmod(0o400)
+
+
+def a_file_for_a_folder(folder: Path) -> None:
+    path(folder).parent.write_text("a file")
+
+
+def open_to_others(folder: Path) -> None:
+    path(folder).parent.mkdir()
+    path(folder).parent.chmod(0o777)
+
+
+def a_short_salt(folder: Path) -> None:
+    log(folder).append([event("a")])
+    path(folder).with_name("audit.salt").write_bytes(b"short")
+
+
+def a_folder_for_the_log(folder: Path) -> None:
+    path(folder).mkdir(mode=0o700, parents=True)
+
+
+TROUBLES = {
+    no_rights: ("cannot be created there (Permission denied)", "security.audit_log_path"),
+    no_rights_for_the_file: ("cannot be written (Permission denied)", "mend its permissions"),
+    a_file_for_a_folder: ("cannot be used (File exists)", "security.audit_log_path"),
+    open_to_others: ("may be written by others", "chmod 700"),
+    a_short_salt: ("has 5 bytes", "put the right one back"),
+    a_folder_for_the_log: ("is a folder, and no file", "take it away"),
+}
+
+
+@POSIX
+@pytest.mark.parametrize("make", TROUBLES)
+def test_what_stands_in_the_way_of_writing_is_found_before_anything_is_written(
+    make: Callable[[Path], None], tmp_path: Path
+):
+    if make in (no_rights, no_rights_for_the_file) and os.geteuid() == 0:
+        pytest.skip("the administrator may write everywhere")
+    make(tmp_path)
+    said, remedy = Folder(path(tmp_path)).trouble().rsplit(": ", 1)
+    assert TROUBLES[make][0] in said
+    assert TROUBLES[make][1] in remedy
+    path(tmp_path).parent.chmod(0o700)
+
+
+def test_of_a_log_that_can_be_written_there_is_no_trouble_and_nothing_is_added(tmp_path: Path):
+    assert Folder(path(tmp_path)).trouble() == ""
+    assert taken(tmp_path) == {}
+    log(tmp_path).append([event("a")])
+    before = taken(tmp_path)
+    assert Folder(path(tmp_path)).trouble() == ""
+    assert taken(tmp_path) == before
 
 
 def test_a_salt_that_is_none_is_an_error(tmp_path: Path):
