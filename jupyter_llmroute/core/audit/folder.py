@@ -314,7 +314,7 @@ def is_file(path: Path) -> bool:
     kind = next((name for is_kind, name in _NO_FILES if is_kind(mode)), "something else")
     raise AuditError(
         f"{str(path)!r} of the audit log is {kind}, and no file: "
-        f"take it away, or name another place in security.audit_log_path."
+        f"name another place in security.audit_log_path, or take it away."
     )
 
 

@@ -232,7 +232,7 @@ def test_what_is_no_file_is_refused_before_it_is_opened(kind: str, name: str, tm
     at = path(tmp_path).with_name(name)
     at.unlink()
     NO_FILES[kind](at)
-    told = re.escape(f"{str(at)!r} of the audit log is {kind}, and no file: take it away")
+    told = re.escape(f"{str(at)!r} of the audit log is {kind}, and no file: name another place")
     for use in (
         lambda: log(tmp_path).append([event("b")]),
         lambda: log(tmp_path).salt,
