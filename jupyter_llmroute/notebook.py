@@ -439,7 +439,7 @@ class NotebookSession:
     def models_table(self, task: Task | None = None, *, scores: bool = False, refresh: bool = True) -> Table:
         """Return the models as a table, ranked for a task where one is given."""
         from jupyter_llmroute.core.request import Request
-        from jupyter_llmroute.core.sent import command
+        from jupyter_llmroute.core.sent import command, pinned
         from jupyter_llmroute.models import table
         from jupyter_llmroute.table import Table
 
@@ -449,7 +449,8 @@ class NotebookSession:
             assert self.router.last_decision is not None
             return table(self.router.last_decision, task, scores=scores)
 
-        return self.kept(command("models", task=task and task.value, scores=scores), Table, live)
+        pins = pinned(self.held_pins().pins, task)
+        return self.kept(command("models", task=task and task.value, scores=scores, **pins), Table, live)
 
     def explanation(self, shown: int | None) -> dict[str, Any]:
         """Return what is to be said of the last decision, as a mime bundle; of long parts so many lines."""
