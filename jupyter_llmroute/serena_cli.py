@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_llmroute import workplace
+
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.serena_home import Session
 
@@ -120,11 +122,7 @@ def wheels(options: argparse.Namespace) -> int:
 
 def _setting() -> Path | None:
     """Return the executable that the settings name."""
-    from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
-
-    settings = Settings.load(project=Path.cwd(), own=own_folders())
-    return getattr(getattr(settings, "serena", None), "executable", None)
+    return getattr(getattr(workplace.settings(), "serena", None), "executable", None)
 
 
 def _line(session: Session) -> str:

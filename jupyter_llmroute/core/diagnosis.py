@@ -14,8 +14,10 @@ from jupyter_llmroute.core.doctor_facts import NO_CHECKSUMS, Checksums, gather
 from jupyter_llmroute.core.embedded import find_models
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import CodeUnavailable
-from jupyter_llmroute.core.model_lock import Change, Compared, read_lock, verify
-from jupyter_llmroute.core.settings import Loaded, SerenaSettings
+from jupyter_llmroute.core.lock_file import read_lock
+from jupyter_llmroute.core.model_lock import Change, Compared, verify
+from jupyter_llmroute.core.sections import SerenaSettings
+from jupyter_llmroute.core.settings import Loaded
 
 
 async def diagnose(loaded: Loaded, endpoints: Iterable[Endpoint]) -> Report:

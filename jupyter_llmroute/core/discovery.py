@@ -20,7 +20,8 @@ from jupyter_llmroute.core.errors import AuthenticationNeeded, LLMRouteError, Mo
 from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.probe import Answer, Probe
 from jupyter_llmroute.core.providers import Provider, TokenCounter
-from jupyter_llmroute.core.settings import CustomEndpoint, ServiceSettings, Settings
+from jupyter_llmroute.core.service_settings import CustomEndpoint, ServiceSettings
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.values import Value
 
 UNMARKED = "openai"

@@ -26,7 +26,7 @@ from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.pins import Pin, pinned_for
 from jupyter_llmroute.core.request import Format, Request
 from jupyter_llmroute.core.scrubbing import scrubbed
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 

@@ -29,6 +29,7 @@ from jupyter_llmroute.core.policy import (
     LOCAL_NAME,
     Address,
     Policy,
+    Verdict,
     check_address,
     check_name,
     odd_address,
@@ -86,7 +87,7 @@ class PolicyTransport(httpx.AsyncBaseTransport):
         if request.url.userinfo:
             raise Unreachable(f"{shown!r} holds a name or a password: take it out, and set api_key instead.")
         if not (verdict := check_name(self._policy, host)).allowed:
-            raise self._refusal(host, verdict.reason)
+            raise self._refusal(host, verdict)
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         address = await self._allowed_address(host, port)
         # The name stays in the Host header and in TLS; only the connection goes to the judged address, so that
@@ -97,20 +98,16 @@ class PolicyTransport(httpx.AsyncBaseTransport):
         return await _bounded(await self._inner.handle_async_request(request), key_sent(request))
 
     async def _allowed_address(self, host: str, port: int) -> Address:
-        reason = "it has no address"
+        verdict = Verdict(allowed=False, reason="it has no address")
         for address in await _resolve(host):
             verdict = check_address(self._policy, address, port)
             if verdict.allowed:
                 return address
-            reason = verdict.reason
-        raise self._refusal(host, reason)
+        raise self._refusal(host, verdict)
 
-    def _refusal(self, host: str, reason: str) -> PolicyRefusal:
-        self._on_refusal(host, reason)
-        return PolicyRefusal(
-            f"The policy forbids {host!r}: {reason}. If this server may see your text, "
-            f"add it to security.allowed_hosts or security.allowed_cidrs in your own settings file."
-        )
+    def _refusal(self, host: str, verdict: Verdict) -> PolicyRefusal:
+        self._on_refusal(host, verdict.reason)
+        return PolicyRefusal(f"The policy forbids {host!r}: {verdict.reason}. {verdict.remedy}".rstrip())
 
     async def aclose(self) -> None:
         """Close the transport within."""
