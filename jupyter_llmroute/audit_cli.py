@@ -28,6 +28,7 @@ COLUMNS = {
     "user": "user",
     "notebook": "notebook",
     "caller": "caller",
+    "caller_by": "caller_by",
     "session": "session",
     "pid": "pid",
     "question": "question",

@@ -90,12 +90,10 @@ def _record(file: Path | None) -> Security:
 
 def _note(security: SecuritySettings, record: Security) -> None:
     """Write a record, where an audit log is wanted."""
-    from jupyter_llmroute.core.audit.folder import path_of
-    from jupyter_llmroute.core.audit.log import AuditLog
-    from jupyter_llmroute.core.audit.record import Origin
+    from jupyter_llmroute.core.audit.journal import Journal
 
-    if security.audit_enabled:
-        AuditLog(path_of(security), Origin.here()).append([record])
+    if journal := Journal.of(security):
+        asyncio.run(journal.note(record))
 
 
 def _is_another_file(security: SecuritySettings, file: Path | None) -> bool:

@@ -232,8 +232,9 @@ class RouteMagics(LLMRoute, Magics):
 
     def _deliver(self, response: Response, to: str | None = None, asked: str = "") -> None:
         from jupyter_llmroute.delivery import deliver
+        from jupyter_llmroute.edit_log import of_cells
 
-        if said := deliver(response, self.shell, to=to, asked=asked):
+        if said := deliver(response, self.shell, to=to, asked=asked, noted=of_cells(self.session)):
             self.session.show(said)
 
     def _asked_to_go(self, to: str | None, line: str, cell: str | None) -> str:

@@ -89,6 +89,8 @@ class NotebookSession:
         """Takes the buttons under the last answer away."""
         self.last_asked: Request | None = None
         """The question that was asked or decided last."""
+        self.settle: Callable[[], None] = lambda: None
+        """Has the last answer say that the changes of files in it wait no more."""
         self._loop = BackgroundLoop()
         self._router: Router | None = None
         self._items: tuple[ContextItem, ...] = ()
@@ -309,6 +311,8 @@ class NotebookSession:
 
         if view.is_shown:
             screen.update(view, final=True)
+            if isinstance(screen, OutputScreen):
+                self.settle = partial(_settle, view, screen)
         response = view.response()
         self.shell.user_ns["_route"] = response
         if response.text:
@@ -325,3 +329,8 @@ class NotebookSession:
                     format=response.format,
                 )
             )
+
+
+def _settle(view: RunView, screen: Screen) -> None:
+    view.is_settled = True
+    screen.update(view, final=True)

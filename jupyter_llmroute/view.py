@@ -39,6 +39,9 @@ from jupyter_llmroute.wording import (
 
 ANSWER_MIME = "application/vnd.llmroute.answer.v1+json"
 
+KEPT = "What had come is kept; %llm_retry asks again, of another model too."
+"""Said of an answer that failed in its middle."""
+
 KEPT_IN_FACTS = 40
 """Others that the facts hold."""
 
@@ -72,6 +75,8 @@ class RunView:
         self.waited_s = 0.0
         """Seconds since it was asked, as far as they were noted."""
         self._error: str | None = None
+        self.is_settled = False
+        """Whether the changes of files in it wait no more: they were applied, or nobody wants them."""
 
     @property
     def text(self) -> str:
@@ -141,7 +146,8 @@ class RunView:
 
     def fail(self, error: Exception) -> None:
         """Note that the run ended with an error; what had come stays."""
-        self.state, self._error = State.FAILED, str(error)
+        self.state = State.FAILED
+        self._error = f"{error} {KEPT}" if self.pieces else str(error)
 
     def response(self) -> Response:
         """Return the run as a value."""
@@ -239,11 +245,11 @@ class RunView:
         }
 
     def _changes(self) -> int:
-        """Return how many changes of files the answer holds, where they were asked for."""
+        """Return how many changes of files the answer offers, where they were asked for."""
         from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES, read_edits
 
-        is_asked = HOW_TO_WRITE_CHANGES in self.request.attachments
-        return len(read_edits(self.text).edits) if is_asked else 0
+        is_offered = HOW_TO_WRITE_CHANGES in self.request.attachments and not self.is_settled
+        return len(read_edits(self.text).edits) if is_offered else 0
 
     def card(self) -> list[str]:
         """Return the card as lines of Markdown, an empty one last."""

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
 
-from jupyter_llmroute.core.arbiter import arbitrate
+from jupyter_llmroute.core.arbiter import arbitrate, unnoted
 from jupyter_llmroute.core.audit.journal import Journal
+from jupyter_llmroute.core.audit.question import Question
 from jupyter_llmroute.core.audit.record import Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
@@ -162,17 +164,20 @@ class Router:
         AuditError
             What happens cannot be written down, and the settings require that it is.
         """
-        events = self._answer(request, learns=learns)
+        question = await self.journal.question(request) if self.journal else None
+        events = self._answer(request, learns=learns, question=question)
         if self.journal:
-            events = self.journal.recorded(request, events, lambda: self.last_decision)
+            events = self.journal.recorded(request, events, lambda: self.last_decision, question)
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
 
-    async def _answer(self, request: Request, *, learns: bool) -> AsyncGenerator[Event, None]:
+    async def _answer(
+        self, request: Request, *, learns: bool, question: Question | None
+    ) -> AsyncGenerator[Event, None]:
         await self._write_down()
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
-        context, routed = await self._decide_until(deadline, request, may_ask=True)
+        context, routed = await self._decide_until(deadline, request, may_ask=True, question=question)
         yield routed
         began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
         while is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
@@ -200,6 +205,7 @@ class Router:
             self.settings.context,
             deadline,
             self._margins,
+            question.sends if question else lambda _: None,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
@@ -312,11 +318,12 @@ class Router:
         known: Classification | None = None,
         *,
         may_ask: bool = False,
+        question: Question | None = None,
     ) -> tuple[Context, Routed]:
         now = time.monotonic()
         try:
             async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
-                return await self._decide(request, known, may_ask=may_ask)
+                return await self._decide(request, known, may_ask=may_ask, question=question)
         except TimeoutError as error:
             if deadline is None or time.monotonic() < deadline:
                 raise
@@ -326,7 +333,12 @@ class Router:
             ) from error
 
     async def _decide(
-        self, request: Request, known: Classification | None = None, *, may_ask: bool = False
+        self,
+        request: Request,
+        known: Classification | None = None,
+        *,
+        may_ask: bool = False,
+        question: Question | None = None,
     ) -> tuple[Context, Routed]:
         began = time.time()
         context = await gather(request, self.sources)
@@ -342,6 +354,7 @@ class Router:
                 settings=self.settings.classifier,
                 providers=self.providers,
                 client=self._client,
+                noted=partial(self.journal.arbiter, question) if self.journal and question else unnoted,
             )
         context = context.with_more(await self._of_code(context, what, is_preview=known is None and not may_ask))
         route = select(what, context, snapshot, self.policy, history)

@@ -42,6 +42,10 @@ class ServiceSettings(Value):
             endpoint = f"http://{endpoint}"
         if endpoint and "@" in endpoint.partition("://")[2].partition("/")[0]:
             raise ValueError("an address must not hold a name or a password: use api_key")
+        if endpoint and not endpoint.lower().startswith(("http://", "https://")):
+            raise ValueError("an address begins with http:// or https://")
+        if endpoint and ("?" in endpoint or "#" in endpoint):
+            raise ValueError("an address ends before '?' and '#', as it is shown and saved: use api_key for a key")
         return endpoint
 
 

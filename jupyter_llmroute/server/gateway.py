@@ -118,12 +118,15 @@ class CompletionsHandler(GatewayHandler):
     async def post(self) -> None:
         """Answer, in one or in pieces."""
         async with self.exchange.router() as router:
+            from jupyter_llmroute.server.asking_tool import by_tool
             from jupyter_llmroute.server.openai_wire import Problem, read
             from jupyter_llmroute.server.problems import INVALID, Kind
 
             if len(self.request.body) > MOST_BODY_BYTES:
                 raise Problem(f"The body is larger than {MOST_BODY_BYTES >> 20} MiB.", Kind(413, INVALID))
             wanted = read(self.request.body)
+            said_by = self.request.headers.get("User-Agent", "")
+            wanted = wanted._replace(request=by_tool(wanted.request, said_by, router.settings.callers))
             answer = self._stream if wanted.is_stream else self._whole
             await self.while_there(answer(router, wanted))
 

@@ -159,18 +159,16 @@ class AuditHandler(Handler):
 
 
 def _tail(loaded: Any, wanted: int) -> Any:
-    from collections import deque
-
     from jupyter_llmroute.core.audit.folder import path_of
-    from jupyter_llmroute.core.audit.reading import records, without_text
+    from jupyter_llmroute.core.audit.reading import newest, without_text
     from jupyter_llmroute.server.shapes import AuditTail
 
     security = loaded.settings.security
     path = path_of(security)
     if not (security.audit_enabled and path.expanduser().exists()):
         return AuditTail(records=(), is_kept=False)
-    newest = deque(records(path), maxlen=wanted)
-    shown = ({key: value for key, value in without_text(body).items() if key != "basis"} for body in newest)
+    found = newest(path, wanted)
+    shown = ({key: value for key, value in without_text(body).items() if key != "basis"} for body in found)
     return AuditTail(records=tuple(shown), is_kept=True)
 
 

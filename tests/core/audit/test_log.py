@@ -641,5 +641,5 @@ def test_the_origin_of_this_process_names_the_calling_tool(monkeypatch: pytest.M
     monkeypatch.setenv("AIDER_SESSION", "1")
     here = Origin.here("plan.ipynb")
     assert (here.caller, here.notebook, here.pid) == ("aider", "plan.ipynb", os.getpid())
-    assert here.session != Origin.here().session
+    assert here.session == Origin.here().session, "one for each process"
     assert json.loads(here.model_dump_json())["user"]
