@@ -68,6 +68,11 @@ class ModelLock(Value):
     models: Mapping[str, LockedModel] = {}
     """By `key`."""
 
+    @property
+    def services(self) -> frozenset[str]:
+        """Names of the servers of which a model is locked."""
+        return frozenset(_of_key(name)[0] for name in self.models)
+
 
 class Change(StrEnum):
     """What a look at a model shows."""
@@ -102,14 +107,17 @@ def lock_path() -> Path:
     return models_folder().with_name("models.lock")
 
 
-def has_lock() -> bool:
-    """Return whether models were locked."""
-    return lock_path().exists()
-
-
 def key(service: str, model: str) -> str:
     """Return what a model on a server is locked by."""
     return json.dumps([service, model])
+
+
+def _of_key(name: str) -> tuple[str, str]:
+    """Return the server and the model of a key; a name that is none is a model's."""
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        service, model = json.loads(name)
+        return str(service), str(model)
+    return "", name
 
 
 def read_lock(path: Path | None = None) -> ModelLock | None:
@@ -267,7 +275,7 @@ def digests(settings: EmbeddedSettings) -> Callable[[str, str], str | None]:
 
 
 def _compared(name: str, before: LockedModel | None, found: Mapping[str, LockedModel | None]) -> Compared:
-    service, model = json.loads(name) if name.startswith("[") else ("", name)
+    service, model = _of_key(name)
     now = found.get(name)
     told = {"service": service, "model": model}
     if before is None:

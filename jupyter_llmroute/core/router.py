@@ -397,8 +397,7 @@ class Router:
 
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
-        endpoints = await self.services()
-        changed = await self._changed_models(endpoints)
+        endpoints, changed = await self._compared(await self.services())
         seen_at, snapshot = self._lookout.seen_at, self._snapshot
         is_known = snapshot and (snapshot.endpoints is endpoints or snapshot.endpoints == endpoints)
         if snapshot is None or not is_known or snapshot.changed != changed:
@@ -421,18 +420,22 @@ class Router:
         self._snapshot = snapshot
         return snapshot
 
-    async def _changed_models(self, endpoints: Sequence[Endpoint]) -> tuple[tuple[str, str], ...]:
-        """Return servers and models that are others than the locked ones, and write down those that were not so yet.
+    async def _compared(
+        self, endpoints: tuple[Endpoint, ...]
+    ) -> tuple[tuple[Endpoint, ...], tuple[tuple[str, str], ...]]:
+        """Return servers with their models' digests of this moment, and the models that are others than the locked ones.
 
-        Files are read only where they look changed since.
+        Those that were not so yet are written down. Files are read only where they look changed since.
         """
         if not self.settings.security.verify_checksums:
-            return ()
+            return endpoints, ()
         from jupyter_llmroute.core.embedded import find_models
-        from jupyter_llmroute.core.model_lock import has_lock, verify
+        from jupyter_llmroute.core.model_lock import read_lock, verify
 
-        if not await asyncio.to_thread(has_lock):
-            return ()
+        locked = await asyncio.to_thread(read_lock)
+        if locked is None:
+            return endpoints, ()
+        endpoints = await self._lookout.listed_again(endpoints, locked.services)
         own = await asyncio.to_thread(find_models, self.settings.embedded) if self.settings.embedded.enabled else ()
         wrong = [each for each in await verify(endpoints, own, is_thorough=False) if each.is_wrong]
         known = self._snapshot.changed if self._snapshot else ()
@@ -443,7 +446,7 @@ class Router:
                     for each in new
                 )
             )
-        return tuple((each.service, each.model) for each in wrong)
+        return endpoints, tuple((each.service, each.model) for each in wrong)
 
 
 def _changed(route: Route) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from jupyter_llmroute.core.audit.journal import Journal
 from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.audit.replay import replay_log
 from jupyter_llmroute.core.audit.verify import verify
+from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.errors import RouteFailed
 from jupyter_llmroute.core.events import Event
 from jupyter_llmroute.core.model_lock import lock
@@ -22,7 +23,7 @@ from jupyter_llmroute.core.route import RejectionReason
 from jupyter_llmroute.core.router import Router
 from jupyter_llmroute.core.settings import Settings
 
-from ..scripted import TAG, Scripted, ollama
+from ..scripted import TAG, Reply, Scripted, json_reply, ollama
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +91,41 @@ async def test_a_model_that_changed_since_it_was_locked_is_not_asked_and_says_so
     assert [one.reason for one in routed.route.rejections] == [RejectionReason.CHANGED]
     assert "models verify" in routed.remarks[0]
     assert [body["detail"] for body in told(log, "security")] == [f"{TAG['name']} on desk"]
+
+
+async def test_a_model_that_changes_between_two_questions_is_not_asked_the_second(log: Path):
+    with ollama() as server:
+        async with router(server, log) as asked:
+            await lock(await asked.services(refresh=True))
+            await ask(asked)
+            server.script["GET /api/tags"] = [json_reply({"models": [{**TAG, "digest": "666"}]})]
+            with pytest.raises(RouteFailed, match="another model than the one that was locked"):
+                await ask(asked)
+        assert len(server.chats) == 1
+    assert [body["sha256"] for body in told(log, "security")] == ["666"]
+
+
+async def test_the_digest_that_is_written_down_is_the_one_of_the_moment(log: Path):
+    with ollama() as server:
+        async with router(server, log) as asked:
+            (desk,) = await asked.services(refresh=True)
+            await lock([desk.model_copy(update={"models": (ServedModel(id="another", digest="1"),)})])
+            await ask(asked)
+            server.script["GET /api/tags"] = [json_reply({"models": [{**TAG, "digest": "666"}]})]
+            await ask(asked)
+    assert [body["who"]["digest"] for body in told(log, "started")] == [TAG["digest"], "666"]
+
+
+@pytest.mark.parametrize("fault", [json_reply({}, 500), json_reply({"models": []})])
+async def test_a_server_that_lists_a_locked_model_no_more_is_not_asked_for_it(log: Path, fault: Reply):
+    with ollama() as server:
+        async with router(server, log) as asked:
+            await lock(await asked.services(refresh=True))
+            await ask(asked)
+            server.script["GET /api/tags"] = [fault]
+            with pytest.raises(RouteFailed):
+                await ask(asked)
+        assert len(server.chats) == 1
 
 
 async def test_checksums_are_not_asked_for_where_the_user_switched_that_off(log: Path):
