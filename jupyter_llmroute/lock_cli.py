@@ -21,6 +21,9 @@ _T = TypeVar("_T")
 LOCKED = "models locked"
 """The event of the audit log that holds the lock file's digest."""
 
+BROKEN = "lock file put aside"
+"""The event of the audit log that a lock file did not read, and was written anew."""
+
 SHOWN_STEPS = 20
 """Of a file's reading, so many steps are shown."""
 
@@ -38,10 +41,14 @@ def register(models: argparse.ArgumentParser) -> None:
 
 
 def _lock(options: argparse.Namespace) -> int:
-    from jupyter_llmroute.core.model_lock import lock
+    from jupyter_llmroute.core.audit.record import Security
+    from jupyter_llmroute.core.model_lock import lock, put_aside
     from jupyter_llmroute.wording import plural
 
     settings = _settings()
+    if broken := put_aside(options.file):
+        _note(settings.security, Security(event=BROKEN, detail=str(broken.absolute())))
+        print(f"The lock file did not read: it is kept as {str(broken)!r}, and all models are locked anew.")
     after, compared = asyncio.run(_with_models(settings, lambda e, h: lock(e, h, path=options.file, progress=_tell)))
     _show(compared)
     record = _record(options.file)
