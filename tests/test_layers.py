@@ -60,7 +60,7 @@ CORE_LAYERS = (
     ("cassette_file",),
     ("cassette",),
     ("discovery", "executor", "ledger", "arbiter", "model_lock", "doctor_facts"),
-    ("lookout", "diagnosis"),
+    ("lookout", "diagnosis", "checksums"),
     ("router",),
     ("summaries",),
 )

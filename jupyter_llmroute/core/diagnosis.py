@@ -62,7 +62,8 @@ def _by_change(compared: Iterable[Compared]) -> Checksums:
     named: dict[Change, list[str]] = {change: [] for change in Change}
     for each in compared:
         named[each.change].append(f"{each.model} on {each.service}")
-    return Checksums(*(tuple(named[change]) for change in (Change.NEW, Change.CHANGED, Change.UNKNOWN)))
+    new, changed, untold = (tuple(named[change]) for change in (Change.NEW, Change.CHANGED, Change.UNKNOWN))
+    return Checksums(new, changed, untold)
 
 
 def _programs(serena: SerenaSettings) -> dict[str, str | None]:

@@ -222,9 +222,7 @@ async def _ask(endpoint: Endpoint, place: Place, probe: Probe, provider: Provide
     return endpoint.model_copy(update={"models": tuple(counted_on), "detail": detail})
 
 
-async def listed_again(
-    endpoint: Endpoint, provider: Provider, client: httpx.AsyncClient, timeout_s: float
-) -> Endpoint:
+async def listed_again(endpoint: Endpoint, provider: Provider, client: httpx.AsyncClient, timeout_s: float) -> Endpoint:
     """Return a server with those of its models that it lists now, each with the digest that it tells now.
 
     Who does not list them any more has none, and what is in the way.

@@ -313,7 +313,7 @@ def digests(settings: EmbeddedSettings) -> Callable[[str, str], str | None]:
 def _compared(name: str, before: LockedModel | None, found: Mapping[str, LockedModel | None]) -> Compared:
     service, model = _of_key(name)
     now = found.get(name)
-    told = {"service": service, "model": model}
+    names = {"service": service, "model": model}
     if before is None:
         change = Change.NEW if now else Change.UNKNOWN
     elif name not in found:
@@ -322,14 +322,14 @@ def _compared(name: str, before: LockedModel | None, found: Mapping[str, LockedM
         change = Change.CHANGED  # who does not tell its digest any more is not the one who did
     else:
         change = Change.SAME if _bare(before.digest) == _bare(now.digest) else Change.CHANGED
-    return Compared(**told, change=change, locked=before.digest if before else "", found=now.digest if now else "")
+    return Compared(**names, change=change, locked=before.digest if before else "", found=now.digest if now else "")
 
 
 def _bare(digest: str) -> str:
     return digest.lower().removeprefix("sha256:")
 
 
-def _told(endpoints: Iterable[Endpoint]) -> dict[str, LockedModel | None]:
+def told(endpoints: Iterable[Endpoint]) -> dict[str, LockedModel | None]:
     """Return what servers tell of their models; a server that is not there now tells nothing, and is left out."""
     return {
         key(endpoint.name, model.id): LockedModel(digest=model.digest, size_bytes=model.size_bytes)
@@ -355,7 +355,7 @@ async def locked_models(
     ModelLockError
         A file cannot be read.
     """
-    found = _told(endpoints)
+    found = told(endpoints)
     for header in headers:
         found[key(Embedded.name, header.name)] = await asyncio.to_thread(
             of_file, header.path, is_thorough=is_thorough, progress=progress
@@ -380,14 +380,51 @@ def of_file(path: Path, *, is_thorough: bool = False, progress: Progress | None 
     ModelLockError
         It cannot be read.
     """
-    try:
+    with _readable(path):
         files = _parts(path)
-        digests = [_digest(file, is_thorough=is_thorough, progress=progress) for file in files]
-        size = sum(file.stat().st_size for file in files)
+        return _of_parts(files, [_digest(file, is_thorough=is_thorough, progress=progress) for file in files])
+
+
+def kept(path: Path) -> LockedModel | None:
+    """Return the digest of a GGUF file that was read before; `None` where it was not, or looks changed since.
+
+    Raises
+    ------
+    ModelLockError
+        The file is not there.
+    """
+    with _readable(path):
+        files, known = _parts(path), _cached()
+        read = [known.get(os.fspath(file.absolute()), ("", "")) for file in files]
+        if all(mark == _mark(file) for file, (mark, _) in zip(files, read, strict=True)):
+            return _of_parts(files, [digest for _, digest in read])
+        return None
+
+
+def mark_of(path: Path) -> str:
+    """Return what tells whether a GGUF file looks changed: its size, times and number, of a split model those of all.
+
+    Raises
+    ------
+    ModelLockError
+        It is not there.
+    """
+    with _readable(path):
+        return "; ".join(map(_mark, _parts(path)))
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ModelLockError(
             f"The model file {str(path)!r} cannot be read ({error.strerror}): mend its permissions, or remove it."
         ) from error
+
+
+def _of_parts(files: tuple[Path, ...], digests: list[str]) -> LockedModel:
+    size = sum(file.stat().st_size for file in files)
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return LockedModel(digest=f"sha256:{whole}", size_bytes=size, files=tuple(file.name for file in files))
 

@@ -16,6 +16,7 @@ from jupyter_llmroute.core.audit.journal import Journal
 from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
+from jupyter_llmroute.core.checksums import Checked, Checksums
 from jupyter_llmroute.core.classifier import Classification, classify
 from jupyter_llmroute.core.context import Context, ContextSource, Gathered, gather
 from jupyter_llmroute.core.endpoint import Endpoint
@@ -42,6 +43,10 @@ from jupyter_llmroute.core.transport import open_client
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.code_source import CodeSource
     from jupyter_llmroute.core.code.project_code import ProjectCode
+
+
+_STILL = {RejectionReason.LOADING: "loaded", RejectionReason.CHECKING: "compared with the locked one"}
+"""What ends by itself, and what is being done meanwhile."""
 
 
 class Preview(NamedTuple):
@@ -110,7 +115,9 @@ class Router:
         self._refused: dict[str, str] = {}
         """Hosts that were refused, and why, as far as that is not written down yet."""
         self._told: set[str] = set()
+        self._told_changes: set[tuple[str, str, str]] = set()
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
+        self._checksums = Checksums(settings.embedded, self._lookout.listed_again)
         self._ledger = Ledger(settings.limits, state)
         self._snapshot: Snapshot | None = None
         self._margins: Margins = {}
@@ -126,6 +133,7 @@ class Router:
     ) -> None:
         """Close the connections, and give up the hold on embedded servers."""
         try:
+            self._checksums.close()
             await self._lookout.aclose()
             self.embedded.close()
             await self._ledger.aclose()
@@ -173,18 +181,10 @@ class Router:
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
         context, routed = await self._decide_until(deadline, request, may_ask=True)
         yield routed
-        began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
-        while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
-            if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
-                raise TimedOut(
-                    f"{_still_loading(routed.route)} when the time was over (--timeout {request.timeout_s:g})."
-                )
-            yield Waiting(reason="loading", elapsed_s=waited_s)
-            await asyncio.sleep(LOADING_POLL_S)
-            context, again = await self._decide_until(deadline, request, routed.classification)
-            if again.route != routed.route:
-                routed = again
-                yield routed
+        async with contextlib.aclosing(self._waited(request, deadline, context, routed)) as waits:
+            async for event, *newest in waits:
+                context, routed = newest
+                yield event
         if not routed.route.candidates:
             raise nobody(request, routed.route)
         if request.task is not None and learns:
@@ -205,6 +205,24 @@ class Router:
                 async for event in events:
                     self._note(event, turn)
                     yield event
+
+    async def _waited(
+        self, request: Request, deadline: float | None, context: Context, routed: Routed
+    ) -> AsyncGenerator[tuple[Event, Context, Routed], None]:
+        """Wait while nobody can answer and somebody may soon; each event comes with what holds then."""
+        began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
+        with self._checksums.waited_for():
+            while (why := _waited_for(routed.route)) and (waited_s := time.monotonic() - began) <= patience_s:
+                if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
+                    raise TimedOut(
+                        f"{_still(routed.route, why)} when the time was over (--timeout {request.timeout_s:g})."
+                    )
+                yield Waiting(reason=why.value, elapsed_s=waited_s), context, routed
+                await asyncio.sleep(LOADING_POLL_S)
+                context, again = await self._decide_until(deadline, request, routed.classification)
+                if again.route != routed.route:
+                    routed = again
+                    yield routed, context, routed
 
     async def decide(self, request: Request) -> Routed:
         """Return the decision that `stream` would take, and ask nobody; not the arbiter either."""
@@ -397,10 +415,12 @@ class Router:
 
     async def _seen(self) -> Snapshot:
         """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
-        endpoints, changed = await self._compared(await self.services())
+        checked = await self._checked(await self.services())
+        endpoints = checked.endpoints
         seen_at, snapshot = self._lookout.seen_at, self._snapshot
         is_known = snapshot and (snapshot.endpoints is endpoints or snapshot.endpoints == endpoints)
-        if snapshot is None or not is_known or snapshot.changed != changed:
+        is_compared = snapshot and (snapshot.changed, snapshot.checking) == (checked.changed, checked.checking)
+        if snapshot is None or not (is_known and is_compared):
             memory_gb = self.settings.models.memory_gb
             snapshot = Snapshot(
                 endpoints=endpoints,
@@ -408,7 +428,8 @@ class Router:
                 routing=self.settings.task_routing,
                 reserve_tokens=self.settings.context.reserve_tokens,
                 excluded=self.settings.models.excluded,
-                changed=changed,
+                changed=checked.changed,
+                checking=checked.checking,
                 memory_bytes=int(memory_gb * 1e9) if memory_gb else total_memory_bytes(),
                 patience_s=self.settings.limits.patience_s,
                 seen_at=seen_at,
@@ -420,33 +441,22 @@ class Router:
         self._snapshot = snapshot
         return snapshot
 
-    async def _compared(
-        self, endpoints: tuple[Endpoint, ...]
-    ) -> tuple[tuple[Endpoint, ...], tuple[tuple[str, str], ...]]:
-        """Return servers with their models' digests of this moment, and the models that are others than the locked ones.
-
-        Those that were not so yet are written down. Files are read only where they look changed since.
-        """
+    async def _checked(self, endpoints: tuple[Endpoint, ...]) -> Checked:
+        """Compare models with the locked ones, and write down those that were not seen so yet."""
         if not self.settings.security.verify_checksums:
-            return endpoints, ()
-        from jupyter_llmroute.core.embedded import find_models
-        from jupyter_llmroute.core.model_lock import read_lock, verify
-
-        locked = await asyncio.to_thread(read_lock)
-        if locked is None:
-            return endpoints, ()
-        endpoints = await self._lookout.listed_again(endpoints, locked.services)
-        own = await asyncio.to_thread(find_models, self.settings.embedded) if self.settings.embedded.enabled else ()
-        wrong = [each for each in await verify(endpoints, own, is_thorough=False) if each.is_wrong]
-        known = self._snapshot.changed if self._snapshot else ()
-        if self.journal and (new := [each for each in wrong if (each.service, each.model) not in known]):
+            return Checked(endpoints)
+        checked = await self._checksums.checked(endpoints)
+        new = {(e.service, e.model, e.found): e for e in checked.wrong} if self.journal else {}
+        if self.journal and (untold := new.keys() - self._told_changes):
+            told = (new[name] for name in new if name in untold)
             await self.journal.note(
                 *(
                     Security(event=MODEL_CHANGED, detail=f"{each.model} on {each.service}", sha256=each.found)
-                    for each in new
+                    for each in told
                 )
             )
-        return endpoints, tuple((each.service, each.model) for each in wrong)
+            self._told_changes |= untold
+        return checked
 
 
 def _changed(route: Route) -> tuple[str, ...]:
@@ -458,18 +468,19 @@ def _changed(route: Route) -> tuple[str, ...]:
     )
 
 
-def _is_waited_for(route: Route) -> bool:
-    """Whether nobody can answer yet, and somebody who is loading soon may."""
-    return not route.candidates and any(r.reason is RejectionReason.LOADING for r in route.rejections)
+def _waited_for(route: Route) -> RejectionReason | None:
+    """Return why nobody can answer yet, where somebody may soon."""
+    reasons = set() if route.candidates else {rejection.reason for rejection in route.rejections}
+    return next((reason for reason in _STILL if reason in reasons), None)
 
 
 def _timeout(request: Request) -> str:
     return f"--timeout {request.timeout_s:g}"
 
 
-def _still_loading(route: Route) -> str:
-    loading = [f"{r.model or r.service}" for r in route.rejections if r.reason is RejectionReason.LOADING]
-    return f"{', '.join(loading)} was still being loaded"
+def _still(route: Route, why: RejectionReason) -> str:
+    waited_for = [r.model or r.service for r in route.rejections if r.reason is why]
+    return f"{', '.join(waited_for)} was still being {_STILL[why]}"
 
 
 def nobody(request: Request, route: Route) -> Exception:

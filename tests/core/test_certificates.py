@@ -42,7 +42,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         openssl("req", "-x509", *new_key, *files, "-days", "2", *extensions, folder=folder)
     openssl("req", *new_key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=desk", folder=folder)
     signed_by = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
-    for name, names in (("server", "DNS:localhost,IP:127.0.0.1"), ("named", "DNS:localhost"), ("elsewhere", "DNS:gpu.lab")):
+    for name, names in (
+        ("server", "DNS:localhost,IP:127.0.0.1"),
+        ("named", "DNS:localhost"),
+        ("elsewhere", "DNS:gpu.lab"),
+    ):
         (folder / "names").write_text(f"subjectAltName={names}\n")
         files = ["-in", "server.csr", "-extfile", "names", "-out", f"{name}.pem"]
         openssl("x509", "-req", *signed_by, *files, folder=folder)
