@@ -122,11 +122,12 @@ def _settings() -> Settings:
 
 async def _with_models(settings: Settings, act: Callable[[Sequence[Endpoint], Sequence[Header]], Awaitable[_T]]) -> _T:
     """Look around, and do something with the servers and the files of the embedded one."""
+    from jupyter_llmroute.core.audit.journal import Journal
     from jupyter_llmroute.core.embedded import find_models
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.state import StateFile
 
-    async with Router(settings, state=StateFile.of_user()) as router:
+    async with Router(settings, state=StateFile.of_user(), journal=Journal.of(settings.security)) as router:
         return await act(await router.services(refresh=True), find_models(settings.embedded))
 
 

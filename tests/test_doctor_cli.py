@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.doctor import CHECKS, Finding, Report, Status
 from jupyter_llmroute.doctor_cli import register
 from jupyter_llmroute.doctor_table import as_json, as_text, bundle, table
@@ -95,3 +96,16 @@ def test_a_lock_or_a_model_that_does_not_read_is_a_finding(
     checksums = found["model checksums"]
     assert (checksums["status"] == "fail") is bool(status)
     assert said in checksums["evidence"] or "no digest" in checksums["evidence"]
+
+
+def test_what_the_doctor_is_refused_is_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, log = tmp_path / "llmroute.yaml", tmp_path / "log" / "audit.jsonl"
+    services = "services: {custom_endpoints: [{name: desk, endpoint: 'http://192.0.2.7:8000'}]}\n"
+    path.write_text(services + f"security: {{audit_log_path: '{log}'}}\nembedded: {{enabled: false}}")
+    path.chmod(0o600)
+    monkeypatch.setenv("LLMROUTE_SETTINGS", str(path))
+    monkeypatch.chdir(tmp_path)
+    run()
+    assert [body["service"] for body in records(log) if body["kind"] == "refused"] == ["192.0.2.7"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import warnings
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import httpx
 
 from jupyter_llmroute.core.arbiter import arbitrate
-from jupyter_llmroute.core.audit.journal import Journal
+from jupyter_llmroute.core.audit.folder import AuditError
+from jupyter_llmroute.core.audit.journal import AuditWarning, Journal
 from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
@@ -112,10 +114,11 @@ class Router:
             ca_file=settings.security.ca_file,
             on_refusal=self._note_refusal,
         )
-        self._refused: dict[str, str] = {}
-        """Hosts that were refused, and why, as far as that is not written down yet."""
-        self._told: set[str] = set()
-        self._told_changes: set[tuple[str, str, str]] = set()
+        self._refused: dict[tuple[str, str], None] = {}
+        """Hosts that were refused, each with why, in their order."""
+        self._told: set[tuple[str, ...]] = set()
+        """What is written down of refusals, remarks and changed models."""
+        self._writing = asyncio.Lock()
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._checksums = Checksums(settings.embedded, self._lookout.listed_again)
         self._ledger = Ledger(settings.limits, state)
@@ -131,8 +134,9 @@ class Router:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections, and give up the hold on embedded servers."""
+        """Close the connections, and give up the hold on embedded servers; what was refused last is written down."""
         try:
+            await self._write_last()
             self._checksums.close()
             await self._lookout.aclose()
             self.embedded.close()
@@ -182,8 +186,8 @@ class Router:
         context, routed = await self._decide_until(deadline, request, may_ask=True)
         yield routed
         async with contextlib.aclosing(self._waited(request, deadline, context, routed)) as waits:
-            async for event, *newest in waits:
-                context, routed = newest
+            async for newest in waits:
+                event, context, routed = newest
                 yield event
         if not routed.route.candidates:
             raise nobody(request, routed.route)
@@ -282,17 +286,28 @@ class Router:
         return found
 
     def _note_refusal(self, host: str, reason: str) -> None:
-        self._refused.setdefault(host, reason)
+        self._refused[host, reason] = None
 
     async def _write_down(self) -> None:
         """Write down, once each, that outside addresses are allowed, and which hosts were refused."""
+        said: dict[tuple[str, ...], Record] = {("", remark): Security(event=remark) for remark in self.policy.remarks}
+        said |= {each: Refused(service=each[0], detail=each[1]) for each in self._refused}
+        await self._tell(said)
+
+    async def _write_last(self) -> None:
+        try:
+            await self._write_down()
+        except AuditError as error:  # who closes has no question that could fail
+            warnings.warn(f"What was refused last is not in the audit log: {error}", AuditWarning, stacklevel=2)
+
+    async def _tell(self, said: Mapping[tuple[str, ...], Record]) -> None:
+        """Write down what is not written yet: what could not be is tried again the next time."""
         if self.journal is None:
             return
-        said: dict[str, Record] = {remark: Security(event=remark) for remark in self.policy.remarks}
-        said |= {host: Refused(service=host, detail=reason) for host, reason in self._refused.items()}
-        new = {name: record for name, record in said.items() if name not in self._told}
-        self._told |= new.keys()
-        await self.journal.note(*new.values())
+        async with self._writing:
+            new = {name: record for name, record in said.items() if name not in self._told}
+            await self.journal.note(*new.values())
+            self._told |= new.keys()
 
     @property
     def seen_at(self) -> float:
@@ -446,16 +461,14 @@ class Router:
         if not self.settings.security.verify_checksums:
             return Checked(endpoints)
         checked = await self._checksums.checked(endpoints)
-        new = {(e.service, e.model, e.found): e for e in checked.wrong} if self.journal else {}
-        if self.journal and (untold := new.keys() - self._told_changes):
-            told = (new[name] for name in new if name in untold)
-            await self.journal.note(
-                *(
-                    Security(event=MODEL_CHANGED, detail=f"{each.model} on {each.service}", sha256=each.found)
-                    for each in told
+        await self._tell(
+            {
+                (each.service, each.model, each.found): Security(
+                    event=MODEL_CHANGED, detail=f"{each.model} on {each.service}", sha256=each.found
                 )
-            )
-            self._told_changes |= untold
+                for each in checked.wrong
+            }
+        )
         return checked
 
 

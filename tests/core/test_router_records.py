@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,37 @@ async def test_a_refused_host_is_written_down_once(log: Path):
             with pytest.raises(RouteFailed):
                 await ask(asked)
     assert [body["service"] for body in told(log, "refused")] == ["192.0.2.7"]
+
+
+async def test_a_refusal_that_could_not_be_written_is_written_the_next_time(blocked: Path):
+    log = blocked
+    async with router("http://192.0.2.7:11434", log) as asked:
+        with pytest.raises(AuditError):
+            await asked.services(refresh=True)
+        await asyncio.to_thread(log.rmdir)
+        await asked.services()
+    assert [body["service"] for body in told(log, "refused")] == ["192.0.2.7"]
+
+
+async def test_a_host_is_written_down_for_each_reason_and_what_was_refused_last_too(log: Path):
+    async with router("http://192.0.2.7:11434", log) as asked:
+        for host, port in (("192.0.2.7", 1), ("192.0.2.7", 2), ("169.254.169.254", 1)):
+            asked._note_refusal(host, f"for {port}")
+    assert [(body["service"], body["detail"]) for body in told(log, "refused")] == [
+        ("192.0.2.7", "for 1"),
+        ("192.0.2.7", "for 2"),
+        ("169.254.169.254", "for 1"),
+    ]
+
+
+async def test_a_model_that_changes_a_second_time_is_written_down_again(log: Path):
+    with ollama() as server:
+        async with router(server, log) as asked:
+            await lock(await asked.services(refresh=True))
+            for digest in ("666", "667", "667"):
+                server.script["GET /api/tags"] = [json_reply({"models": [{**TAG, "digest": digest}]})]
+                await asked.decide(Request(question="Why?"))
+    assert [body["sha256"] for body in told(log, "security")] == ["666", "667"]
 
 
 async def test_outside_addresses_that_are_allowed_are_written_down_and_said(log: Path):

@@ -14,7 +14,7 @@ import pytest
 
 from jupyter_llmroute.core.audit.basis import Packer, put_together, route_text
 from jupyter_llmroute.core.audit.folder import AuditError
-from jupyter_llmroute.core.audit.journal import AuditWarning, Journal, Question
+from jupyter_llmroute.core.audit.journal import AuditWarning, Journal, Question, note_end
 from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.reading import records, told, without_text
 from jupyter_llmroute.core.audit.record import Edited, Kept, Security
@@ -355,3 +355,19 @@ DIFFERENCES: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_difference_is_named(name: str, tmp_path: Path):
     change, difference = DIFFERENCES[name]
     assert with_record(tmp_path, change).startswith(difference)
+
+
+SWITCHES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "switched off": ({"audit_enabled": False}, ["audit switched off"]),
+    "another log": ({"audit_log_path": "elsewhere.jsonl"}, ["audit goes on in another log"]),
+    "something else": ({"log_queries": False}, []),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+async def test_a_log_that_settings_leave_says_so_last(name: str, tmp_path: Path):
+    more, events = SWITCHES[name]
+    before = SecuritySettings(audit_log_path=tmp_path / "log" / "audit.jsonl")
+    await note_end(before, before.model_copy(update=more))
+    path = tmp_path / "log" / "audit.jsonl"
+    assert [body["event"] for body in (records(path) if path.exists() else ()) if body["kind"] == "security"] == events
