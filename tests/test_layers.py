@@ -34,6 +34,7 @@ CORE_LAYERS = (
         "lean",
         "pins",
         "feedback",
+        "air_gap",
     ),
     ("endpoint", "local_network", "context", "cues", "words", "asking"),
     ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text", "relevance", "cells_source"),
