@@ -25,7 +25,7 @@ GAPS: dict[str, tuple[str | None, dict[str, str], bool]] = {
 def test_a_download_is_refused_where_there_is_no_way_out(name: str, tmp_path: Path) -> None:
     environment, environ, is_allowed = GAPS[name]
     environ = {key: value.replace("HERE", str(tmp_path)) for key, value in environ.items()}
-    refused = pytest.raises(PolicyRefusal, match="the model is not downloaded.* bring it")
+    refused = pytest.raises(PolicyRefusal, match=r"the model is not downloaded.* bring it")
     with nullcontext() if is_allowed else refused:
         refuse_download("the model", "bring it", environment, environ)
 
