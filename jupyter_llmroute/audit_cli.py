@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from jupyter_llmroute import workplace
+
 if TYPE_CHECKING:
     from jupyter_llmroute.core.audit.verify import Report
 
@@ -26,6 +28,7 @@ COLUMNS = {
     "user": "user",
     "notebook": "notebook",
     "caller": "caller",
+    "caller_by": "caller_by",
     "session": "session",
     "pid": "pid",
     "question": "question",
@@ -104,12 +107,10 @@ def _count(text: str) -> int:
 
 def _path(options: argparse.Namespace) -> Path:
     from jupyter_llmroute.core.audit.folder import path_of
-    from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
 
     if options.log:
         return Path(options.log)
-    return path_of(Settings.load(project=Path.cwd(), own=own_folders()).security)
+    return path_of(workplace.settings().security)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -13,6 +13,9 @@ from typing import Any
 TARGET = "jupyter_llmroute.cell"
 """What the page listens to."""
 
+WRITES = "jp-llmroute-write-"
+"""Class of a button, before its action: the page writes for a press of such a one alone."""
+
 
 class Action(StrEnum):
     """What is to be done."""

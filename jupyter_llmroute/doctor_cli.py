@@ -29,7 +29,7 @@ async def diagnose(project: Path) -> Report:
     from jupyter_llmroute.core.audit.journal import Journal
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
+    from jupyter_llmroute.own_folders import own_folders
 
     loaded = Settings.loaded(project=project, own=own_folders())
     # A log that cannot be written is a finding, and not the doctor's end.

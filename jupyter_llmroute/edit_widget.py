@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 DISCARDED = "Discarded: nothing was changed."
 
+OFFER = "jp-llmroute-offer"
+"""Class of the buttons: while they stand in the page, the card above offers nothing of its own."""
+
 _EMPTY = {"text/plain": ""}
 
 
@@ -84,6 +87,7 @@ def show_proposal(
     yes = ipywidgets.Button(description="Apply", tooltip="Change the files as shown", button_style="primary")
     no = ipywidgets.Button(description="Discard", tooltip="Change nothing")
     box = ipywidgets.HBox([yes, no])
+    box.add_class(OFFER)
     controls.update(_view_of(box), raw=True)
 
     def leave() -> None:

@@ -83,4 +83,4 @@ class AnswerFacts(Value):
     """`"length"` where the answer was cut at its limit of tokens."""
     error: str | None = None
     changes: int = 0
-    """How many changes of project files the answer holds, where they were asked for."""
+    """How many changes of project files the answer offers; none once they were applied, discarded or superseded."""

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_llmroute import workplace
+
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.serena_home import Session
-    from jupyter_llmroute.core.settings import Settings
 
 LOG_LINES = 40
 
@@ -122,22 +123,15 @@ def wheels(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings() -> Settings:
-    from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
-
-    return Settings.load(project=Path.cwd(), own=own_folders())
-
-
 def _setting() -> Path | None:
     """Return the executable that the settings name."""
-    return getattr(getattr(_settings(), "serena", None), "executable", None)
+    return getattr(getattr(workplace.settings(), "serena", None), "executable", None)
 
 
 def _refuse_download(instead: str) -> None:
     from jupyter_llmroute.core.air_gap import refuse_download
 
-    refuse_download("Serena", instead, _settings().environment)
+    refuse_download("Serena", instead, workplace.settings().environment)
 
 
 def _line(session: Session) -> str:

@@ -28,7 +28,7 @@ from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate, RejectionReason
 from jupyter_llmroute.facts import AnswerFacts, Considered, FailedAttempt, TaskFacts
 from jupyter_llmroute.forms import markdown_of, plain_of
-from jupyter_llmroute.inert import plain_line
+from jupyter_llmroute.inert import plain_line, seen
 from jupyter_llmroute.response import Response, State
 from jupyter_llmroute.wording import (
     failure,
@@ -38,6 +38,9 @@ from jupyter_llmroute.wording import (
 )
 
 ANSWER_MIME = "application/vnd.llmroute.answer.v1+json"
+
+KEPT = "What had come is kept; %llm_retry asks again, of another model too."
+"""Said of an answer that failed in its middle."""
 
 KEPT_IN_FACTS = 40
 """Others that the facts hold."""
@@ -72,6 +75,8 @@ class RunView:
         self.waited_s = 0.0
         """Seconds since it was asked, as far as they were noted."""
         self._error: str | None = None
+        self.is_settled = False
+        """Whether the changes of files in it wait no more: they were applied, or nobody wants them."""
 
     @property
     def text(self) -> str:
@@ -141,7 +146,8 @@ class RunView:
 
     def fail(self, error: Exception) -> None:
         """Note that the run ended with an error; what had come stays."""
-        self.state, self._error = State.FAILED, str(error)
+        self.state = State.FAILED
+        self._error = f"{error} {KEPT}" if self.pieces else str(error)
 
     def response(self) -> Response:
         """Return the run as a value."""
@@ -169,7 +175,8 @@ class RunView:
         return {
             ANSWER_MIME: self.facts(card_lines=len(card)).model_dump(mode="json"),
             "text/markdown": markdown,
-            "text/plain": self.plain,
+            # Consoles print it as it is.
+            "text/plain": seen(self.plain),
         }
 
     def facts(self, card_lines: int = 0) -> AnswerFacts:
@@ -180,7 +187,7 @@ class RunView:
             considered=tuple(islice(self._considered(), KEPT_IN_FACTS)),
             more=max(0, self._not_chosen() - KEPT_IN_FACTS) + (self._routed.route.unranked if self._routed else 0),
             attempts=tuple(_failed(attempt) for attempt in self.attempts),
-            context=self._sent(),
+            context=tuple(map(plain_line, self._sent())),
             remarks=tuple(plain_line(remark, 400) for remark in (self._routed.remarks if self._routed else ())),
             waiting=self._waiting_words(),
             error=plain_line(self._error, 600) if self._error else None,
@@ -209,7 +216,7 @@ class RunView:
             "reasons": tuple(plain_line(reason) for reason in started.reasons),
             "level": started.level.value,
             "fallback": told and plain_line(told, 400),
-            "left_out": started.left_out,
+            "left_out": tuple(map(plain_line, started.left_out)),
             "prompt_tokens": started.prompt_tokens if counted is None else counted,
             "prompt_tokens_exact": started.prompt_tokens_exact or counted is not None,
             "context_window": started.context_window,
@@ -238,11 +245,11 @@ class RunView:
         }
 
     def _changes(self) -> int:
-        """Return how many changes of files the answer holds, where they were asked for."""
+        """Return how many changes of files the answer offers, where they were asked for."""
         from jupyter_llmroute.core.edits.answer_edits import HOW_TO_WRITE_CHANGES, read_edits
 
-        is_asked = HOW_TO_WRITE_CHANGES in self.request.attachments
-        return len(read_edits(self.text).edits) if is_asked else 0
+        is_offered = HOW_TO_WRITE_CHANGES in self.request.attachments and not self.is_settled
+        return len(read_edits(self.text).edits) if is_offered else 0
 
     def card(self) -> list[str]:
         """Return the card as lines of Markdown, an empty one last."""

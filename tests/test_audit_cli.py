@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_llmroute import audit_cli, lock_cli
+from jupyter_llmroute.core.audit.journal import AuditWarning
 from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.record import Ended, Fingerprint, Kept, Origin, Security, Verdict, Who
 from jupyter_llmroute.core.errors import LLMRouteError
@@ -151,6 +152,17 @@ def test_models_are_locked_verified_and_a_changed_one_is_reported(model: Path, c
     assert "1 changed" in capsys.readouterr().out
     run("audit", "tail")
     assert "model changed: tiny on embedded" in capsys.readouterr().out
+
+
+def test_models_are_locked_without_a_log_where_none_is_required(
+    model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LLMROUTE_SECURITY__AUDIT_LOG_PATH", str(model / "audit.jsonl"))
+    with pytest.raises(LLMRouteError, match="audit log"):
+        run("models", "lock")
+    monkeypatch.setenv("LLMROUTE_SECURITY__AUDIT_REQUIRED", "false")
+    with pytest.warns(AuditWarning, match="Answers go on without audit"):
+        assert run("models", "lock") == 0
 
 
 def test_a_lock_file_that_was_changed_since_is_reported(model: Path, home: Path, capsys: pytest.CaptureFixture[str]):

@@ -103,7 +103,8 @@ with scripted["llamacpp"](model="desk-model") as server, contextlib.redirect_std
     from IPython.core.interactiveshell import InteractiveShell
     shell = InteractiveShell.instance()
     cells = ["%load_ext jupyter_llmroute", "%llm_services", "%%route -s desk\\nhello", "%llm_models --text", "%llm_why"]
-    cells += ["%%route -s desk --no-context --record\\nkeep this", "%%route -s desk --no-context --replay none\\nkeep this"]
+    cells += ["%%route -s desk --no-context --record\\nkeep this"]
+    cells += ["%%route -s desk --no-context --replay none\\nkeep this"]
     cells += ["%%route -s embedded --max-tokens 4\\nhello"] if model else []
     for cell in cells:
         shell.run_cell(cell).raise_error()

@@ -27,9 +27,9 @@ from jupyter_llmroute.core.fallback import Level
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.selector import Snapshot, select
-from jupyter_llmroute.notebook import Ticker
 from jupyter_llmroute.response import State
 from jupyter_llmroute.terminal import TerminalScreen, failures, figures_line, head
+from jupyter_llmroute.ticker import Ticker
 from jupyter_llmroute.view import ANSWER_MIME, KEPT_IN_FACTS, RunView
 
 REQUEST = Request(question="write a function that parses ISO dates")

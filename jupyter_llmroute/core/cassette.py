@@ -36,8 +36,8 @@ from jupyter_llmroute.core.events import Event, Routed
 from jupyter_llmroute.core.recording import Ended, Failure, Interrupted, Recording, Timed, happened
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.scrubbing import cleaned
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.sent import Sent, SentBy, differences, gathered, nearest, rules_of, sent_of
-from jupyter_llmroute.core.settings import ContextSettings
 
 T = TypeVar("T")
 
@@ -116,7 +116,8 @@ def place(notebook: Path | None, *, named: Path | None = None, folder: Path | No
         return found[0]
     told = f"there are {len(found)} files *{SUFFIX}" if found else f"there is no file *{SUFFIX}"
     raise CassetteError(
-        f"Nobody tells which notebook this is, and in {str((folder or Path()).absolute())!r} {told}: name the file."
+        f"Nobody tells which notebook this is, and in {str((folder or Path()).absolute())!r} {told}: "
+        f"name the file in cassette.file (LLMROUTE_CASSETTE__FILE, or --cassette at a terminal)."
     )
 
 

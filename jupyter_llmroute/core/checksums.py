@@ -16,21 +16,11 @@ from typing import NamedTuple
 from jupyter_llmroute.core.embedded import find_models
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import NoModelFile
-from jupyter_llmroute.core.model_lock import (
-    Compared,
-    LockedModel,
-    ModelLock,
-    ModelLockError,
-    compare,
-    kept,
-    key,
-    mark_of,
-    of_file,
-    read_lock,
-    told,
-)
+from jupyter_llmroute.core.file_digests import kept, mark_of, of_file
+from jupyter_llmroute.core.lock_file import LockedModel, ModelLock, ModelLockError, key, read_lock
+from jupyter_llmroute.core.model_lock import Compared, compare, told
 from jupyter_llmroute.core.providers.embedded import Embedded
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 QUICK_S = 0.2
 """Seconds in which a small file is read: so long the question itself waits."""

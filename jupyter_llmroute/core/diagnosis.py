@@ -14,8 +14,10 @@ from jupyter_llmroute.core.doctor_facts import NO_CHECKSUMS, Checksums, gather
 from jupyter_llmroute.core.embedded import Header, find_models
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.errors import CodeUnavailable, NoModelFile
-from jupyter_llmroute.core.model_lock import Change, Compared, ModelLockError, read_lock, verify
-from jupyter_llmroute.core.settings import EmbeddedSettings, Loaded, SerenaSettings
+from jupyter_llmroute.core.lock_file import ModelLockError, read_lock
+from jupyter_llmroute.core.model_lock import Change, Compared, verify
+from jupyter_llmroute.core.sections import EmbeddedSettings, SerenaSettings
+from jupyter_llmroute.core.settings import Loaded
 
 
 async def diagnose(loaded: Loaded, endpoints: Iterable[Endpoint]) -> Report:

@@ -25,7 +25,8 @@ from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.local_network import Listener, default_routes, ipv6_addresses, listeners, nameservers
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.provenance import Layer, Source
-from jupyter_llmroute.core.settings import Loaded, SecuritySettings, Settings
+from jupyter_llmroute.core.sections import SecuritySettings
+from jupyter_llmroute.core.settings import Loaded, Settings
 from jupyter_llmroute.core.settings_file import other_writers
 
 MAX_FILE_BYTES = 1 << 20

@@ -6,49 +6,48 @@ import asyncio
 import contextlib
 import time
 import warnings
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
 
-from jupyter_llmroute.core.arbiter import arbitrate
+from jupyter_llmroute.core.arbiter import arbitrate, unnoted
 from jupyter_llmroute.core.audit.folder import AuditError
 from jupyter_llmroute.core.audit.journal import AuditWarning, Journal
-from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Record, Refused, Security
+from jupyter_llmroute.core.audit.once import Once
+from jupyter_llmroute.core.audit.question import Question
+from jupyter_llmroute.core.audit.record import Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
-from jupyter_llmroute.core.checksums import Checked, Checksums
 from jupyter_llmroute.core.classifier import Classification, classify
 from jupyter_llmroute.core.context import Context, ContextSource, Gathered, gather
 from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
+from jupyter_llmroute.core.errors import TimedOut
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
 from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.fitting import Fitted, Margins, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
-from jupyter_llmroute.core.memory import total_memory_bytes
+from jupyter_llmroute.core.outlook import Outlook
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
+from jupyter_llmroute.core.route import Candidate
 from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.transport import open_client
+from jupyter_llmroute.core.unanswered import changed, nobody, still, waited_for
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.code_source import CodeSource
     from jupyter_llmroute.core.code.project_code import ProjectCode
-
-
-_STILL = {RejectionReason.LOADING: "loaded", RejectionReason.CHECKING: "compared with the locked one"}
-"""What ends by itself, and what is being done meanwhile."""
 
 
 class Preview(NamedTuple):
@@ -116,13 +115,10 @@ class Router:
         )
         self._refused: dict[tuple[str, str], None] = {}
         """Hosts that were refused, each with why, in their order."""
-        self._told: set[tuple[str, ...]] = set()
-        """What is written down of refusals, remarks and changed models."""
-        self._writing = asyncio.Lock()
+        self._once = Once(journal)
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
-        self._checksums = Checksums(settings.embedded, self._lookout.listed_again)
         self._ledger = Ledger(settings.limits, state)
-        self._snapshot: Snapshot | None = None
+        self._outlook = Outlook(settings, self.policy, self.catalog, self._lookout, self._once)
         self._margins: Margins = {}
         self._code: CodeSource | None = None
         self._looked_up: tuple[Request, Gathered] | None = None
@@ -137,7 +133,7 @@ class Router:
         """Close the connections, and give up the hold on embedded servers; what was refused last is written down."""
         try:
             await self._write_last()
-            self._checksums.close()
+            self._outlook.checksums.close()
             await self._lookout.aclose()
             self.embedded.close()
             await self._ledger.aclose()
@@ -173,17 +169,20 @@ class Router:
         AuditError
             What happens cannot be written down, and the settings require that it is.
         """
-        events = self._answer(request, learns=learns)
+        question = await self.journal.question(request) if self.journal else None
+        events = self._answer(request, learns=learns, question=question)
         if self.journal:
-            events = self.journal.recorded(request, events, lambda: self.last_decision)
+            events = self.journal.recorded(request, events, lambda: self.last_decision, question)
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
 
-    async def _answer(self, request: Request, *, learns: bool) -> AsyncGenerator[Event, None]:
+    async def _answer(
+        self, request: Request, *, learns: bool, question: Question | None
+    ) -> AsyncGenerator[Event, None]:
         await self._write_down()
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
-        context, routed = await self._decide_until(deadline, request, may_ask=True)
+        context, routed = await self._decide_until(deadline, request, may_ask=True, question=question)
         yield routed
         async with contextlib.aclosing(self._waited(request, deadline, context, routed)) as waits:
             async for newest in waits:
@@ -203,6 +202,7 @@ class Router:
             self.settings.context,
             deadline,
             self._margins,
+            question.sends if question else lambda _: None,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
@@ -215,11 +215,11 @@ class Router:
     ) -> AsyncGenerator[tuple[Event, Context, Routed], None]:
         """Wait while nobody can answer and somebody may soon; each event comes with what holds then."""
         began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
-        with self._checksums.waited_for():
-            while (why := _waited_for(routed.route)) and (waited_s := time.monotonic() - began) <= patience_s:
+        with self._outlook.checksums.waited_for():
+            while (why := waited_for(routed.route)) and (waited_s := time.monotonic() - began) <= patience_s:
                 if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
                     raise TimedOut(
-                        f"{_still(routed.route, why)} when the time was over (--timeout {request.timeout_s:g})."
+                        f"{still(routed.route, why)} when the time was over (--timeout {request.timeout_s:g})."
                     )
                 yield Waiting(reason=why.value, elapsed_s=waited_s), context, routed
                 await asyncio.sleep(LOADING_POLL_S)
@@ -292,22 +292,13 @@ class Router:
         """Write down, once each, that outside addresses are allowed, and which hosts were refused."""
         said: dict[tuple[str, ...], Record] = {("", remark): Security(event=remark) for remark in self.policy.remarks}
         said |= {each: Refused(service=each[0], detail=each[1]) for each in self._refused}
-        await self._tell(said)
+        await self._once.tell(said)
 
     async def _write_last(self) -> None:
         try:
             await self._write_down()
         except AuditError as error:  # who closes has no question that could fail
             warnings.warn(f"What was refused last is not in the audit log: {error}", AuditWarning, stacklevel=2)
-
-    async def _tell(self, said: Mapping[tuple[str, ...], Record]) -> None:
-        """Write down what is not written yet: what could not be is tried again the next time."""
-        if self.journal is None:
-            return
-        async with self._writing:
-            new = {name: record for name, record in said.items() if name not in self._told}
-            await self.journal.note(*new.values())
-            self._told |= new.keys()
 
     @property
     def seen_at(self) -> float:
@@ -344,21 +335,27 @@ class Router:
         known: Classification | None = None,
         *,
         may_ask: bool = False,
+        question: Question | None = None,
     ) -> tuple[Context, Routed]:
         now = time.monotonic()
         try:
             async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
-                return await self._decide(request, known, may_ask=may_ask)
+                return await self._decide(request, known, may_ask=may_ask, question=question)
         except TimeoutError as error:
             if deadline is None or time.monotonic() < deadline:
                 raise
             raise TimedOut(
-                f"Looking for servers took longer than a question may ({_timeout(request)}): "
+                f"Looking for servers took longer than a question may (--timeout {request.timeout_s:g}): "
                 "give it more, or ask again, when they are known."
             ) from error
 
     async def _decide(
-        self, request: Request, known: Classification | None = None, *, may_ask: bool = False
+        self,
+        request: Request,
+        known: Classification | None = None,
+        *,
+        may_ask: bool = False,
+        question: Question | None = None,
     ) -> tuple[Context, Routed]:
         began = time.time()
         context = await gather(request, self.sources)
@@ -374,6 +371,7 @@ class Router:
                 settings=self.settings.classifier,
                 providers=self.providers,
                 client=self._client,
+                noted=partial(self.journal.arbiter, question) if self.journal and question else unnoted,
             )
         context = context.with_more(await self._of_code(context, what, is_preview=known is None and not may_ask))
         route = select(what, context, snapshot, self.policy, history)
@@ -398,7 +396,7 @@ class Router:
             route=route,
             context=context.refs(),
             items=context.items,
-            remarks=(*self.policy.remarks, *_changed(route), *context.remarks, *route.remarks),
+            remarks=(*self.policy.remarks, *changed(route), *context.remarks, *route.remarks),
         )
 
     def project(self, request: Request) -> ProjectCode | None:
@@ -418,6 +416,9 @@ class Router:
             self._code = CodeSource(self.settings.serena, self.settings.task_routing)
         return self._code
 
+    async def _seen(self) -> Snapshot:
+        return await self._outlook.snapshot(await self.services())
+
     async def _of_code(self, context: Context, what: Classification, *, is_preview: bool) -> Gathered:
         """Return what a question needs of its project's code."""
         request = context.request
@@ -427,101 +428,3 @@ class Router:
         if self._looked_up is None or self._looked_up[0] is not request:
             self._looked_up = (request, await self._code_source().gather(context, what, is_preview=is_preview))
         return self._looked_up[1]
-
-    async def _seen(self) -> Snapshot:
-        """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
-        checked = await self._checked(await self.services())
-        endpoints = checked.endpoints
-        seen_at, snapshot = self._lookout.seen_at, self._snapshot
-        is_known = snapshot and (snapshot.endpoints is endpoints or snapshot.endpoints == endpoints)
-        is_compared = snapshot and (snapshot.changed, snapshot.checking) == (checked.changed, checked.checking)
-        if snapshot is None or not (is_known and is_compared):
-            memory_gb = self.settings.models.memory_gb
-            snapshot = Snapshot(
-                endpoints=endpoints,
-                catalog=self.catalog,
-                routing=self.settings.task_routing,
-                reserve_tokens=self.settings.context.reserve_tokens,
-                excluded=self.settings.models.excluded,
-                changed=checked.changed,
-                checking=checked.checking,
-                memory_bytes=int(memory_gb * 1e9) if memory_gb else total_memory_bytes(),
-                patience_s=self.settings.limits.patience_s,
-                seen_at=seen_at,
-            )
-            # Thousands of models take a while: other questions go on meanwhile.
-            await asyncio.to_thread(snapshot.roster, self.policy)
-        elif snapshot.seen_at != seen_at:
-            snapshot = snapshot.seen_again(seen_at)
-        self._snapshot = snapshot
-        return snapshot
-
-    async def _checked(self, endpoints: tuple[Endpoint, ...]) -> Checked:
-        """Compare models with the locked ones, and write down those that were not seen so yet."""
-        if not self.settings.security.verify_checksums:
-            return Checked(endpoints)
-        checked = await self._checksums.checked(endpoints)
-        await self._tell(
-            {
-                (each.service, each.model, each.found): Security(
-                    event=MODEL_CHANGED, detail=f"{each.model} on {each.service}", sha256=each.found
-                )
-                for each in checked.wrong
-            }
-        )
-        return checked
-
-
-def _changed(route: Route) -> tuple[str, ...]:
-    """Return what is to be said of models that are others than they were."""
-    return tuple(
-        f"{rejection.model} on {rejection.service} is not asked: {rejection.detail}."
-        for rejection in route.rejections
-        if rejection.reason is RejectionReason.CHANGED
-    )
-
-
-def _waited_for(route: Route) -> RejectionReason | None:
-    """Return why nobody can answer yet, where somebody may soon."""
-    reasons = set() if route.candidates else {rejection.reason for rejection in route.rejections}
-    return next((reason for reason in _STILL if reason in reasons), None)
-
-
-def _timeout(request: Request) -> str:
-    return f"--timeout {request.timeout_s:g}"
-
-
-def _still(route: Route, why: RejectionReason) -> str:
-    waited_for = [r.model or r.service for r in route.rejections if r.reason is why]
-    return f"{', '.join(waited_for)} was still being {_STILL[why]}"
-
-
-def nobody(request: Request, route: Route) -> Exception:
-    """Return the error for a route without candidates: what is in the way, and what to do."""
-    services = list(dict.fromkeys(r.service for r in route.rejections))
-    if request.service and request.service.lower() not in {name.lower() for name in services}:
-        known = ", ".join(services) or "none"
-        return UnknownService(f"There is no server named {request.service!r}. Known servers: {known}.")
-    in_the_way = [r for r in route.rejections if r.reason is not RejectionReason.NOT_ASKED_FOR]
-    if request.model:
-        of_servers = [r for r in in_the_way if r.model is None]
-        in_the_way = [r for r in in_the_way if r.model]
-        if not in_the_way:
-            served = ", ".join(r.model for r in route.rejections if r.model) or "none"
-            closed = ", ".join(f"{r.service} ({r.detail})" for r in of_servers)
-            who = f"The server {request.service!r} has no" if request.service else "No server has a"
-            return UnknownModel(
-                f"{who} model {request.model!r}. Models there are: {served}."
-                + (f" Not looked into: {closed}." if closed else "")
-            )
-    if request.service or any(r.service != Embedded.name or r.model for r in route.rejections):
-        return RouteFailed(f"No model can answer this. {_reasons(in_the_way)}")
-    built_in = next((r.detail for r in in_the_way), "switched off by embedded.enabled")
-    return RouteFailed(
-        "No model server was found on this machine. Start one (such as Ollama or llama.cpp's server), "
-        f"name one under services in llmroute.yaml, or use the built-in one ({built_in})."
-    )
-
-
-def _reasons(rejections: Iterable[Rejection]) -> str:
-    return "; ".join(f"{r.model or r.service}: {r.detail.rstrip('.')}" for r in rejections)

@@ -25,7 +25,7 @@ from jupyter_llmroute.core.context import gather
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.request import Format, Request
 from jupyter_llmroute.core.scrubbing import scrubbed
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.values import Value
 
 OF_NO_RUN = (

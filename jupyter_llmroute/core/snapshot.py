@@ -20,7 +20,7 @@ from jupyter_llmroute.core.likeness import Names, meant
 from jupyter_llmroute.core.policy import Policy, check_model, check_name
 from jupyter_llmroute.core.prompt import answer_reserve
 from jupyter_llmroute.core.route import Rejection, RejectionReason
-from jupyter_llmroute.core.settings import TaskRouting
+from jupyter_llmroute.core.sections import TaskRouting
 from jupyter_llmroute.core.speed import Prior, Speed, prior
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value

@@ -24,10 +24,12 @@ from pathlib import Path
 import httpx
 
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal, TimedOut, Unreachable
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.policy import (
     LOCAL_NAME,
     Address,
     Policy,
+    Verdict,
     check_address,
     check_name,
     odd_address,
@@ -85,7 +87,7 @@ class PolicyTransport(httpx.AsyncBaseTransport):
         if request.url.userinfo:
             raise Unreachable(f"{shown!r} holds a name or a password: take it out, and set api_key instead.")
         if not (verdict := check_name(self._policy, host)).allowed:
-            raise self._refusal(host, verdict.reason)
+            raise self._refusal(host, verdict)
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         address = await self._allowed_address(host, port)
         # The name stays in the Host header and in TLS; only the connection goes to the judged address, so that
@@ -93,35 +95,38 @@ class PolicyTransport(httpx.AsyncBaseTransport):
         request.extensions = {**request.extensions, "sni_hostname": host.rstrip(".")}
         request.url = request.url.copy_with(host=str(address))
         request.headers["accept-encoding"] = "identity"
-        return await _bounded(await self._inner.handle_async_request(request))
+        return await _bounded(await self._inner.handle_async_request(request), key_sent(request))
 
     async def _allowed_address(self, host: str, port: int) -> Address:
-        reason = "it has no address"
+        verdict = Verdict(allowed=False, reason="it has no address")
         for address in await _resolve(host):
             verdict = check_address(self._policy, address, port)
             if verdict.allowed:
                 return address
-            reason = verdict.reason
-        raise self._refusal(host, reason)
+        raise self._refusal(host, verdict)
 
-    def _refusal(self, host: str, reason: str) -> PolicyRefusal:
-        self._on_refusal(host, reason)
-        return PolicyRefusal(
-            f"The policy forbids {host!r}: {reason}. If this server may see your text, "
-            f"add it to security.allowed_hosts or security.allowed_cidrs in your own settings file."
-        )
+    def _refusal(self, host: str, verdict: Verdict) -> PolicyRefusal:
+        self._on_refusal(host, verdict.reason)
+        return PolicyRefusal(f"The policy forbids {host!r}: {verdict.reason}. {verdict.remedy}".rstrip())
 
     async def aclose(self) -> None:
         """Close the transport within."""
         await self._inner.aclose()
 
 
-async def _bounded(response: httpx.Response) -> httpx.Response:
+def key_sent(request: httpx.Request) -> str | None:
+    """Return the key that goes along with a request, if one does."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key if scheme == "Bearer" and key else None
+
+
+async def _bounded(response: httpx.Response, key: str | None) -> httpx.Response:
     """Return the answer with a body that ends; refuse it where it is packed though it was asked not to be."""
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
         await response.aclose()
-        raise httpx.DecodingError(f"its answer is packed as {packed[:40]!r}, and it was asked not to pack it")
+        told = without_key(packed, key and key.lower())[:40]
+        raise httpx.DecodingError(f"its answer is packed as {told!r}, and it was asked not to pack it")
     if isinstance(response.stream, httpx.AsyncByteStream):
         response.stream = _Bounded(response.stream)
     return response
@@ -269,8 +274,8 @@ async def read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
 
 
 @contextlib.contextmanager
-def peer_errors(who: str) -> Iterator[None]:
-    """Turn the transport's errors into ours; `who` is the server's name in the message.
+def peer_errors(who: str, *, key: str | None = None) -> Iterator[None]:
+    """Turn the transport's errors into ours; `who` is the server's name in the message, which must not hold its key.
 
     Most specific first: httpx's classes are a tree.
     """
@@ -293,7 +298,7 @@ def peer_errors(who: str) -> Iterator[None]:
             ) from error
         raise Unreachable(f"{who} refused the connection: is the server running?") from error
     except httpx.RequestError as error:  # a packed body is one of these, and no TransportError
-        raise BrokenStream(f"{who} broke off ({type(error).__name__}: {error}).") from error
+        raise BrokenStream(f"{who} broke off ({type(error).__name__}: {without_key(str(error), key)}).") from error
 
 
 def _root(error: BaseException) -> BaseException:

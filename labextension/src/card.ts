@@ -38,7 +38,7 @@ export class Card {
   ) {
     this.stop = button('jp-llmroute-button jp-llmroute-stop', trans.__('Stop'), actions.stop);
     this.stop.title = trans.__('Interrupt the kernel; what has come is kept');
-    this.apply = button('jp-llmroute-button', '', () => this.actions.apply?.());
+    this.apply = button('jp-llmroute-button jp-llmroute-apply', '', () => this.actions.apply?.());
     this.node.setAttribute('role', 'group');
     this.state.setAttribute('aria-live', 'polite');
     this.summary.addEventListener('keydown', keepKeys);

@@ -11,6 +11,7 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator } from '@jupyterlab/translation';
 
 import { addCellCommands } from './cell_commands.js';
+import { addCellWriter } from './cell_writer.js';
 import { cellOfBlock } from './code_cell.js';
 import { cellOf, insertBelow, type INewCell } from './insertion.js';
 import { NotebookState } from './notebook_state.js';
@@ -112,6 +113,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
     palette?.addItem({ command: OPEN_PANEL, category });
     palette?.addItem({ command: REFRESH, category });
 
+    if (tracker) {
+      addCellWriter(tracker, trans);
+    }
     const cells =
       tracker && addCellCommands(app, tracker, new Runs(tracker), () => settings, palette, trans);
 

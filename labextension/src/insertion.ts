@@ -1,11 +1,18 @@
 import type { Cell } from '@jupyterlab/cells';
 import type { INotebookTracker, Notebook, NotebookPanel } from '@jupyterlab/notebook';
 
-/** A cell to write; `selected` is the part of it that is to be typed over. */
+/** A cell to write. */
 export interface INewCell {
   source: string;
-  selected?: string;
+  /** What of it is to be typed over; where both are the same, the place to type at. */
+  selection?: ISelection;
   kind?: 'code' | 'markdown';
+}
+
+/** Offsets in a cell's text. */
+export interface ISelection {
+  from: number;
+  to: number;
 }
 
 /** Write cells below another one, and edit the first of them. Nothing is run; one undo takes all back. */
@@ -34,18 +41,17 @@ export async function insertBelow(
   notebook.deselectAll();
   notebook.mode = 'edit';
   const [first] = cells;
-  if (first?.selected !== undefined) {
-    await select(notebook.widgets[above + 1], first.selected);
+  if (first?.selection !== undefined) {
+    await select(notebook.widgets[above + 1], first.selection);
   }
 }
 
-async function select(cell: Cell | undefined, text: string): Promise<void> {
+async function select(cell: Cell | undefined, { from, to }: ISelection): Promise<void> {
   await cell?.ready;
   const editor = cell?.editor;
-  const at = cell?.model.sharedModel.getSource().indexOf(text) ?? -1;
-  const start = editor?.getPositionAt(at);
-  const end = editor?.getPositionAt(at + text.length);
-  if (editor && at >= 0 && start && end) {
+  const start = editor?.getPositionAt(from);
+  const end = editor?.getPositionAt(to);
+  if (editor && start && end) {
     editor.setSelection({ start, end });
     editor.focus();
   }

@@ -1,3 +1,4 @@
+import type { ISelection } from './insertion.js';
 import { ENGLISH, type Trans } from './trans.js';
 
 /** What can be asked about a cell with one click. */
@@ -17,11 +18,13 @@ export interface IAskedCell {
   isLastFailure: boolean;
 }
 
-/** A cell to insert: a question that runs as it stands, of which `selected` is to be typed over. */
+/** A cell to insert: its question is selected, to be typed over; where it has none yet, that is the place to type. */
 export interface IQuestion {
   source: string;
-  selected: string;
+  selection: ISelection;
 }
+
+const FIX = '%%route --fix';
 
 const OURS = /^\s*%%?(?:route|ask|llm_\w+)\b/;
 
@@ -41,7 +44,8 @@ export function canAsk(action: Action, cell: IAskedCell): boolean {
  * The cell that asks about another one.
  *
  * A cell that ran in this session goes along by its number, with what it showed. The kernel knows no others, so they
- * stand in the question as they are. A text cell is a question itself.
+ * stand in the question as they are. A text cell is a question itself. The words are such that each of them is taken
+ * for the task that it is: explaining and documenting for documentation, problems for analysis, a fix for coding.
  */
 export function question(action: Action, cell: IAskedCell, trans: Trans = ENGLISH): IQuestion {
   if (cell.kind !== 'code') {
@@ -49,7 +53,7 @@ export function question(action: Action, cell: IAskedCell, trans: Trans = ENGLIS
   }
   if (action === 'fix') {
     return cell.isLastFailure
-      ? { source: '%%route --fix', selected: '' }
+      ? { source: FIX, selection: { from: FIX.length, to: FIX.length } }
       : asked('%%route', words(action, null, trans), [cell.source, tail(cell.error ?? '')]);
   }
   return cell.number === null
@@ -60,8 +64,9 @@ export function question(action: Action, cell: IAskedCell, trans: Trans = ENGLIS
 function words(action: Action, number: number | null, trans: Trans): string {
   const what = number === null ? trans.__('this code') : `In[${number}]`;
   const sentences: Record<Action, string> = {
-    route: trans.__('What does %1 do, and what would you change?', what),
-    explain: trans.__('Explain what %1 does, step by step.', what),
+    // What is asked is the user's.
+    route: '',
+    explain: trans.__('Explain %1 to a reader of this notebook: what it does, and how.', what),
     problems: trans.__('Review %1: what is wrong, or goes wrong with unusual input?', what),
     document: trans.__('Write docstrings and comments for %1, and change nothing else.', what),
     fix: trans.__('Fix the error of %1.', what)
@@ -70,9 +75,10 @@ function words(action: Action, number: number | null, trans: Trans): string {
 }
 
 function asked(head: string, sentence: string, blocks: string[]): IQuestion {
+  const from = head.length + 1;
   return {
     source: [`${head}\n${sentence}`, ...blocks.map(fenced)].join('\n\n'),
-    selected: sentence
+    selection: { from, to: from + sentence.length }
   };
 }
 

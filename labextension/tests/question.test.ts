@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ACTIONS, canAsk, question, type IAskedCell } from '../src/question.js';
+import { ACTIONS, canAsk, question, type IAskedCell, type IQuestion } from '../src/question.js';
 
 const RAN: IAskedCell = {
   kind: 'code',
@@ -16,18 +16,30 @@ const FAILED: IAskedCell = {
   isLastFailure: true
 };
 
+function selected({ source, selection }: IQuestion): string {
+  return source.slice(selection.from, selection.to);
+}
+
 test('a cell that ran goes along by its number', () => {
   for (const action of ACTIONS.filter(one => one !== 'fix')) {
-    const { source, selected } = question(action, RAN);
-    assert.match(source, /^%%route --cells 3\n/);
-    assert.match(selected, /In\[3\]/);
-    assert.ok(source.endsWith(selected));
+    const asked = question(action, RAN);
+    assert.match(asked.source, /^%%route --cells 3\n/);
+    assert.equal(asked.source, `%%route --cells 3\n${selected(asked)}`);
+    assert.equal(selected(asked).includes('In[3]'), action !== 'route');
   }
 });
 
 test('a cell that the kernel does not know stands in the question', () => {
-  const { source, selected } = question('explain', { ...RAN, number: null });
-  assert.equal(source, `%%route\n${selected}\n\n\`\`\`\nx = 1\n\`\`\``);
+  const asked = question('explain', { ...RAN, number: null });
+  assert.equal(asked.source, `%%route\n${selected(asked)}\n\n\`\`\`\nx = 1\n\`\`\``);
+  assert.match(selected(asked), /^Explain this code/);
+});
+
+test('what is asked by "Route This Cell" is left to the user, on a line of its own', () => {
+  assert.deepEqual(question('route', RAN).selection, { from: 18, to: 18 });
+  const { source, selection } = question('route', { ...RAN, number: null });
+  assert.equal(source, '%%route\n\n\n```\nx = 1\n```');
+  assert.deepEqual(selection, { from: 8, to: 8 });
 });
 
 test('code that holds fences is fenced by a longer one', () => {

@@ -25,8 +25,8 @@ from jupyter_llmroute.core.errors import BrokenStream, LLMRouteError, UnknownMod
 from jupyter_llmroute.core.events import TextDelta
 from jupyter_llmroute.core.recording import Ended, Interrupted, written
 from jupyter_llmroute.core.request import CellRef, Request
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.sent import command, sent_of
-from jupyter_llmroute.core.settings import ContextSettings
 from jupyter_llmroute.view import RunView
 
 from .tapes import Clock, answer, cassette, live, nobody, play, routed, started, text

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_llmroute.core.errors import RouteFailed, TimedOut
-from jupyter_llmroute.core.model_lock import LockedModel, ModelLock, key, lock_path, write_lock
+from jupyter_llmroute.core.lock_file import LockedModel, ModelLock, key, lock_path, write_lock
 from jupyter_llmroute.core.providers.ollama import Ollama
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import RejectionReason

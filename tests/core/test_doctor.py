@@ -21,7 +21,8 @@ from jupyter_llmroute.core.local_network import (
     nameservers,
 )
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.settings import SecuritySettings, Settings
+from jupyter_llmroute.core.sections import SecuritySettings
+from jupyter_llmroute.core.settings import Settings
 
 PASS, WARN, FAIL = Status
 

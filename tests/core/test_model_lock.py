@@ -13,25 +13,20 @@ import pytest
 
 from jupyter_llmroute.core.embedded.gguf import Header
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
-from jupyter_llmroute.core.model_lock import (
-    BLOCK_BYTES,
-    Change,
+from jupyter_llmroute.core.file_digests import BLOCK_BYTES, digests, of_file
+from jupyter_llmroute.core.lock_file import (
     LockedModel,
     ModelLock,
     ModelLockError,
-    compare,
-    digests,
     key,
-    lock,
     lock_digest,
     lock_path,
-    of_file,
     put_aside,
     read_lock,
-    verify,
     write_lock,
 )
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.model_lock import Change, compare, lock, verify
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ import pytest
 
 from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.request import CellRef, Format, Request, Sampling, Turn
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.sent import Sent, command, differences, nearest, rules_of, sent_of
-from jupyter_llmroute.core.settings import ContextSettings
 from jupyter_llmroute.core.task import Task
 
 pytestmark = pytest.mark.anyio

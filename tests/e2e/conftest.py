@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from jupyter_llmroute.core.embedded import Running
+
+from ..scripted import Scripted, llamacpp, says
+from ..shown import NO_OTHERS
 
 CHROMIUM = os.environ.get("LLMROUTE_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -37,6 +41,7 @@ CHROMIUM_ARGS = [
 
 LAB_CONFIG = {
     "ServerApp": {"open_browser": False, "allow_root": True, "ip": "127.0.0.1", "port_retries": 0},
+    "JupyterNotebookApp": {"expose_app_in_browser": True},
     "LabApp": {
         "expose_app_in_browser": True,  # window.jupyterapp: commands by id are steadier than menus
         "extension_manager": "readonly",  # the default one asks the package index
@@ -54,6 +59,14 @@ LAB_SETTINGS = {
     # Cells out of view must be in the page too.
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
 }
+
+CODER, WRITER = "qwen2.5-coder-7b", "phi-4"
+ANSWER = "Here it is:\n\n```python\nbuilt = [n * n for n in range(4)]\nprint(built)\n```\n\nIt prints squares."
+TWO_SERVERS = """
+services:
+  {{custom_endpoints: [{{name: desk, endpoint: '{coder}'}}, {{name: studio, endpoint: '{writer}'}}], {others}}}
+embedded: {{enabled: false}}
+"""
 
 KERNEL_READY = """async (timeout) => {
   const end = Date.now() + timeout;
@@ -88,7 +101,33 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab(embedded: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    base = tmp_path_factory.mktemp("lab")
+    """With the embedded server alone."""
+    with running_lab(tmp_path_factory.mktemp("lab"), SETTINGS) as running:
+        yield running
+
+
+@dataclass
+class Desk:
+    """A JupyterLab with two servers, of which the coder is better at coding, and the writer at everything else."""
+
+    lab: Lab
+    coder: Scripted
+    writer: Scripted
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    base = tmp_path_factory.mktemp("desk")
+    with llamacpp(says(ANSWER), model=CODER) as coder, llamacpp(says(ANSWER), model=WRITER) as writer:
+        settings = base / "llmroute.yaml"
+        settings.write_text(TWO_SERVERS.format(coder=coder.url, writer=writer.url, others=NO_OTHERS))
+        with running_lab(base, settings) as running:
+            yield Desk(running, coder, writer)
+
+
+@contextmanager
+def running_lab(base: Path, settings_file: Path) -> Iterator[Lab]:
+    """Run a JupyterLab of its own below a folder; kernels and server have the settings of the file."""
     root, config, settings = base / "root", base / "config", base / "settings"
     for folder in (root, config):
         folder.mkdir()
@@ -106,7 +145,7 @@ def lab(embedded: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
         "IPYTHONDIR": str(base / "ipython"),
         "JUPYTER_TOKEN": token,  # not on the command line, where `ps` shows it
-        "LLMROUTE_SETTINGS": str(SETTINGS),
+        "LLMROUTE_SETTINGS": str(settings_file),
         "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", f"--ServerApp.port={_free_port()}"]
@@ -186,13 +225,15 @@ def errors_seen(page: Page) -> list[str]:
 def open_notebook(page: Page, lab: Lab, request: pytest.FixtureRequest) -> Callable[[str], Path]:
     """Open a copy of a tour, since the session of a path outlives its page; wait until its kernel answers."""
 
-    def go(name: str) -> Path:
-        copy = lab.root / f"{request.node.name}-{name}"
-        shutil.copy(NOTEBOOKS / name, copy)
-        page.goto(f"{lab.url}/lab/tree/{copy.name}?reset&token={lab.token}")
-        page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-        page.wait_for_selector("#jupyterlab-splash", state="detached")
-        page.evaluate(KERNEL_READY, 60_000)
-        return copy
+    return lambda name: opened(page, lab, name, request.node.name)
 
-    return go
+
+def opened(page: Page, lab: Lab, name: str, whose: str) -> Path:
+    """Open a copy of a tour in a Lab, and wait until its kernel answers."""
+    copy = lab.root / f"{whose}-{name}"
+    shutil.copy(NOTEBOOKS / name, copy)
+    page.goto(f"{lab.url}/lab/tree/{copy.name}?reset&token={lab.token}")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+    page.wait_for_selector("#jupyterlab-splash", state="detached")
+    page.evaluate(KERNEL_READY, 60_000)
+    return copy

@@ -16,6 +16,7 @@ from jupyter_llmroute.view import ANSWER_MIME
 from ..scripted import llamacpp, nobody, says, text_reply
 from ..servers import PRODUCTS
 from ..shown import NO_OTHERS
+from .conftest import ANSWER
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -210,7 +211,6 @@ services: {{custom_endpoints: [{{name: desk, endpoint: '{url}'}}], {others}}}
 embedded: {{enabled: false}}
 """
 
-CODE = "Here it is:\n\n```python\nbuilt = [n * n for n in range(4)]\nprint(built)\n```\n\nIt prints squares."
 SOURCES = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .filter((cell) => cell.model.type === 'code')
   .map((cell) => [cell.model.sharedModel.source, cell.model.executionCount ?? 0])"""
@@ -219,7 +219,7 @@ SOURCES = """() => window.jupyterapp.shell.currentWidget.content.widgets
 def test_code_goes_into_a_new_cell_or_this_one_and_is_not_run(
     page: Page, open_notebook: OpenNotebook, tmp_path: Path, errors_seen: list[str]
 ) -> None:
-    with llamacpp(says(CODE)) as server:
+    with llamacpp(says(ANSWER)) as server:
         settings = tmp_path / "llmroute.yaml"
         settings.write_text(ONE_SERVER.format(url=server.url, others=NO_OTHERS))
         open_notebook("01_first_route.ipynb")

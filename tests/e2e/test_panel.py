@@ -16,7 +16,8 @@ from jupyter_llmroute.view import ANSWER_MIME
 
 from ..scripted import llamacpp, says
 from ..shown import NO_OTHERS
-from .test_lab import CODE, ONE_SERVER, ROUTE_CELL, SOURCES, output, run_cell, screenshot
+from .conftest import ANSWER
+from .test_lab import ONE_SERVER, ROUTE_CELL, SOURCES, output, run_cell, screenshot
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -138,7 +139,7 @@ def test_questions_about_a_cell_are_inserted_and_not_run(
     expect(page.locator(".jp-CodeCell")).to_have_count(len(before) + 2)
     load, explain = page.evaluate(SOURCES)[2:4]
     assert load == ["%load_ext jupyter_llmroute", 0]
-    assert explain[0].startswith("%%route --cells 1\nExplain what In[1] does")
+    assert explain[0].startswith("%%route --cells 1\nExplain In[1] to a reader")
     execute(page, "notebook:undo-cell-action")
     expect(page.locator(".jp-CodeCell")).to_have_count(len(before))
     run_cell(page, 0)
@@ -164,7 +165,7 @@ def test_questions_about_a_cell_are_inserted_and_not_run(
 def test_code_of_an_answer_is_inserted_below_and_not_run(
     page: Page, open_notebook: OpenNotebook, tmp_path: Path, errors_seen: list[str]
 ) -> None:
-    with llamacpp(says(CODE)) as server:
+    with llamacpp(says(ANSWER)) as server:
         settings = tmp_path / "llmroute.yaml"
         settings.write_text(ONE_SERVER.format(url=server.url, others=NO_OTHERS))
         open_notebook("01_first_route.ipynb")

@@ -26,7 +26,7 @@ from jupyter_llmroute.core.errors import LLMRouteError
 from jupyter_llmroute.core.values import Value
 
 if TYPE_CHECKING:
-    from jupyter_llmroute.core.settings import SecuritySettings
+    from jupyter_llmroute.core.sections import SecuritySettings
 
 LOCK_S = 10.0
 """Seconds to wait for others who write; each holds the lock for as long as the disk takes."""

@@ -107,12 +107,15 @@ def _compared(logged: Decided, parts: Mapping[str, str]) -> str:
     if not logged.basis:
         return "the record does not hold what it was decided on"
     try:
-        route = replay(put_together(logged.basis, parts, NO_ROUTE))
+        decision = put_together(logged.basis, parts, NO_ROUTE)
+        route = replay(decision)
     except KeyError as error:
         return f"a part of what it was decided on is not in this file: {str(error.args[0])[:20]!r}"
     except (ValueError, TypeError) as error:
         return f"what it was decided on does not read: {str(error).splitlines()[0]}"
-    return "" if route_digest(route) == logged.route else _difference(logged.chosen, route)
+    # Its servers are called as they are to be: to mask what is masked would change it.
+    called = {endpoint.base_url: endpoint.base_url for endpoint in decision.snapshot.endpoints}
+    return "" if route_digest(route, called) == logged.route else _difference(logged.chosen, route)
 
 
 def _difference(chosen: Sequence[Chosen], route: Route) -> str:
