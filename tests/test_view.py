@@ -182,6 +182,7 @@ def test_a_first_answer_and_a_failure_of_the_last_are_no_fallback() -> None:
         (True, [], 0.0, "not in memory yet, loading, 0 s"),
         (True, [], 12.0, "not in memory yet, loading, 12 s"),
         (False, [Waiting(reason="loading", elapsed_s=12.3)], 0.0, "loading, 12 s"),
+        (False, [Waiting(reason="checking", elapsed_s=9)], 0.0, "comparing the model's file with the locked one, 9 s"),
         (False, [Waiting(reason="loading", elapsed_s=12.3)], 15.0, "loading, 15 s"),
         (True, [Waiting(reason="loading", elapsed_s=1.0)], 0.0, "loading, 1 s"),
         (True, [Waiting(reason="loading", elapsed_s=1.0), ReasoningDelta(text="hm")], 9.0, None),
