@@ -300,7 +300,7 @@ def test_what_had_come_is_kept_when_it_is_stopped_or_fails() -> None:
     view.fail(RuntimeError("cut"))
     assert (view.response().state, view.response().text, view.response().error) == (State.FAILED, "half an ans", "cut")
     assert "half an ans" in view.bundle()["text/markdown"]
-    assert "**error**: cut" in view.bundle()["text/markdown"]
+    assert "**error**: cut What had come is kept" in view.bundle()["text/markdown"]
     assert figures_line(view).endswith("failed")
 
 
