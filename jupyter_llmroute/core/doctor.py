@@ -78,6 +78,8 @@ class Facts(Value):
     """Models that are others than the recorded ones."""
     untold: tuple[str, ...] = ()
     """Models of which neither a file nor a digest can be seen."""
+    checksums_error: str = ""
+    """Why the recorded checksums, or a model's file, do not read."""
     audit: str | None = None
     """What the audit log is told to keep, in words; `None`: there is none."""
     answers_in_audit: bool = False
@@ -288,6 +290,8 @@ def _port(endpoint: Endpoint) -> int:
 
 def checksums(facts: Facts) -> Said:
     """Whether a changed model would be noticed."""
+    if facts.checksums_error:
+        return Said(FAIL, facts.checksums_error, "see that nobody changed it, then jupyter-llmroute models lock")
     models = [(endpoint.name, model) for endpoint in facts.endpoints for model in endpoint.models]
     if not models:
         return Said(PASS, "no model is served")

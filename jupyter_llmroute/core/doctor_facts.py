@@ -50,6 +50,7 @@ class Checksums(NamedTuple):
     unlocked: tuple[str, ...] | None
     changed: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
+    error: str = ""
 
 
 NO_CHECKSUMS = Checksums(None)
@@ -107,6 +108,7 @@ def gather(
         unlocked=checksums.unlocked,
         changed=checksums.changed,
         untold=checksums.untold,
+        checksums_error=checksums.error,
         audit=_audit(security),
         answers_in_audit=Kept.of_responses(security.log_responses) is Kept.TEXT,
         audit_error=audit_error,
