@@ -124,7 +124,9 @@ def test_pictures(page: Page, tmp_path: Path) -> None:
             output(page, 2).evaluate("(node) => node.closest('.jp-Cell').scrollIntoView({ block: 'start' })")
             film.frame(2 * HOLD_MS)
             for theme, name in (("JupyterLab Light", "panel"), ("JupyterLab Dark", "panel_dark")):
-                page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+                page.evaluate(
+                    "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme
+                )
                 page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
                 panel.evaluate("(node) => node.scrollTo(0, 0)")
                 screenshot(page, name)
