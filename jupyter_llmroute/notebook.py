@@ -257,7 +257,10 @@ class NotebookSession:
         before = self.config.loaded
         table = self.config.take(words, reset=reset)
         if self.config.loaded is not before:
+            from jupyter_llmroute.core.audit.journal import note_end
+
             self._close_router()
+            self._loop.run(note_end(before.settings.security, self.config.loaded.settings.security))
         return table
 
     def renew(self) -> None:

@@ -51,7 +51,7 @@ class Reports:
     def models_table(self, task: Task | None = None, *, scores: bool = False, refresh: bool = True) -> Table:
         """Return the models as a table, ranked for a task where one is given."""
         from jupyter_llmroute.core.request import Request
-        from jupyter_llmroute.core.sent import command
+        from jupyter_llmroute.core.sent import command, pinned
         from jupyter_llmroute.models import table
         from jupyter_llmroute.table import Table
 
@@ -62,7 +62,10 @@ class Reports:
             assert router.last_decision is not None
             return table(router.last_decision, task, scores=scores)
 
-        return self._session.cassettes.kept(command("models", task=task and task.value, scores=scores), Table, live)
+        asked = command(
+            "models", task=task and task.value, scores=scores, **pinned(self._session.held_pins().pins, task)
+        )
+        return self._session.cassettes.kept(asked, Table, live)
 
     def explanation(self, shown: int | None) -> dict[str, Any]:
         """Return what is to be said of the last decision, as a mime bundle; of long parts so many lines."""

@@ -146,8 +146,7 @@ class RunView:
 
     def fail(self, error: Exception) -> None:
         """Note that the run ended with an error; what had come stays."""
-        self.state = State.FAILED
-        self._error = f"{error} {KEPT}" if self.pieces else str(error)
+        self.state, self._error = State.FAILED, str(error)
 
     def response(self) -> Response:
         """Return the run as a value."""
@@ -190,7 +189,7 @@ class RunView:
             context=tuple(map(plain_line, self._sent())),
             remarks=tuple(plain_line(remark, 400) for remark in (self._routed.remarks if self._routed else ())),
             waiting=self._waiting_words(),
-            error=plain_line(self._error, 600) if self._error else None,
+            error=self._failure(),
             **self._facts_of_task(),
             **self._facts_of_attempt(),
             **self._facts_of_answer(),
@@ -250,6 +249,12 @@ class RunView:
 
         is_offered = HOW_TO_WRITE_CHANGES in self.request.attachments and not self.is_settled
         return len(read_edits(self.text).edits) if is_offered else 0
+
+    def _failure(self) -> str | None:
+        """Return why it failed, and what became of what had come."""
+        if self._error is None:
+            return None
+        return " ".join((plain_line(self._error, 600), *([KEPT] if self.pieces else [])))
 
     def card(self) -> list[str]:
         """Return the card as lines of Markdown, an empty one last."""

@@ -118,6 +118,41 @@ def test_a_log_without_decisions_has_nothing_to_replay(log: Path, capsys: pytest
     assert capsys.readouterr().out == "0 decisions came out the same, bit for bit; 0 did not\n"
 
 
+READERS = [
+    ("tail",),
+    ("tail", "--json", "-n", "1"),
+    ("export",),
+    ("export", "--format", "csv"),
+    ("export", "-o", "out.jsonl"),
+    ("replay",),
+]
+
+
+@pytest.mark.parametrize("words", READERS)
+def test_records_that_do_not_read_are_told(
+    words: tuple[str, ...],
+    log: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    whole = log.read_bytes()
+    for old, count, told in (
+        (b"external", 1, "1 record does not read: see jupyter-llmroute audit verify\n"),
+        (b"ann", 3, "3 records do not read: see jupyter-llmroute audit verify\n"),
+    ):
+        log.write_bytes(whole.replace(old, b"#" * len(old)))
+        assert whole.count(old) == count
+        assert run("audit", *words, "--log", str(log)) == 1
+        (tmp_path / "out.jsonl").unlink(missing_ok=True)
+        err = capsys.readouterr().err
+        assert err == told
+    log.write_bytes(whole + b'{"n":4')
+    assert run("audit", *words, "--log", str(log)) == 0
+    assert capsys.readouterr().err == "", "half a line at the end is what a writer leaves that dies"
+
+
 def test_no_log_is_said(tmp_path: Path):
     with pytest.raises(LLMRouteError, match="There is no audit log"):
         run("audit", "verify")

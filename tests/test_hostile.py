@@ -15,8 +15,8 @@ from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.edit_card import bundle as edits
 from jupyter_llmroute.inert import inert_line, inert_markdown
 from jupyter_llmroute.models import table as models
-from jupyter_llmroute.notebook import folded
 from jupyter_llmroute.terminal import TerminalScreen, decision_lines, failures, figures_line, head
+from jupyter_llmroute.tracebacks import folded
 from jupyter_llmroute.view import ANSWER_MIME
 from jupyter_llmroute.why import as_markdown, as_text
 

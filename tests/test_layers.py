@@ -40,6 +40,7 @@ CORE_LAYERS = (
         "lean",
         "pins",
         "feedback",
+        "air_gap",
     ),
     ("endpoint", "local_network", "context", "cues", "words", "asking"),
     ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text"),
@@ -72,7 +73,8 @@ CORE_LAYERS = (
     ("lock_file", "unanswered"),
     ("file_digests",),
     ("discovery", "executor", "ledger", "arbiter", "model_lock", "doctor_facts"),
-    ("lookout", "diagnosis", "outlook"),
+    ("lookout", "diagnosis", "checksums"),
+    ("outlook",),
     ("router",),
     ("summaries",),
 )

@@ -182,6 +182,7 @@ def test_a_first_answer_and_a_failure_of_the_last_are_no_fallback() -> None:
         (True, [], 0.0, "not in memory yet, loading, 0 s"),
         (True, [], 12.0, "not in memory yet, loading, 12 s"),
         (False, [Waiting(reason="loading", elapsed_s=12.3)], 0.0, "loading, 12 s"),
+        (False, [Waiting(reason="checking", elapsed_s=9)], 0.0, "comparing the model's file with the locked one, 9 s"),
         (False, [Waiting(reason="loading", elapsed_s=12.3)], 15.0, "loading, 15 s"),
         (True, [Waiting(reason="loading", elapsed_s=1.0)], 0.0, "loading, 1 s"),
         (True, [Waiting(reason="loading", elapsed_s=1.0), ReasoningDelta(text="hm")], 9.0, None),
@@ -299,7 +300,7 @@ def test_what_had_come_is_kept_when_it_is_stopped_or_fails() -> None:
     view.fail(RuntimeError("cut"))
     assert (view.response().state, view.response().text, view.response().error) == (State.FAILED, "half an ans", "cut")
     assert "half an ans" in view.bundle()["text/markdown"]
-    assert "**error**: cut" in view.bundle()["text/markdown"]
+    assert "**error**: cut What had come is kept" in view.bundle()["text/markdown"]
     assert figures_line(view).endswith("failed")
 
 

@@ -225,6 +225,28 @@ async def _ask(endpoint: Endpoint, place: Place, probe: Probe, provider: Provide
     return endpoint.model_copy(update={"models": tuple(counted_on), "detail": detail})
 
 
+async def listed_again(endpoint: Endpoint, provider: Provider, client: httpx.AsyncClient, timeout_s: float) -> Endpoint:
+    """Return a server with those of its models that it lists now, each with the digest that it tells now.
+
+    Who does not list them any more has none, and what is in the way.
+    """
+    key = endpoint.api_key.get_secret_value() if endpoint.api_key else None
+    try:
+        told = await provider.models(Probe(client, endpoint.base_url, timeout_s=timeout_s, api_key=key), endpoint)
+    except LLMRouteError as error:
+        return endpoint.model_copy(update={"health": _health_of(error), "detail": str(error), "models": ()})
+    except Exception as error:  # a third party's code
+        detail = f"the provider {endpoint.provider!r} failed: {error!r}"
+        return endpoint.model_copy(update={"health": Health.DOWN, "detail": detail, "models": ()})
+    now = {model.id: model.digest for model in told}
+    models = tuple(
+        model if model.digest == now[model.id] else model.model_copy(update={"digest": now[model.id]})
+        for model in endpoint.models
+        if model.id in now
+    )
+    return endpoint.model_copy(update={"models": models})
+
+
 def _is_text(name: str) -> bool:
     """Whether a name can be sent: JSON can spell half a character, UTF-8 cannot."""
     return name.isprintable() or not any("\ud800" <= character <= "\udfff" for character in name)

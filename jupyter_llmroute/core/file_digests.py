@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jupyter_llmroute.core.audit.folder import replace
@@ -68,14 +68,51 @@ def of_file(path: Path, *, is_thorough: bool = False, progress: Progress | None 
     ModelLockError
         It cannot be read.
     """
-    try:
+    with _readable(path):
         files = _parts(path)
-        digests = [_digest(file, is_thorough=is_thorough, progress=progress) for file in files]
-        size = sum(file.stat().st_size for file in files)
+        return _of_parts(files, [_digest(file, is_thorough=is_thorough, progress=progress) for file in files])
+
+
+def kept(path: Path) -> LockedModel | None:
+    """Return the digest of a GGUF file that was read before; `None` where it was not, or looks changed since.
+
+    Raises
+    ------
+    ModelLockError
+        The file is not there.
+    """
+    with _readable(path):
+        files, known = _parts(path), _cached()
+        read = [known.get(os.fspath(file.absolute()), ("", "")) for file in files]
+        if all(mark == _mark(file) for file, (mark, _) in zip(files, read, strict=True)):
+            return _of_parts(files, [digest for _, digest in read])
+        return None
+
+
+def mark_of(path: Path) -> str:
+    """Return what tells whether a GGUF file looks changed: its size, times and number, of a split model those of all.
+
+    Raises
+    ------
+    ModelLockError
+        It is not there.
+    """
+    with _readable(path):
+        return "; ".join(map(_mark, _parts(path)))
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ModelLockError(
             f"The model file {str(path)!r} cannot be read ({error.strerror}): mend its permissions, or remove it."
         ) from error
+
+
+def _of_parts(files: tuple[Path, ...], digests: list[str]) -> LockedModel:
+    size = sum(file.stat().st_size for file in files)
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return LockedModel(digest=f"sha256:{whole}", size_bytes=size, files=tuple(file.name for file in files))
 

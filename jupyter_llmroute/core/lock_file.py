@@ -44,20 +44,28 @@ class ModelLock(Value):
     models: Mapping[str, LockedModel] = {}
     """By `key`."""
 
+    @property
+    def services(self) -> frozenset[str]:
+        """Names of the servers of which a model is locked."""
+        return frozenset(of_key(name)[0] for name in self.models)
+
 
 def lock_path() -> Path:
     """Return where the lock file is: beside the folder of the models."""
     return models_folder().with_name("models.lock")
 
 
-def has_lock() -> bool:
-    """Return whether models were locked."""
-    return lock_path().exists()
-
-
 def key(service: str, model: str) -> str:
     """Return what a model on a server is locked by."""
     return json.dumps([service, model])
+
+
+def of_key(name: str) -> tuple[str, str]:
+    """Return the server and the model of a key; a name that is none is a model's."""
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        service, model = json.loads(name)
+        return str(service), str(model)
+    return "", name
 
 
 def read_lock(path: Path | None = None) -> ModelLock | None:
@@ -72,14 +80,50 @@ def read_lock(path: Path | None = None) -> ModelLock | None:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
-        return ModelLock.model_validate_json(content[: MAX_FILE_BYTES + 1])
+        if len(content) > MAX_FILE_BYTES:
+            raise _does_not_read(path, f"it has more than {MAX_FILE_BYTES >> 20} MiB")
+        return ModelLock.model_validate(json.loads(content))
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError, RecursionError) as error:
-        raise ModelLockError(
-            f"The lock file of models {str(path)!r} does not read ({str(error).splitlines()[0]}): put the right one "
-            f"back, or look at the models yourself and lock them anew (jupyter-llmroute models lock)."
-        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _does_not_read(path, f"{place}: {first['msg']}" if place else first["msg"]) from error
+    except OSError as error:
+        raise _does_not_read(path, error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:  # what JSON does not read names its line
+        raise _does_not_read(path, str(error)) from error
+
+
+def _does_not_read(path: Path, reason: str) -> ModelLockError:
+    return ModelLockError(
+        f"The lock file of models {str(path)!r} does not read ({reason}): put the right one back, or look at the "
+        f"models yourself and lock them anew (jupyter-llmroute models lock)."
+    )
+
+
+def put_aside(path: Path | None = None) -> Path | None:
+    """Rename a lock file that does not read, and return its new path; `None` where it reads, or there is none.
+
+    Raises
+    ------
+    ModelLockError
+        It cannot be renamed.
+    """
+    path = path or lock_path()
+    try:
+        read_lock(path)
+    except ModelLockError:
+        broken = path.with_name(path.name + ".broken")
+        try:
+            path.replace(broken)
+        except OSError as error:
+            raise ModelLockError(
+                f"The lock file of models {str(path)!r} does not read and cannot be renamed ({error.strerror}): "
+                f"mend its permissions, or remove it."
+            ) from error
+        return broken
+    return None
 
 
 def write_lock(found: ModelLock, path: Path | None = None) -> str:

@@ -10,7 +10,6 @@ Reading a large file takes a while, so `file_digests` keeps what it read; `verif
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from jupyter_llmroute.core.embedded.gguf import Header
 from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.file_digests import Progress, of_file
-from jupyter_llmroute.core.lock_file import LockedModel, ModelLock, key, read_lock, write_lock
+from jupyter_llmroute.core.lock_file import LockedModel, ModelLock, key, of_key, read_lock, write_lock
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.values import Value
 
@@ -136,9 +135,9 @@ def compare(locked: ModelLock, found: Mapping[str, LockedModel | None]) -> tuple
 
 
 def _compared(name: str, before: LockedModel | None, found: Mapping[str, LockedModel | None]) -> Compared:
-    service, model = json.loads(name) if name.startswith("[") else ("", name)
+    service, model = of_key(name)
     now = found.get(name)
-    told = {"service": service, "model": model}
+    names = {"service": service, "model": model}
     if before is None:
         change = Change.NEW if now else Change.UNKNOWN
     elif name not in found:
@@ -147,14 +146,14 @@ def _compared(name: str, before: LockedModel | None, found: Mapping[str, LockedM
         change = Change.CHANGED  # who does not tell its digest any more is not the one who did
     else:
         change = Change.SAME if _bare(before.digest) == _bare(now.digest) else Change.CHANGED
-    return Compared(**told, change=change, locked=before.digest if before else "", found=now.digest if now else "")
+    return Compared(**names, change=change, locked=before.digest if before else "", found=now.digest if now else "")
 
 
 def _bare(digest: str) -> str:
     return digest.lower().removeprefix("sha256:")
 
 
-def _told(endpoints: Iterable[Endpoint]) -> dict[str, LockedModel | None]:
+def told(endpoints: Iterable[Endpoint]) -> dict[str, LockedModel | None]:
     """Return what servers tell of their models; a server that is not there now tells nothing, and is left out."""
     return {
         key(endpoint.name, model.id): LockedModel(digest=model.digest, size_bytes=model.size_bytes)
@@ -180,7 +179,7 @@ async def locked_models(
     ModelLockError
         A file cannot be read.
     """
-    found = _told(endpoints)
+    found = told(endpoints)
     for header in headers:
         found[key(Embedded.name, header.name)] = await asyncio.to_thread(
             of_file, header.path, is_thorough=is_thorough, progress=progress

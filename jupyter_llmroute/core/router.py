@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import warnings
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import httpx
 
 from jupyter_llmroute.core.arbiter import arbitrate, unnoted
-from jupyter_llmroute.core.audit.journal import Journal
+from jupyter_llmroute.core.audit.folder import AuditError
+from jupyter_llmroute.core.audit.journal import AuditWarning, Journal
+from jupyter_llmroute.core.audit.once import Once
 from jupyter_llmroute.core.audit.question import Question
 from jupyter_llmroute.core.audit.record import Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
@@ -40,7 +43,7 @@ from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.transport import open_client
-from jupyter_llmroute.core.unanswered import changed, is_waited_for, nobody, still_loading
+from jupyter_llmroute.core.unanswered import changed, nobody, still, waited_for
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.code_source import CodeSource
@@ -110,12 +113,12 @@ class Router:
             ca_file=settings.security.ca_file,
             on_refusal=self._note_refusal,
         )
-        self._refused: dict[str, str] = {}
-        """Hosts that were refused, and why, as far as that is not written down yet."""
-        self._told: set[str] = set()
+        self._refused: dict[tuple[str, str], None] = {}
+        """Hosts that were refused, each with why, in their order."""
+        self._once = Once(journal)
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._ledger = Ledger(settings.limits, state)
-        self._outlook = Outlook(settings, self.policy, self.catalog, self._lookout, journal)
+        self._outlook = Outlook(settings, self.policy, self.catalog, self._lookout, self._once)
         self._margins: Margins = {}
         self._code: CodeSource | None = None
         self._looked_up: tuple[Request, Gathered] | None = None
@@ -127,8 +130,10 @@ class Router:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections, and give up the hold on embedded servers."""
+        """Close the connections, and give up the hold on embedded servers; what was refused last is written down."""
         try:
+            await self._write_last()
+            self._outlook.checksums.close()
             await self._lookout.aclose()
             self.embedded.close()
             await self._ledger.aclose()
@@ -179,18 +184,10 @@ class Router:
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
         context, routed = await self._decide_until(deadline, request, may_ask=True, question=question)
         yield routed
-        began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
-        while is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
-            if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
-                raise TimedOut(
-                    f"{still_loading(routed.route)} when the time was over (--timeout {request.timeout_s:g})."
-                )
-            yield Waiting(reason="loading", elapsed_s=waited_s)
-            await asyncio.sleep(LOADING_POLL_S)
-            context, again = await self._decide_until(deadline, request, routed.classification)
-            if again.route != routed.route:
-                routed = again
-                yield routed
+        async with contextlib.aclosing(self._waited(request, deadline, context, routed)) as waits:
+            async for newest in waits:
+                event, context, routed = newest
+                yield event
         if not routed.route.candidates:
             raise nobody(request, routed.route)
         if request.task is not None and learns:
@@ -212,6 +209,24 @@ class Router:
                 async for event in events:
                     self._note(event, turn)
                     yield event
+
+    async def _waited(
+        self, request: Request, deadline: float | None, context: Context, routed: Routed
+    ) -> AsyncGenerator[tuple[Event, Context, Routed], None]:
+        """Wait while nobody can answer and somebody may soon; each event comes with what holds then."""
+        began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
+        with self._outlook.checksums.waited_for():
+            while (why := waited_for(routed.route)) and (waited_s := time.monotonic() - began) <= patience_s:
+                if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
+                    raise TimedOut(
+                        f"{still(routed.route, why)} when the time was over (--timeout {request.timeout_s:g})."
+                    )
+                yield Waiting(reason=why.value, elapsed_s=waited_s), context, routed
+                await asyncio.sleep(LOADING_POLL_S)
+                context, again = await self._decide_until(deadline, request, routed.classification)
+                if again.route != routed.route:
+                    routed = again
+                    yield routed, context, routed
 
     async def decide(self, request: Request) -> Routed:
         """Return the decision that `stream` would take, and ask nobody; not the arbiter either."""
@@ -271,17 +286,19 @@ class Router:
         return found
 
     def _note_refusal(self, host: str, reason: str) -> None:
-        self._refused.setdefault(host, reason)
+        self._refused[host, reason] = None
 
     async def _write_down(self) -> None:
         """Write down, once each, that outside addresses are allowed, and which hosts were refused."""
-        if self.journal is None:
-            return
-        said: dict[str, Record] = {remark: Security(event=remark) for remark in self.policy.remarks}
-        said |= {host: Refused(service=host, detail=reason) for host, reason in self._refused.items()}
-        new = {name: record for name, record in said.items() if name not in self._told}
-        self._told |= new.keys()
-        await self.journal.note(*new.values())
+        said: dict[tuple[str, ...], Record] = {("", remark): Security(event=remark) for remark in self.policy.remarks}
+        said |= {each: Refused(service=each[0], detail=each[1]) for each in self._refused}
+        await self._once.tell(said)
+
+    async def _write_last(self) -> None:
+        try:
+            await self._write_down()
+        except AuditError as error:  # who closes has no question that could fail
+            warnings.warn(f"What was refused last is not in the audit log: {error}", AuditWarning, stacklevel=2)
 
     @property
     def seen_at(self) -> float:

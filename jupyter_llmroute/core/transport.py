@@ -42,7 +42,7 @@ LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 MAX_PORT = 65535
 
 LIMITS = httpx.Limits(max_connections=256, keepalive_expiry=30)
-"""Connections of one router, and seconds that an unused one is kept."""
+"""Connections of one router without TLS, or to one name with it, and seconds that an unused one is kept."""
 
 MOST_BYTES = 1 << 30
 """An answer of more than 1 GiB is none, and is cut off: the longest that is read, of four million characters, each in
@@ -178,6 +178,9 @@ async def _resolve(host: str) -> list[Address]:
 class Network(httpx.AsyncBaseTransport):
     """Plain connections, and TLS ones whose certificates are read when they are first wanted: that takes 0.1 s.
 
+    A connection by TLS is used again for the name alone that its certificate was verified for: another name of the same
+    address makes its own.
+
     Parameters
     ----------
     ca_file
@@ -188,28 +191,34 @@ class Network(httpx.AsyncBaseTransport):
     def __init__(self, ca_file: Path | None = None) -> None:
         self._ca_file = ca_file
         self._plain = httpx.AsyncHTTPTransport(verify=False, limits=LIMITS)
-        self._tls: httpx.AsyncHTTPTransport | None = None
+        self._trusted: ssl.SSLContext | None = None
+        self._tls: dict[str, httpx.AsyncHTTPTransport] = {}
+        """Connections by the name that certificates are verified for."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request by the connections of its scheme."""
         if request.url.scheme != "https":
             return await self._plain.handle_async_request(request)
-        if self._tls is None:
-            self._tls = _open_tls(self._ca_file)
-        return await self._tls.handle_async_request(request)
+        return await self._of_name(str(request.extensions["sni_hostname"])).handle_async_request(request)
+
+    def _of_name(self, name: str) -> httpx.AsyncHTTPTransport:
+        if self._trusted is None:
+            self._trusted = _trusted(self._ca_file)
+        if name not in self._tls:
+            self._tls[name] = httpx.AsyncHTTPTransport(verify=self._trusted, limits=LIMITS)
+        return self._tls[name]
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._plain.aclose()
-        if self._tls:
-            await self._tls.aclose()
+        for connections in self._tls.values():
+            await connections.aclose()
 
 
-def _open_tls(ca_file: Path | None) -> httpx.AsyncHTTPTransport:
-    """Open connections on which certificates are verified."""
+def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what certificates are verified by."""
     try:
-        trusted = ssl.create_default_context(cafile=ca_file) if ca_file else True
-        return httpx.AsyncHTTPTransport(verify=trusted, limits=LIMITS)
+        return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
     except OSError as error:
         if ca_file:
             raise Unreachable(

@@ -9,6 +9,9 @@ from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Rejection, RejectionReason, Route
 
+STILL = {RejectionReason.LOADING: "loaded", RejectionReason.CHECKING: "compared with the locked one"}
+"""What ends by itself, and what is being done meanwhile."""
+
 
 def changed(route: Route) -> tuple[str, ...]:
     """Return what is to be said of models that are others than they were."""
@@ -19,15 +22,16 @@ def changed(route: Route) -> tuple[str, ...]:
     )
 
 
-def is_waited_for(route: Route) -> bool:
-    """Whether nobody can answer yet, and somebody who is loading soon may."""
-    return not route.candidates and any(r.reason is RejectionReason.LOADING for r in route.rejections)
+def waited_for(route: Route) -> RejectionReason | None:
+    """Return why nobody can answer yet, where somebody may soon."""
+    reasons = set() if route.candidates else {rejection.reason for rejection in route.rejections}
+    return next((reason for reason in STILL if reason in reasons), None)
 
 
-def still_loading(route: Route) -> str:
-    """Return who was still being loaded."""
-    loading = [f"{r.model or r.service}" for r in route.rejections if r.reason is RejectionReason.LOADING]
-    return f"{', '.join(loading)} was still being loaded"
+def still(route: Route, why: RejectionReason) -> str:
+    """Return who was still waited for."""
+    names = [r.model or r.service for r in route.rejections if r.reason is why]
+    return f"{', '.join(names)} was still being {STILL[why]}"
 
 
 def nobody(request: Request, route: Route) -> Exception:

@@ -216,7 +216,7 @@ def requests_seen(page: Page) -> list[str]:
 def errors_seen(page: Page) -> list[str]:
     """Errors of the page, from now on."""
     seen: list[str] = []
-    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("pageerror", lambda error: seen.append(f"{error}\n{error.stack}"))
     page.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
     return seen
 

@@ -21,7 +21,7 @@ from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.edit_card import bundle as edits
 from jupyter_llmroute.models import table as models
-from jupyter_llmroute.notebook import folded
+from jupyter_llmroute.tracebacks import folded
 from jupyter_llmroute.view import ANSWER_MIME
 from jupyter_llmroute.why import bundle as why
 

@@ -16,7 +16,7 @@ from jupyter_llmroute.core.audit.basis import Packer
 from jupyter_llmroute.core.audit.folder import AuditError, path_of
 from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.question import Digests, Question
-from jupyter_llmroute.core.audit.record import Fingerprint, Kept, Lost, Origin, Record
+from jupyter_llmroute.core.audit.record import LOG_MOVED, LOG_OFF, Fingerprint, Kept, Lost, Origin, Record, Security
 from jupyter_llmroute.core.events import Event, Routed
 from jupyter_llmroute.core.providers import Chat
 from jupyter_llmroute.core.request import Request
@@ -216,3 +216,18 @@ class Journal:
             self._has_warned = True
             warnings.warn(f"Answers go on without audit: {error}", AuditWarning, stacklevel=2)
         self._lost, self._reason = self._lost + records, str(error)
+
+
+async def note_end(before: SecuritySettings, after: SecuritySettings, *, notebook: str = "") -> None:
+    """Write into a log that settings leave that this notebook writes no more there.
+
+    Raises
+    ------
+    AuditError
+        It cannot be written, and audit was required.
+    """
+    journal = Journal.of(before, notebook=notebook)
+    if journal is None or (after.audit_enabled and path_of(after) == path_of(before)):
+        return
+    record = Security(event=LOG_MOVED, detail=str(path_of(after))) if after.audit_enabled else Security(event=LOG_OFF)
+    await journal.note(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,8 +20,19 @@ FOR_REPLAYS = frozenset({"part"})
 """Kinds of records that tell people nothing."""
 
 
-def records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a log, the oldest first; lines that are none are passed over, verifying tells of these.
+Damaged = Callable[[], object]
+"""Called for each line that is no record any more; verifying tells what is wrong with it."""
+
+
+def records(path: Path, damaged: Damaged = bool) -> Iterator[dict[str, Any]]:
+    """Yield the records of a log, the oldest first; lines that are none are passed over.
+
+    Parameters
+    ----------
+    path
+        Of the file that is being written; the older ones are found beside it.
+    damaged
+        Called for each of these lines.
 
     Raises
     ------
@@ -29,14 +40,25 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
         It cannot be read.
     """
     with opened_log(path) as (files, _, _):
-        for _, file in files:
-            for line in lines(file):
-                try:
-                    body = read(line.content).body
-                except Broken:
-                    continue
-                if body.get("kind") not in FOR_REPLAYS:
-                    yield body
+        for bodies in bodies_by_file(files, damaged):
+            yield from (body for body in bodies if body.get("kind") not in FOR_REPLAYS)
+
+
+def bodies_by_file(
+    files: Sequence[tuple[str, BinaryIO]], damaged: Damaged = bool
+) -> Iterator[Iterator[dict[str, Any]]]:
+    """Yield what each file of a log holds, the oldest first."""
+    for place, (_, file) in enumerate(files, start=1):
+        yield _bodies(file, place == len(files), damaged)
+
+
+def _bodies(file: BinaryIO, is_newest: bool, damaged: Damaged) -> Iterator[dict[str, Any]]:
+    for line in lines(file):
+        try:
+            yield read(line.content).body
+        except Broken:
+            if line.is_whole or not is_newest:  # half a line at the end is one that nobody was told was written
+                damaged()
 
 
 def newest(path: Path, wanted: int, *, most_bytes: int = MOST_TAIL_BYTES) -> list[dict[str, Any]]:

@@ -344,6 +344,10 @@ MODEL_CHANGED = "model changed"
 """The event of a model that is another than the one that was locked."""
 
 
+LOG_OFF, LOG_MOVED = "audit switched off", "audit goes on in another log"
+"""The events after which one writes no more into a log."""
+
+
 class Security(Value):
     """Something that whoever answers for security wants to know."""
 

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from jupyter_llmroute.core.audit.basis import put_together, route_digest
-from jupyter_llmroute.core.audit.chain import Broken, read
+from jupyter_llmroute.core.audit.reading import Damaged, bodies_by_file
 from jupyter_llmroute.core.audit.record import Chosen, Decided
-from jupyter_llmroute.core.audit.verify import lines, opened_log
+from jupyter_llmroute.core.audit.verify import opened_log
 from jupyter_llmroute.core.route import Route
 from jupyter_llmroute.core.selector import replay
 from jupyter_llmroute.core.values import Value
@@ -37,7 +37,7 @@ class Replayed(Value):
     """In words; empty where there is none."""
 
 
-def replay_log(path: Path) -> Iterator[Replayed]:
+def replay_log(path: Path, damaged: Damaged = bool) -> Iterator[Replayed]:
     """Take each decision of a log once more.
 
     What is compared is the choice among servers and models; the task of the question is an input here, as the log does
@@ -47,6 +47,8 @@ def replay_log(path: Path) -> Iterator[Replayed]:
     ----------
     path
         Of the file that is being written; the older ones are found beside it.
+    damaged
+        Called for each line that is no record any more, and may have been a decision.
 
     Raises
     ------
@@ -54,13 +56,9 @@ def replay_log(path: Path) -> Iterator[Replayed]:
         It cannot be read.
     """
     with opened_log(path) as (files, _, _):
-        for _, file in files:
+        for bodies in bodies_by_file(files, damaged):
             parts: dict[str, str] = {}  # each file has all that its own decisions refer to
-            for line in lines(file):
-                try:
-                    body = read(line.content).body
-                except Broken:
-                    continue  # verifying tells of these
+            for body in bodies:
                 if body.get("kind") == "part":
                     parts[str(body.get("sha256"))] = str(body.get("data"))
                 elif body.get("kind") == "decided":

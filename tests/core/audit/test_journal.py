@@ -16,7 +16,7 @@ import pytest
 from jupyter_llmroute.core.audit.basis import Packer, put_together, route_text
 from jupyter_llmroute.core.audit.chain import canonical
 from jupyter_llmroute.core.audit.folder import AuditError
-from jupyter_llmroute.core.audit.journal import AuditWarning, Journal
+from jupyter_llmroute.core.audit.journal import AuditWarning, Journal, note_end
 from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.question import Question
 from jupyter_llmroute.core.audit.reading import records, told, without_text
@@ -446,3 +446,19 @@ async def test_each_attempt_has_the_fingerprint_of_the_messages_that_it_sent(tmp
     assert [body["prompt"]["hmac"] for body in started] == [
         hmac_of(tmp_path, canonical({"messages": messages, "passed": {}})) for messages in sent
     ]
+
+
+SWITCHES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "switched off": ({"audit_enabled": False}, ["audit switched off"]),
+    "another log": ({"audit_log_path": "elsewhere.jsonl"}, ["audit goes on in another log"]),
+    "something else": ({"log_queries": False}, []),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+async def test_a_log_that_settings_leave_says_so_last(name: str, tmp_path: Path):
+    more, events = SWITCHES[name]
+    before = SecuritySettings(audit_log_path=tmp_path / "log" / "audit.jsonl")
+    await note_end(before, before.model_copy(update=more))
+    path = tmp_path / "log" / "audit.jsonl"
+    assert [body["event"] for body in (records(path) if path.exists() else ()) if body["kind"] == "security"] == events
