@@ -110,7 +110,7 @@ async def test_others_answer_while_a_file_is_read(slow: Path):
         async with router(slow.with_name(f"{NAME}.gguf"), server) as asked:
             async with aclosing(asked.stream(Request(question="Why?"))) as events:
                 kinds = [event.kind async for event in events]
-        (reader,) = readers()
+            (reader,) = readers()
         reader.join(60)
         assert not reader.is_alive(), "who closes the router has no file read any more"
     assert kinds[-1] == "completed"
