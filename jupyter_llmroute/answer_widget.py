@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 THUMBS = {Thumb.UP: ("thumbs-up", "A good answer", "success"), Thumb.DOWN: ("thumbs-down", "A bad answer", "danger")}
 """Icon, tooltip, and style where it was said."""
 
+WORDS = {"below": "write a new cell below", "replace": "replace the cell"}
+"""By what the page is asked for."""
+
 NARROW = {"width": "auto"}
 
 ASKED = "The page is asked to write the cell. Where it cannot, this is what would be in it:"
@@ -55,7 +58,7 @@ class _Row:
         from IPython.display import display  # noqa: TID251
 
         from jupyter_llmroute.cell_writer import WRITES, Action
-        from jupyter_llmroute.notebook import OutputScreen
+        from jupyter_llmroute.screen import OutputScreen
         from jupyter_llmroute.widgets import view_of
 
         self._session, self._shown = session, shown
@@ -127,7 +130,9 @@ class _Row:
 
     def _write(self, action: Any, *, asked: str) -> None:
         from jupyter_llmroute.cell_writer import write
+        from jupyter_llmroute.core.errors import LLMRouteError
         from jupyter_llmroute.delivery import reader_of
+        from jupyter_llmroute.edit_log import of_cells
         from jupyter_llmroute.next_cell import next_cell
 
         cell = next_cell(self._shown.response, reader_of(self._session.shell), asked)
@@ -135,12 +140,19 @@ class _Row:
             self._say(cell.what)
             return
 
-        def told(is_done: bool, why: str) -> None:
-            if is_done:
-                self._say(WRITTEN)
-            else:
-                self._say(f"{NOT_WRITTEN}{f' ({why})' if why else ''}. This would be in it:", cell.text)
+        words = f"{WORDS[action.value]} (button)"
+        noted = of_cells(self._session, self._shown.request)
 
+        def told(is_done: bool, why: str) -> None:
+            of_why = f" ({why})" if why else ""
+            line, code = (WRITTEN, "") if is_done else (f"{NOT_WRITTEN}{of_why}. This would be in it:", cell.text)
+            self._say(line, code)
+            try:
+                noted(f"{words}: {'written' if is_done else f'not written{of_why}'}", asked, cell.text)
+            except LLMRouteError as error:  # the page has done what it has done, and that is said first
+                self._say(f"{error} {line}", code)
+
+        noted(f"{words}: agreed", asked, cell.text)
         self._say(ASKED, cell.text)
         write(action, cell=self._shown.request.cell, text=cell.text, expected=asked, told=told)
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from jupyter_llmroute import workplace
+
 if TYPE_CHECKING:
     from jupyter_llmroute.core.audit.verify import Report
 
@@ -26,6 +28,7 @@ COLUMNS = {
     "user": "user",
     "notebook": "notebook",
     "caller": "caller",
+    "caller_by": "caller_by",
     "session": "session",
     "pid": "pid",
     "question": "question",
@@ -104,12 +107,10 @@ def _count(text: str) -> int:
 
 def _path(options: argparse.Namespace) -> Path:
     from jupyter_llmroute.core.audit.folder import path_of
-    from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
 
     if options.log:
         return Path(options.log)
-    return path_of(Settings.load(project=Path.cwd(), own=own_folders()).security)
+    return path_of(workplace.settings().security)
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -151,31 +152,50 @@ def _report_lines(report: Report) -> Iterator[str]:
     yield f"anchor to keep elsewhere: {report.count}:{report.last}"
 
 
+class _Damage:
+    """Counts the records that do not read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+    def told(self) -> int:
+        """Say so where there are any, and return the exit code."""
+        from jupyter_llmroute.wording import plural
+
+        if not self.count:
+            return 0
+        does = "does" if self.count == 1 else "do"
+        print(f"{plural(self.count, 'record')} {does} not read: see jupyter-llmroute audit verify", file=sys.stderr)
+        return 1
+
+
 def _tail(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.audit.reading import records, told
     from jupyter_llmroute.inert import plain_line
 
-    for body in deque(records(_path(options)), maxlen=options.records):
+    damage = _Damage()
+    for body in deque(records(_path(options), damage), maxlen=options.records):
         if options.json:
             print(json.dumps(body))
         else:
             time = str(body.get("time", ""))[:19].replace("T", " ")
             print(plain_line(f"{body['n']:>6}  {time}  {body.get('kind', ''):9} {told(body)}", LONGEST))
-    return 0
+    return damage.told()
 
 
 def _export(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.errors import UserError
 
     if options.output is None:
-        _write(options, sys.stdout)
-        return 0
+        return _write(options, sys.stdout)
     try:
         with open(options.output, "x", encoding="utf-8", newline="", opener=_private) as file:
-            _write(options, file)
+            return _write(options, file)
     except OSError as error:
         raise UserError(f"{str(options.output)!r} cannot be written ({error.strerror}): name a new file.") from error
-    return 0
 
 
 def _private(path: str, flags: int) -> int:
@@ -184,19 +204,21 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _write(options: argparse.Namespace, file: TextIO) -> None:
+def _write(options: argparse.Namespace, file: TextIO) -> int:
     from jupyter_llmroute.core.audit.reading import records, told, without_text
 
-    found = (body if options.with_text else without_text(body) for body in records(_path(options)))
+    damage = _Damage()
+    found = (body if options.with_text else without_text(body) for body in records(_path(options), damage))
     if options.format == "jsonl":
         for body in found:
             file.write(json.dumps({key: value for key, value in body.items() if key != "basis"}) + "\n")
-        return
+        return damage.told()
     columns = {name: at for name, at in COLUMNS.items() if options.with_text or name not in TEXTS}
     table = csv.writer(file, lineterminator="\n")
     table.writerow([*columns, "told"])
     for body in found:
         table.writerow([*(_cell(_at(body, at)) for at in columns.values()), _cell(told(body))])
+    return damage.told()
 
 
 def _at(body: Mapping[str, Any], path: str) -> Any:
@@ -217,11 +239,11 @@ def _replay(options: argparse.Namespace) -> int:
     from jupyter_llmroute.inert import plain_line
     from jupyter_llmroute.wording import plural
 
-    same = other = 0
-    for each in replay_log(_path(options)):
+    damage, same, other = _Damage(), 0, 0
+    for each in replay_log(_path(options), damage):
         same, other = same + each.is_same, other + (not each.is_same)
         if options.all or not each.is_same:
             came_of_it = "the same" if each.is_same else each.difference
             print(plain_line(f"record {each.record}  {each.time[:19]}  {each.chosen}: {came_of_it}", LONGEST))
     print(f"{plural(same, 'decision')} came out the same, bit for bit; {other} did not")
-    return 1 if other else 0
+    return damage.told() or (1 if other else 0)

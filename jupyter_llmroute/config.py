@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import isclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from jupyter_llmroute.assignments import ROUTE, joined, read, value_of
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.discovery import places
 from jupyter_llmroute.core.environment import caller
@@ -21,9 +20,10 @@ from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.provenance import DEFAULT, Key, Layer, Origin, Source, at, merged, nested, origin, without
 from jupyter_llmroute.core.providers import load_providers
 from jupyter_llmroute.core.secrets import MASK, is_secret_name, masked
-from jupyter_llmroute.core.settings import Loaded, Services, ServiceSettings, Settings
-from jupyter_llmroute.core.task import Task
-from jupyter_llmroute.lines import named_options, option_value
+from jupyter_llmroute.core.service_settings import Services
+from jupyter_llmroute.core.settings import Loaded, Settings
+from jupyter_llmroute.options import named_options, option_value
+from jupyter_llmroute.setting_types import annotation_of, is_list
 from jupyter_llmroute.table import Table
 
 OVERVIEW = ("setting", "value", "from")
@@ -38,13 +38,6 @@ KEEP_A_KEY_OUT = (
 
 NEAREST = 3
 """Names that are offered for one that is not known."""
-
-ROUTE = "route"
-"""The section of the options of `%%route`."""
-
-_ASSIGNMENT = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
-_NOTHING = frozenset(("", "null", "~"))
-_CLOSERS = {"[": "]", "{": "}"}
 
 
 class Setting(NamedTuple):
@@ -124,7 +117,7 @@ class SessionConfig:
         SettingsError
             A key or a value is none; everything stays as it was.
         """
-        given = [_read(word) for word in _joined(words)]
+        given = [read(word) for word in joined(words)]
         for key, text in given:
             self._check(key, is_set=text is not None)
         sets = [(key, text) for key, text in given if text is not None]
@@ -135,7 +128,7 @@ class SessionConfig:
             )
         if not reset and not sets:
             return self._details([key for key, _ in given]) if given else None
-        new = merged((self._session, *(at(key, _value(key, text)) for key, text in sets)))
+        new = merged((self._session, *(at(key, value_of(key, text)) for key, text in sets)))
         for key, _ in given if reset else ():
             new = without(new, key)
         return self._change({} if reset and not given else new, [key for key, _ in given])
@@ -162,7 +155,7 @@ class SessionConfig:
         return self._details(changed, before, [f"{name} was not set in this session." for name in idle])
 
     def _load(self, session: dict[str, Any]) -> Loaded:
-        from jupyter_llmroute.notebook import own_folders
+        from jupyter_llmroute.own_folders import own_folders
 
         said, place = self._traitlets()
         layers = (
@@ -223,10 +216,12 @@ class SessionConfig:
 
     def _check(self, key: Key, *, is_set: bool) -> None:
         """Raise where `key` names nothing, or something that is set as a whole alone."""
-        whole = next((key[:end] for end in range(1, len(key)) if _is_list(_annotation(key[:end]))), None)
+        whole = next((key[:end] for end in range(1, len(key)) if is_list(annotation_of(key[:end]))), None)
         if whole is None:
             options = named_options(self._parser)
-            is_there = key[1:2] == () or (key[1] in options and len(key) == 2) if key[0] == ROUTE else _annotation(key)
+            is_there = (
+                key[1:2] == () or (key[1] in options and len(key) == 2) if key[0] == ROUTE else annotation_of(key)
+            )
         else:
             is_there = any(one.key[: len(key)] == key for one in self._settings(self.loaded))
         if not is_there:
@@ -252,89 +247,7 @@ class SessionConfig:
         return dict.fromkeys((*keys, *(key[:end] for key in keys for end in range(1, len(key)))))
 
 
-# -- what a line says --------------------------------------------------------------------------------------------------
-
-
-def _joined(words: Iterable[str]) -> Iterator[str]:
-    """Yield words, and as one those of a value that goes on behind a blank."""
-    whole = ""
-    for word in words:
-        whole = f"{whole} {word}" if whole else word
-        if not _is_open(_unquoted(whole).partition("=")[2]):
-            yield _unquoted(whole)
-            whole = ""
-    if whole:
-        yield whole
-
-
-def _is_open(text: str) -> bool:
-    is_quoted = text[:1] in ("'", '"') and (len(text) == 1 or text[-1] != text[0])
-    return is_quoted or any(text.count(opener) > text.count(closer) for opener, closer in _CLOSERS.items())
-
-
-def _read(word: str) -> tuple[Key, str | None]:
-    """Return the key that a word names, and the text of the value that it sets."""
-    found = _ASSIGNMENT.fullmatch(word)
-    name, text = (found[1], found[2]) if found else (word, None)
-    first, *rest = name.split(".")
-    if first == ROUTE:
-        rest = [part.replace("-", "_") for part in rest]
-    return (first, *rest), text
-
-
-def _value(key: Key, text: str) -> Any:
-    """Return what a text stands for: what is text in the end is taken as it is written, the rest as in YAML."""
-    plain, annotation = _unquoted(text), None if key[0] == ROUTE else _annotation(key)
-    if (key[0] == ROUTE and len(key) == 2) or _is_text(annotation):
-        return None if plain in _NOTHING else plain
-    import yaml
-
-    try:
-        value = yaml.safe_load(plain)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise SettingsError(f"The value of {'.'.join(key)!r} is not YAML: write it as in the settings file.") from None
-    if _is_list(annotation) and not isinstance(value, list):
-        return [part.strip() for part in plain.split(",") if part.strip()] if value is not None else []
-    return value
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
-
-
 # -- what there is to set ----------------------------------------------------------------------------------------------
-
-
-def _annotation(key: Key) -> Any:
-    """Return the type of a setting or of a section; `None` where there is none of that name."""
-    found: Any = Settings
-    for name in key:
-        found = _within(found, name)
-    return found
-
-
-def _within(kind: Any, name: str) -> Any:
-    if isclass(kind) and issubclass(kind, BaseModel):
-        field = kind.model_fields.get(name)
-        return field.annotation if field else ServiceSettings if kind is Services else None
-    if _is_list(kind):
-        return get_args(kind)[0] if name.isdigit() else None
-    if get_origin(kind) is dict:
-        names, values = get_args(kind)
-        return values if names is not Task or name in tuple(Task) else None
-    return None
-
-
-def _parts(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-
-
-def _is_text(annotation: Any) -> bool:
-    return any(part in (str, SecretStr, Path) for part in _parts(annotation))
-
-
-def _is_list(annotation: Any) -> bool:
-    return get_origin(annotation) is tuple
 
 
 def _values(section: BaseModel, key: Key = ()) -> Iterator[Setting]:
@@ -363,7 +276,7 @@ def _of_field(key: Key, value: Any, field: FieldInfo) -> Iterator[Setting]:
 
 def _unset(key: Key) -> Setting:
     """Return a setting of a server that nobody named, as it would be."""
-    parent = _annotation(key[:-1])
+    parent = annotation_of(key[:-1])
     field = parent.model_fields.get(key[-1]) if isclass(parent) and issubclass(parent, BaseModel) else None
     return Setting(
         key, field.get_default(call_default_factory=True) if field else None, (field and field.description) or ""

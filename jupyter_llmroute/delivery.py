@@ -5,19 +5,31 @@ A cell is only written, by IPython's `set_next_input`: nothing is ever run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.request import Format
-from jupyter_llmroute.inert import inert_line
+from jupyter_llmroute.inert import inert_line, plain_line
 from jupyter_llmroute.next_cell import Reader, next_cell
 from jupyter_llmroute.response import Response, State
+
+WORDS = {"next": "write a new cell below", "replace": "replace the cell"}
 
 MOST_SAID = 600
 """Characters of one sentence."""
 
+_FORMS = {"text/markdown": inert_line, "text/plain": plain_line}
 
-def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") -> dict[str, Any] | None:
+
+def deliver(
+    response: Response,
+    shell: Any,
+    *,
+    to: str | None,
+    asked: str = "",
+    noted: Callable[[str, str, str], None] = lambda *_: None,
+) -> dict[str, Any] | None:
     """Write an answer's code into a cell where that is wanted, and return what there is to say; `None` for nothing.
 
     Parameters
@@ -30,6 +42,8 @@ def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") 
         Where the code is to go: `"next"`, `"replace"`, or `None` for nowhere.
     asked
         The text of the cell that asked, where it is to be replaced.
+    noted
+        Called before a cell is written: with what is done, the text that it takes the place of, and its own.
 
     Returns
     -------
@@ -45,6 +59,7 @@ def deliver(response: Response, shell: Any, *, to: str | None, asked: str = "") 
     if to is not None:
         cell = next_cell(response, reader_of(shell), asked if to == "replace" else "")
         if cell.text:
+            noted(f"{WORDS[to]} (--to {to})", asked if to == "replace" else "", cell.text)
             shell.set_next_input(cell.text, replace=to == "replace")
             said.append(f"{cell.what} is {_where(shell, to)}; it was not run.")
         else:
@@ -72,7 +87,7 @@ def _where(shell: Any, to: str) -> str:
 
 
 def _bundle(said: list[str]) -> dict[str, Any]:
-    return {"text/markdown": " ".join(inert_line(one, MOST_SAID) for one in said), "text/plain": " ".join(said)}
+    return {form: " ".join(make(one, MOST_SAID) for one in said) for form, make in _FORMS.items()}
 
 
 def own_cell(raw: str, line: str, cell: str | None) -> str:

@@ -26,12 +26,15 @@ def register(subparsers: argparse._SubParsersAction[Any]) -> None:
 async def diagnose(project: Path) -> Report:
     """Return what the checks find for a user who works in the folder `project`."""
     from jupyter_llmroute.core import diagnosis
+    from jupyter_llmroute.core.audit.journal import Journal
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
+    from jupyter_llmroute.own_folders import own_folders
 
     loaded = Settings.loaded(project=project, own=own_folders())
-    async with Router(loaded.settings) as router:
+    # A log that cannot be written is a finding, and not the doctor's end.
+    security = loaded.settings.security.model_copy(update={"audit_required": False})
+    async with Router(loaded.settings, journal=Journal.of(security)) as router:
         endpoints = await router.services(refresh=True)
     return await diagnosis.diagnose(loaded, endpoints)
 

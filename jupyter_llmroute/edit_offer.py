@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_llmroute.core.errors import UserError
+from jupyter_llmroute.edit_log import Change, note
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.project_code import ProjectCode
@@ -28,6 +29,15 @@ STOPPED = "Stopped: nothing was changed."
 Say = Callable[[str], None]
 
 
+class _Waiting(NamedTuple):
+    """Changes that nobody has agreed to yet."""
+
+    proposal: Proposal
+    project: ProjectCode
+    request: Request
+    """The question whose answer wants them."""
+
+
 class EditOffers:
     """The changes that a session's answers have brought.
 
@@ -39,7 +49,7 @@ class EditOffers:
 
     def __init__(self, session: NotebookSession) -> None:
         self._session = session
-        self._waiting: tuple[Proposal, ProjectCode] | None = None
+        self._waiting: _Waiting | None = None
         self._take_back: Callable[[], None] = _nothing
         """Has the answer that brought it offer it no more."""
 
@@ -81,11 +91,11 @@ class EditOffers:
             self._settle()
         if is_nothing:
             return
-        self._waiting = (offer.proposal, project)
+        self._waiting = _Waiting(offer.proposal, project, request)
         if is_agreed and not offer.proposal.is_empty:
-            self._show(self._done(offer.proposal, project, is_agreed=True))
+            self._do(self._waiting, is_agreed=True)
         elif hasattr(self._session.shell, "kernel"):
-            self._show_with_buttons(offer.proposal, project, place)
+            self._show_with_buttons(self._waiting, place)
         else:
             self._show(offer.proposal)
             if not offer.proposal.is_empty:
@@ -131,15 +141,21 @@ class EditOffers:
         """
         if self._waiting is None:
             raise UserError(NONE_WAITS)
-        self._show(self._done(*self._waiting, as_shown=as_shown))
+        self._do(self._waiting, as_shown=as_shown)
 
     def undo(self, request: Request) -> None:
         """Take the last change of the project's files back."""
         from jupyter_llmroute.core.edits.edits_of_project import taken_back
 
-        done = self._session.run(taken_back(self.project(request).root))
-        self._note("taken back (%llm_undo)", done.root, done.changes)
+        root = self.project(request).root
+        note(self._session, "agreed to taking the last change back (%llm_undo)", [Change(str(root))])
+        try:
+            done = self._session.run(taken_back(root))
+        except BaseException as error:
+            self._note_failure("not taken back", error, [Change(str(root))])
+            raise
         self._show(done)
+        note(self._session, "taken back (%llm_undo)", _changes(done.root, done.changes))
 
     def project(self, request: Request) -> ProjectCode:
         """Return the project whose files are changed.
@@ -157,58 +173,75 @@ class EditOffers:
             )
         return project
 
-    def _show_with_buttons(self, proposal: Proposal, project: ProjectCode, place: ProposalPlace | None) -> None:
+    def _show_with_buttons(self, waiting: _Waiting, place: ProposalPlace | None) -> None:
+        from jupyter_llmroute.edit_card import bundle
         from jupyter_llmroute.edit_widget import ProposalPlace, show_proposal
 
-        place = place or ProposalPlace()
-        say = place.result.say
-        show_proposal(proposal, lambda shown: self._apply(shown, project, say=say), self._discard, place)
+        shown_at = place or ProposalPlace()
 
-    def _done(
-        self, proposal: Proposal, project: ProjectCode, *, as_shown: bool = False, is_agreed: bool = False
-    ) -> Applied:
+        def show(done: Applied) -> None:
+            shown_at.card.update(bundle(done), raw=True)
+
+        def apply(shown: Proposal) -> Applied:
+            return self._apply(waiting._replace(proposal=shown), show, say=shown_at.result.say)
+
+        show_proposal(waiting.proposal, apply, self._discard, shown_at)
+
+    def _do(self, waiting: _Waiting, *, as_shown: bool = False, is_agreed: bool = False) -> None:
         """Apply without buttons: what an editor would do otherwise is shown here."""
         from jupyter_llmroute.core.edits.verification import NotAsShown
 
         try:
-            return self._apply(proposal, project, as_shown=as_shown, is_agreed=is_agreed)
+            self._apply(waiting, self._show, as_shown=as_shown, is_agreed=is_agreed)
         except NotAsShown as error:
             self._show(error.instead)
             raise
 
     def _apply(
         self,
-        proposal: Proposal,
-        project: ProjectCode,
+        waiting: _Waiting,
+        show: Callable[[Applied], None],
         *,
         as_shown: bool = False,
         is_agreed: bool = False,
         say: Say | None = None,
     ) -> Applied:
+        """Change the files, and write down that it is agreed to before, and what came of it once that is shown."""
         from jupyter_llmroute.core.edits.edits_of_project import applied, waits_for_serena
         from jupyter_llmroute.core.edits.verification import NotAsShown
 
+        proposal, project, request = waiting
         who = "agreed beforehand (--yes)" if is_agreed else "agreed"
-        self._note(who, project.root, proposal.changes)
+        note(self._session, who, _changes(project.root, proposal.changes), request)
         say = say or self._passing()
         if waits_for_serena(proposal, project, as_shown=as_shown):
             say(STARTING)
         try:
             done = self._session.run(applied(proposal, project, as_shown=as_shown))
-        except NotAsShown as error:
-            say("")
-            self._waiting = (error.instead, project)
-            raise
-        except KeyboardInterrupt:
-            say(STOPPED)
-            raise
-        except BaseException:
-            say("")
+        except BaseException as error:
+            say(STOPPED if isinstance(error, KeyboardInterrupt) else "")
+            if isinstance(error, NotAsShown):
+                self._waiting = waiting._replace(proposal=error.instead)
+            files = [Change(str(project.root / change.file)) for change in proposal.changes]
+            self._note_failure("not changed", error, files, request)
             raise
         say("")
         self._settle()
-        self._note("; ".join(done.what) or "changed", done.root, done.changes)
+        show(done)
+        note(self._session, "; ".join(done.what) or "changed", _changes(done.root, done.changes), request)
         return done
+
+    def _note_failure(
+        self, action: str, error: BaseException, changes: Sequence[Change], request: Request | None = None
+    ) -> None:
+        """Write down that what was agreed to did not happen; the error itself is what the user is to see."""
+        from jupyter_llmroute.core.errors import LLMRouteError
+
+        why = "stopped" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+        try:
+            note(self._session, f"{action} ({why})", changes, request)
+        except LLMRouteError as lost:
+            self._session.say(str(lost))
 
     def _passing(self) -> Say:
         """Return what says something for a while: a terminal keeps it, an output of a kernel does not."""
@@ -218,27 +251,6 @@ class EditOffers:
 
         line = Line()
         return line.say
-
-    def _note(self, action: str, root: Path, changes: Iterable[FileChange]) -> None:
-        """Write into the audit log what is to become of files, or has."""
-        from jupyter_llmroute.core.audit.record import Edited
-
-        async def note() -> None:
-            journal = self._session.router.journal
-            if journal is None:
-                return
-            edited = [
-                Edited(
-                    action=action,
-                    target=str(root / change.file),
-                    before=await journal.fingerprint(change.before or ""),
-                    after=await journal.fingerprint(change.after or ""),
-                )
-                for change in changes
-            ]
-            await journal.note(*edited)
-
-        self._session.run(note())
 
     def _discard(self) -> None:
         self._settle()
@@ -253,6 +265,10 @@ class EditOffers:
         from jupyter_llmroute.edit_card import bundle
 
         self._session.show(bundle(shown))
+
+
+def _changes(root: Path, changes: Iterable[FileChange]) -> list[Change]:
+    return [Change(str(root / each.file), each.before or "", each.after or "") for each in changes]
 
 
 def _nothing() -> None:

@@ -20,9 +20,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 _INVISIBLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Control and direction characters: they can make a line show other than it reads."""
+"""Control, direction and tag characters: they can make a line show other than it reads, or hide a text in it."""
 
 UNSEEN = "\N{REPLACEMENT CHARACTER}"
 """What stands in the place of each."""
@@ -32,14 +33,21 @@ _FENCE = re.compile(
 )
 """Opens a block of code: a fence as CommonMark has it, however deep, also behind the marks of list items."""
 
-_SAFE_INFO = re.compile(r"(?!\s*mermaid)[\w +#.,:=/{}()-]*", re.IGNORECASE)
-"""Of a fence: it becomes an attribute. A "mermaid" block is drawn by running it; nbconvert even puts it in raw."""
+_SAFE_INFO = re.compile(r"\s*(?P<language>(?!mermaid)[\w+#.,:=/()-]*)\s*", re.IGNORECASE)
+"""Of a fence: it becomes an attribute, and further words become classes, of which JupyterLab's may cover the page. A
+"mermaid" block is drawn by running it; nbconvert even puts it in raw."""
+
+_QUOTED_FENCE = re.compile(
+    r"(?P<before>[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*(?:`{3,}(?=[^`]*$)|~{3,}))(?P<info>.*)", re.DOTALL
+)
+"""One that lies within a quotation, and is read as prose here."""
 
 _RUN = re.compile(r"`+")
 _ESCAPE_OR_RUN = re.compile(r"\\.|(?P<run>`+)")
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_URL = r"(?:https?://|mailto:|#)[^\s<>()\"'`\\$]*(?:\([^\s<>()\"'`\\$]*\)[^\s<>()\"'`\\$]*)*"
+# A bare "#" is a folder to JupyterLab.
+_URL = r"(?:https?://|mailto:|#(?!\)))[^\s<>()\"'`\\$]*(?:\([^\s<>()\"'`\\$]*\)[^\s<>()\"'`\\$]*)*"
 _PROSE = (
     # MathJax reads the shown text: an entity could spell one of its macros.
     (re.compile(r"&(?=#|bsol;)"), "&amp;"),
@@ -59,8 +67,13 @@ _FORMULA = (
     (re.compile(r"(?<=[!\]])(?=[\[(:])"), " "),
     (re.compile(r"(?<=\\\\)(?=[()\[\]])"), " "),
 )
-_MACRO = re.compile(r"\\(?=(?:href|style|class|cssId|mmlToken|require|bbox|data)\s*[{\[%])")
-"""Of MathJax: they make links and styles, or load code."""
+_MACRO = re.compile(
+    r"\\(?=(?:style|class|data)\s*[{\[%]"
+    r"|(?:href|url|includegraphics|html(?:Class|Data|Id|Style)|cssId|mmlToken|require|bbox"
+    r"|[egx]?def|let|futurelet|csname|(?:new|renew|provide)(?:command|environment)|DeclareMathOperator)(?![A-Za-z]))"
+)
+"""Of MathJax and KaTeX: they make links and styles, load, or give these another name, for the page's other formulas
+too. The first few are words of ordinary paths as well."""
 
 _MATHEMATICS = re.compile(
     r"(?<![\\$])(?:\$\$(?!\$)(?P<display>[^$\"`]+)(?<!\\)\$\$|\$(?=[^\s$])(?P<inline>[^$\"`\n]*[^$\"`\s\\])\$(?!\d))(?!\$)"
@@ -144,11 +157,16 @@ class _Block(NamedTuple):
     def at_the_left_edge(self) -> Iterator[str]:
         """Yield its lines where nothing around them can change what they are."""
         tildes = "~" * max(3, 1 + max((len(run) for line in self.code for run in re.findall("~{3,}", line)), default=2))
-        info = self.opening["info"].strip()
-        yield tildes + (info if _SAFE_INFO.fullmatch(info) else "")
+        yield tildes + _language(self.opening["info"])
         for line in self.code:
             yield line[min(self.column, len(line) - len(line.lstrip(" \t"))) :]
         yield tildes
+
+
+def _language(info: str) -> str:
+    """Return the language that a fence names, where it is one."""
+    found = _SAFE_INFO.fullmatch(next(iter(info.split()), ""))
+    return found["language"] if found else ""
 
 
 def _inert_lines(lines: list[str]) -> list[str]:
@@ -213,7 +231,9 @@ def _inert_paragraphs(lines: list[str]) -> Iterator[str]:
     """Yield lines of prose made inert; a formula may span them, code within them may not."""
     parts: list[str] = []
     prose: list[str] = []
-    for line in lines:
+    for written in lines:
+        fence = _QUOTED_FENCE.fullmatch(written)
+        line = fence["before"] + _language(fence["info"]) if fence else written
         end = 0
         for start, stop, size in _code_spans(line):
             code = line[start:stop]

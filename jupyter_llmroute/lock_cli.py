@@ -9,17 +9,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from jupyter_llmroute import workplace
+
 if TYPE_CHECKING:
     from jupyter_llmroute.core.audit.record import Security
     from jupyter_llmroute.core.embedded import Header
     from jupyter_llmroute.core.endpoint import Endpoint
     from jupyter_llmroute.core.model_lock import Compared
-    from jupyter_llmroute.core.settings import SecuritySettings, Settings
+    from jupyter_llmroute.core.sections import SecuritySettings
+    from jupyter_llmroute.core.settings import Settings
 
 _T = TypeVar("_T")
 
 LOCKED = "models locked"
 """The event of the audit log that holds the lock file's digest."""
+
+BROKEN = "lock file put aside"
+"""The event of the audit log that a lock file did not read, and was written anew."""
 
 SHOWN_STEPS = 20
 """Of a file's reading, so many steps are shown."""
@@ -38,10 +44,15 @@ def register(models: argparse.ArgumentParser) -> None:
 
 
 def _lock(options: argparse.Namespace) -> int:
+    from jupyter_llmroute.core.audit.record import Security
+    from jupyter_llmroute.core.lock_file import put_aside
     from jupyter_llmroute.core.model_lock import lock
     from jupyter_llmroute.wording import plural
 
-    settings = _settings()
+    settings = workplace.settings()
+    if broken := put_aside(options.file):
+        _note(settings.security, Security(event=BROKEN, detail=str(broken.absolute())))
+        print(f"The lock file did not read: it is kept as {str(broken)!r}, and all models are locked anew.")
     after, compared = asyncio.run(_with_models(settings, lambda e, h: lock(e, h, path=options.file, progress=_tell)))
     _show(compared)
     record = _record(options.file)
@@ -53,12 +64,13 @@ def _lock(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Security
     from jupyter_llmroute.core.errors import UserError
-    from jupyter_llmroute.core.model_lock import lock_path, read_lock, verify
+    from jupyter_llmroute.core.lock_file import lock_path, read_lock
+    from jupyter_llmroute.core.model_lock import verify
 
     if read_lock(options.file) is None:
         where = str(options.file or lock_path())
         raise UserError(f"No models were locked yet in {where!r}: look at them, then jupyter-llmroute models lock.")
-    settings = _settings()
+    settings = workplace.settings()
     compared = asyncio.run(
         _with_models(
             settings, lambda e, h: verify(e, h, path=options.file, is_thorough=not options.quick, progress=_tell)
@@ -79,19 +91,17 @@ def _verify(options: argparse.Namespace) -> int:
 def _record(file: Path | None) -> Security:
     """Return the record of a lock file as it is now."""
     from jupyter_llmroute.core.audit.record import Security
-    from jupyter_llmroute.core.model_lock import lock_digest, lock_path
+    from jupyter_llmroute.core.lock_file import lock_digest, lock_path
 
     return Security(event=LOCKED, detail=str((file or lock_path()).absolute()), sha256=lock_digest(file))
 
 
 def _note(security: SecuritySettings, record: Security) -> None:
     """Write a record, where an audit log is wanted."""
-    from jupyter_llmroute.core.audit.folder import path_of
-    from jupyter_llmroute.core.audit.log import AuditLog
-    from jupyter_llmroute.core.audit.record import Origin
+    from jupyter_llmroute.core.audit.journal import Journal
 
-    if security.audit_enabled:
-        AuditLog(path_of(security), Origin.here()).append([record])
+    if journal := Journal.of(security):
+        asyncio.run(journal.note(record))
 
 
 def _is_another_file(security: SecuritySettings, file: Path | None) -> bool:
@@ -106,26 +116,20 @@ def _is_another_file(security: SecuritySettings, file: Path | None) -> bool:
     return bool(last) and last != now.sha256
 
 
-def _settings() -> Settings:
-    from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
-
-    return Settings.load(project=Path.cwd(), own=own_folders())
-
-
 async def _with_models(settings: Settings, act: Callable[[Sequence[Endpoint], Sequence[Header]], Awaitable[_T]]) -> _T:
     """Look around, and do something with the servers and the files of the embedded one."""
+    from jupyter_llmroute.core.audit.journal import Journal
     from jupyter_llmroute.core.embedded import find_models
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.state import StateFile
 
-    async with Router(settings, state=StateFile.of_user()) as router:
+    async with Router(settings, state=StateFile.of_user(), journal=Journal.of(settings.security)) as router:
         return await act(await router.services(refresh=True), find_models(settings.embedded))
 
 
 def _tell(path: Path, done: int, size: int) -> None:
     """Show how far a file is read, on a terminal."""
-    from jupyter_llmroute.core.model_lock import BLOCK_BYTES
+    from jupyter_llmroute.core.file_digests import BLOCK_BYTES
     from jupyter_llmroute.inert import plain_line
 
     blocks, every = done // BLOCK_BYTES, max(1, size // BLOCK_BYTES // SHOWN_STEPS)

@@ -1,6 +1,6 @@
-"""`%%route`, `%route` and their companions.
+"""`%%route`, `%route` and their companions: the magics that ask, and those that write what an answer holds.
 
-This module is all that `%load_ext` imports: whatever is heavy comes with the first question.
+This module and `session_magics` are all that `%load_ext` imports: whatever is heavy comes with the first question.
 """
 
 from __future__ import annotations
@@ -9,91 +9,30 @@ import keyword
 import warnings
 from argparse import Namespace
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from jupyter_llmroute.cells import CellLog
-from jupyter_llmroute.lines import LoneFix, QuestionLines, parse, seconds, split_options
+from jupyter_llmroute.lines import LoneFix, QuestionLines
+from jupyter_llmroute.options import TASKS, parse, split_options, with_options
+from jupyter_llmroute.session_magics import SessionMagics
 from jupyter_llmroute.traits import LLMRoute
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.notebook import NotebookSession
     from jupyter_llmroute.response import Response
-    from jupyter_llmroute.table import Table
-
-Magic = TypeVar("Magic", bound=Callable[..., Any])
 
 SHOWN_ITEMS = 60
 """Rows that `%llm_context` shows where not all are asked for."""
 
-MODES = ("none", "once", "new_episodes", "all")
-TASKS = ("coding", "reasoning", "analysis", "documentation")
-FORMATS = ("markdown", "code", "json", "text")
-
-OPTIONS = (
-    argument("-m", "--model", help="ask only this model: its name, or enough of its words to tell it"),
-    argument("-s", "--service", help="ask only this server, by its name in %%llm_services"),
-    argument("-t", "--task", choices=TASKS, help="name the task yourself"),
-    argument("-o", "--output", metavar="NAME", help="also keep the Response in this variable"),
-    argument(
-        "--to",
-        choices=("next", "replace"),
-        help="also write the answer's code into a new cell below, or into this one; it is never run",
-    ),
-    argument(
-        "-f",
-        "--format",
-        choices=FORMATS,
-        default="markdown",
-        help="how to answer: markdown; code, its blocks alone; json, checked; text, shown as it is",
-    ),
-    argument("--temperature", type=float, help="0 takes the likeliest words, 2 is wild; default: the server's"),
-    argument("--max-tokens", type=int, help="end the answer after so many tokens"),
-    argument("--seed", type=int, help="the same seed gives the same answer, where the server keeps to it"),
-    argument(
-        "-c", "--cells", metavar="WHICH", help="which cells go along: 3,5-7, above, all or none; default: those needed"
-    ),
-    argument(
-        "-v", "--vars", metavar="NAMES", default="", help="describe these variables too, such as df,model; or write @df"
-    ),
-    argument("--values", action="store_true", help="of these variables, what is in them too: head rows, extremes"),
-    argument("--fix", action="store_true", help="ask about the last error; the question may be left out"),
-    argument("--symbol", metavar="NAMES", default="", help="look these symbols of the project up, such as Order.total"),
-    argument("--file", metavar="FILES", default="", help="look into these files of the project: src/x.py, src/x.py:42"),
-    argument("--serena", dest="code", action="store_true", default=None, help="look into the project's code anyway"),
-    argument("--no-serena", dest="code", action="store_false", default=None, help="never look into its code"),
-    argument("--apply", action="store_true", help="have it write changes of project files, shown as a diff to apply"),
-    argument("--yes", action="store_true", help="with --apply: apply them at once; %%llm_undo takes them back"),
-    argument("--no-context", action="store_true", help="send the question alone, without earlier cells and answers"),
-    argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long; default: limits.total_s"),
-    argument(
-        "--replay",
-        choices=MODES,
-        help="give the answer that was kept beside the notebook: none asks nobody; once asks if nothing was kept at "
-        "all, new_episodes if this was not, all always, and keeps the answer; default: cassette.mode",
-    ),
-    argument("--record", action="store_true", help="ask, and keep the answer beside the notebook: --replay all"),
-    argument("--actions", action="store_true", help="under the answer, a row of buttons: rate it, insert code, retry"),
-    argument("-e", "--explain", action="store_true", help="below the answer, show what %%llm_why says"),
-    argument("-n", "--dry-run", action="store_true", help="show the decision, and ask nobody"),
-)
-"""Options of `%%route` and `%route`; the README's table is made from them."""
-
-
-def _with_options(magic: Magic) -> Magic:
-    for option in reversed(OPTIONS):
-        magic = option(magic)
-    wrapped: Magic = magic_arguments()(magic)
-    return wrapped
-
 
 @magics_class
 class RouteMagics(LLMRoute, Magics):
-    """The magics of one shell."""
+    """The magics of one shell that ask."""
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
@@ -121,7 +60,7 @@ class RouteMagics(LLMRoute, Magics):
         return self._session
 
     @no_var_expand  # what the user wrote is what is sent
-    @_with_options
+    @with_options
     @line_cell_magic
     def route(self, line: str, cell: str | None = None) -> None:
         """Ask the local model that suits the question, and stream its answer.
@@ -140,45 +79,8 @@ class RouteMagics(LLMRoute, Magics):
         options.asked = self._asked_to_go(options.to, line, cell)
         self._ask(options, question)
 
-    @magic_arguments()
-    @argument("--cached", action="store_true", help="show what was last seen, without looking again")
-    @argument("--text", action="store_true", help="show the table alone, without controls")
-    @line_magic
-    def llm_services(self, line: str) -> None:
-        """Show which model servers run where, with which models, and what is wrong with those that do not answer."""
-        options = parse(self.llm_services.parser, line)
-        self._show(lambda refresh: self.session.services_table(refresh=refresh), options, shown=None)
-
-    @magic_arguments()
-    @argument("task", nargs="?", choices=TASKS, help="rank the models by how they would be chosen for this task now")
-    @argument("-t", "--task", dest="named_task", choices=TASKS, help="the same")
-    @argument("--scores", action="store_true", help="show what each model is rated for each task, and by whom")
-    @argument("--find", metavar="WORDS", help="show only rows that hold these words")
-    @argument("--all", action="store_true", help="show all rows")
-    @argument("--cached", action="store_true", help="show what was last seen, without looking again")
-    @argument("--text", action="store_true", help="show the table alone, without controls")
-    @line_magic
-    def llm_models(self, line: str) -> None:
-        """Show the models that the servers have, and why those that cannot be asked cannot.
-
-        A model that several servers have stands in one row. What a model is rated, and by whom, is shown by --scores.
-        """
-        options = parse(self.llm_models.parser, line)
-
-        named = options.task or options.named_task
-
-        def make(refresh: bool) -> Table:
-            from jupyter_llmroute.core.task import Task
-
-            task = Task(named) if named else None
-            return self.session.models_table(task, scores=options.scores, refresh=refresh)
-
-        from jupyter_llmroute.table import SHOWN
-
-        self._show(make, options, shown=None if options.all else SHOWN, find=options.find or "")
-
     @no_var_expand
-    @_with_options
+    @with_options
     @argument("--full", action="store_true", help="show all that would be sent, word for word")
     @line_cell_magic
     def llm_context(self, line: str, cell: str | None = None) -> None:
@@ -200,31 +102,7 @@ class RouteMagics(LLMRoute, Magics):
         else:
             head, question = split_options(line, self.llm_context.parser) if cell is None else (line, cell)
             options = parse(self.llm_context.parser, head, self._defaults())
-            session.show_context(self._request(options, question), shown=SHOWN_ITEMS, is_full=options.full)
-
-    @magic_arguments()
-    @argument("--all", action="store_true", help="show every line of every part")
-    @line_magic
-    def llm_why(self, line: str) -> None:
-        """Explain the last decision: the task, the model, the others, what was tried, and what was known."""
-        self._explain(show_all=parse(self.llm_why.parser, line).all)
-
-    @magic_arguments()
-    @argument("--text", action="store_true", help="show the table alone, without controls")
-    @line_magic
-    def llm_doctor(self, line: str) -> None:
-        """Go through the checklist of a closed network; only servers that are listed are called, and no model works."""
-        options = parse(self.llm_doctor.parser, line)
-        again = Namespace(cached=False, text=options.text)
-        self._show(lambda _: self.session.doctor_table(), again, shown=None)
-
-    @magic_arguments()
-    @argument("action", nargs="?", choices=("status", "restart"), default="status")
-    @line_magic
-    def llm_serena(self, line: str) -> None:
-        """Show how Serena is, which knows the project's code, or start it anew."""
-        action = parse(self.llm_serena.parser, line).action
-        self.session.show_serena(restart=action == "restart")
+            session.reports.show_context(self._request(options, question), shown=SHOWN_ITEMS, is_full=options.full)
 
     @magic_arguments()
     @argument("--as-shown", action="store_true", help="write exactly what was shown, whatever Serena would change too")
@@ -237,7 +115,7 @@ class RouteMagics(LLMRoute, Magics):
     @line_magic
     def llm_undo(self, line: str) -> None:
         """Take the last change of the project's files back, byte for byte."""
-        self._changing(lambda: self.session.offers.undo(self.session.request("", with_context=False)))
+        self._changing(lambda: self.session.offers.undo(self.session.questions.request("", with_context=False)))
 
     @magic_arguments()
     @argument("-m", "--model", help="ask this model at once")
@@ -260,68 +138,6 @@ class RouteMagics(LLMRoute, Magics):
 
         show_retry(self.session, last)
 
-    @magic_arguments()
-    @argument("task", nargs="?", help="coding, reasoning, analysis, documentation; any, or left out: all of them")
-    @argument("model", nargs="?", help="MODEL or MODEL@SERVER, as %%llm_models names them; auto: whoever suits best")
-    @argument("--clear", action="store_true", help="take this session's pin of the task back; without a task, all")
-    @argument("--text", action="store_true", help="show the table alone, without controls")
-    @line_magic
-    def llm_pick(self, line: str) -> None:
-        """Pin a model to a task, or to all, for this session; without a model, show who would answer and pick one.
-
-        A pin wins over every score and over the pins in the notebook's metadata, and -m wins over it. It never
-        overrules the policy, a window that is too small or a server that is not well: then the card says why, and the
-        next in line answers.
-        """
-        from jupyter_llmroute.picker_widget import pick
-
-        options = parse(self.llm_pick.parser, line)
-        self._changing(lambda: pick(self.session, options))
-
-    @magic_arguments()
-    @argument("thumb", nargs="?", choices=("up", "down"), help="what the last answer was; left out: show what was said")
-    @argument("--forget", action="store_true", help="forget all ratings")
-    @line_magic
-    def llm_rate(self, line: str) -> None:
-        """Rate the last answer, which moves later choices a little, for its model and task; or show all ratings.
-
-        Ratings stay on this machine, in your own state folder. They hold no word of a question or an answer.
-        """
-        options = parse(self.llm_rate.parser, line)
-        self._changing(lambda: self.session.rate(options.thumb, forget=options.forget))
-
-    @no_var_expand
-    @magic_arguments()
-    @argument("words", nargs="*", metavar="KEY[=VALUE]", help="a setting or a section to show, or a value to set")
-    @argument("--reset", action="store_true", help="take back what this session set: of these keys, or everything")
-    @argument("--text", action="store_true", help="show the table alone, without controls")
-    @line_magic
-    def llm_config(self, line: str) -> None:
-        """Show the settings and who set them, or set some for this session.
-
-        %llm_config context.max_cells=12 sets one, and route.model=phi4 an option for every %%route that does not say
-        otherwise. What was set before goes on to hold, and the conversation is kept. Values are written as in the
-        settings file: 12, true, null, [a, b].
-        """
-        from jupyter_llmroute.notebook import folded
-
-        options = parse(self.llm_config.parser, line)
-        with folded():
-            table = self.session.configure(options.words, reset=options.reset)
-        again = self.session.settings
-        plain = options.text or options.words or options.reset
-        self._show(lambda _: again() if table is None else table, Namespace(cached=True, text=plain), shown=None)
-
-    def _show(self, make: Callable[[bool], Table], options: Namespace, *, shown: int | None, find: str = "") -> None:
-        """Show a table: in a notebook with controls, and everywhere so that it can be read without them."""
-        table = make(not options.cached)
-        if options.text or not hasattr(self.shell, "kernel"):
-            self.session.show(table.found(find).bundle(shown))
-            return
-        from jupyter_llmroute.widgets import show_table
-
-        show_table(table, lambda: make(True), shown=shown, find=find)
-
     def _ask(self, options: Namespace, question: str) -> None:
         if options.output and (keyword.iskeyword(options.output) or not options.output.isidentifier()):
             raise UsageError(f"-o wants the name of a variable, not {options.output!r}.")
@@ -336,9 +152,9 @@ class RouteMagics(LLMRoute, Magics):
             raise UsageError("--to writes code into a cell, and -f text asks for none: leave one of them out.")
         mode = "all" if options.record else options.replay
         if options.dry_run:
-            self.session.show_decision(request, mode=mode)
+            self.session.reports.show_decision(request, mode=mode)
             if options.explain:
-                self._explain()
+                self.session.reports.explain()
             return
         before, viewed = self.shell.user_ns.get("_route"), self.session.last_view
         try:
@@ -356,22 +172,17 @@ class RouteMagics(LLMRoute, Magics):
 
                     show_actions(self.session, now)
             if options.explain and self.session.last_view is not viewed:
-                self._explain()
+                self.session.reports.explain()
 
     def _changing(self, change: Callable[[], object]) -> None:
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         with folded():
             change()
 
-    def _explain(self, *, show_all: bool = False) -> None:
-        from jupyter_llmroute.why import SHOWN
-
-        self.session.show(self.session.explanation(None if show_all else SHOWN))
-
     def _defaults(self) -> dict[str, Any]:
         """Return the options that hold where a question does not say otherwise."""
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         with folded():
             return self.session.config.route_options()
@@ -394,13 +205,13 @@ class RouteMagics(LLMRoute, Magics):
 
     def _request(self, options: Namespace, question: str) -> Request:
         from jupyter_llmroute.core.request import Format, Sampling
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         with folded():
             sampling = Sampling.checked(
                 temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed
             )
-        return self.session.request(
+        return self.session.questions.request(
             question,
             with_context=not options.no_context,
             cells=options.cells,
@@ -421,8 +232,9 @@ class RouteMagics(LLMRoute, Magics):
 
     def _deliver(self, response: Response, to: str | None = None, asked: str = "") -> None:
         from jupyter_llmroute.delivery import deliver
+        from jupyter_llmroute.edit_log import of_cells
 
-        if said := deliver(response, self.shell, to=to, asked=asked):
+        if said := deliver(response, self.shell, to=to, asked=asked, noted=of_cells(self.session)):
             self.session.show(said)
 
     def _asked_to_go(self, to: str | None, line: str, cell: str | None) -> str:
@@ -430,7 +242,7 @@ class RouteMagics(LLMRoute, Magics):
         if to != "replace":
             return ""
         from jupyter_llmroute.delivery import own_cell
-        from jupyter_llmroute.notebook import folded
+        from jupyter_llmroute.tracebacks import folded
 
         with folded():
             return own_cell(self.shell.history_manager.input_hist_raw[-1], line, cell)
@@ -460,7 +272,9 @@ def load(shell: Any) -> None:
     """Register the magics with a shell."""
     shell.register_magics(RouteMagics)
     manager = shell.magics_manager
-    names = manager.registry[RouteMagics.__name__].take_names(manager)
+    magics = manager.registry[RouteMagics.__name__]
+    shell.register_magics(SessionMagics(shell, lambda: magics.session))
+    names = magics.take_names(manager)
     shell.input_transformer_manager.token_transformers.append(QuestionLines((*names, "llm_context")))
     shell.input_transformers_cleanup.append(LoneFix(names))
 
@@ -468,14 +282,19 @@ def load(shell: Any) -> None:
 def unload(shell: Any) -> None:
     """Take the magics back, and close what they opened."""
     manager, transformers = shell.magics_manager, shell.input_transformer_manager.token_transformers
-    magics = manager.registry.pop(RouteMagics.__name__, None)
-    if magics is None:
+    ours = [manager.registry.pop(each.__name__, None) for each in (SessionMagics, RouteMagics)]
+    if None in ours:
         return
-    magics.close()
+    for magics in ours:
+        magics.close()
     for named in manager.magics.values():
         # What the user put in the place of ours is theirs.
-        for name in [name for name, magic in named.items() if getattr(magic, "__self__", None) is magics]:
+        for name in [name for name, magic in named.items() if any(magics is _owner(magic) for magics in ours)]:
             del named[name]
     transformers[:] = [each for each in transformers if not isinstance(each, QuestionLines)]
     cleanup = shell.input_transformers_cleanup
     cleanup[:] = [each for each in cleanup if not isinstance(each, LoneFix)]
+
+
+def _owner(magic: Any) -> Any:
+    return getattr(magic, "__self__", None)

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_llmroute import workplace
+
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.serena_home import Session
 
@@ -43,6 +45,8 @@ def install(options: argparse.Namespace) -> int:
     from jupyter_llmroute.core.code.installation import SERENA_REQUIREMENT, TY_REQUIREMENT, check, own_folder
     from jupyter_llmroute.core.code.installation import install as make
 
+    if not options.wheels:
+        _refuse_download("make a folder of wheels on another machine (serena wheels), and take --wheels")
     source = f"the wheels in {options.wheels}" if options.wheels else "pip's usual index"
     print(f"Installing {SERENA_REQUIREMENT} and {TY_REQUIREMENT} out of {source} into {own_folder()}", flush=True)
     installed = make(options.wheels, _show if options.verbose else _hide)
@@ -108,6 +112,7 @@ def wheels(options: argparse.Namespace) -> int:
 
     from jupyter_llmroute.core.code.installation import prepare_wheels
 
+    _refuse_download("fill the folder on another machine")
     made = prepare_wheels(options.folder, _show if options.verbose else _hide)
     size = sum(path.stat().st_size for path in made) / 1e6
     python = ".".join(map(str, sys.version_info[:2]))
@@ -120,11 +125,13 @@ def wheels(options: argparse.Namespace) -> int:
 
 def _setting() -> Path | None:
     """Return the executable that the settings name."""
-    from jupyter_llmroute.core.settings import Settings
-    from jupyter_llmroute.notebook import own_folders
+    return getattr(getattr(workplace.settings(), "serena", None), "executable", None)
 
-    settings = Settings.load(project=Path.cwd(), own=own_folders())
-    return getattr(getattr(settings, "serena", None), "executable", None)
+
+def _refuse_download(instead: str) -> None:
+    from jupyter_llmroute.core.air_gap import refuse_download
+
+    refuse_download("Serena", instead, workplace.settings().environment)
 
 
 def _line(session: Session) -> str:

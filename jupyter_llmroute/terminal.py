@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from jupyter_llmroute.card import figures, not_chosen
 from jupyter_llmroute.core.events import Routed
 from jupyter_llmroute.core.request import Format, Request
-from jupyter_llmroute.inert import plain_line
+from jupyter_llmroute.inert import plain_line, seen
 from jupyter_llmroute.view import RunView
 from jupyter_llmroute.wording import CUT_SHORT, CUT_WORDS, points, task
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""A terminal obeys these: they can clear it, rename it, and write to the clipboard."""
 
 SHOWN = 6
 """Others that are named."""
@@ -82,7 +77,8 @@ class TerminalScreen:
         if view.started and not self._headed:
             self._headed = True
             print(head(view) + "\n", flush=True)
-        print(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", self._new(view)), end="", flush=True)
+        # A terminal obeys control characters: they can clear it, rename it, and write to the clipboard.
+        print(seen(self._new(view)), end="", flush=True)
         self._shown_pieces = len(view.pieces)
         self._say_who_failed(view)
         self._say_what_is_waited_for(view)

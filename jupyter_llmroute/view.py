@@ -28,7 +28,7 @@ from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate, RejectionReason
 from jupyter_llmroute.facts import AnswerFacts, Considered, FailedAttempt, TaskFacts
 from jupyter_llmroute.forms import markdown_of, plain_of
-from jupyter_llmroute.inert import plain_line
+from jupyter_llmroute.inert import plain_line, seen
 from jupyter_llmroute.response import Response, State
 from jupyter_llmroute.wording import (
     failure,
@@ -174,7 +174,8 @@ class RunView:
         return {
             ANSWER_MIME: self.facts(card_lines=len(card)).model_dump(mode="json"),
             "text/markdown": markdown,
-            "text/plain": self.plain,
+            # Consoles print it as it is.
+            "text/plain": seen(self.plain),
         }
 
     def facts(self, card_lines: int = 0) -> AnswerFacts:
@@ -185,7 +186,7 @@ class RunView:
             considered=tuple(islice(self._considered(), KEPT_IN_FACTS)),
             more=max(0, self._not_chosen() - KEPT_IN_FACTS) + (self._routed.route.unranked if self._routed else 0),
             attempts=tuple(_failed(attempt) for attempt in self.attempts),
-            context=self._sent(),
+            context=tuple(map(plain_line, self._sent())),
             remarks=tuple(plain_line(remark, 400) for remark in (self._routed.remarks if self._routed else ())),
             waiting=self._waiting_words(),
             error=self._failure(),
@@ -214,7 +215,7 @@ class RunView:
             "reasons": tuple(plain_line(reason) for reason in started.reasons),
             "level": started.level.value,
             "fallback": told and plain_line(told, 400),
-            "left_out": started.left_out,
+            "left_out": tuple(map(plain_line, started.left_out)),
             "prompt_tokens": started.prompt_tokens if counted is None else counted,
             "prompt_tokens_exact": started.prompt_tokens_exact or counted is not None,
             "context_window": started.context_window,

@@ -13,6 +13,7 @@ from jupyter_llmroute.core.events import Attempt
 from jupyter_llmroute.core.history import place, place_of
 from jupyter_llmroute.core.pins import pinned_for
 from jupyter_llmroute.core.route import Candidate, RejectionReason
+from jupyter_llmroute.core.secrets import masked
 from jupyter_llmroute.core.selector import STICKY_GAIN, Decision
 from jupyter_llmroute.core.snapshot import ANSWER_TOKENS, Row, time_cost
 from jupyter_llmroute.core.speed import Expected, Speed
@@ -122,7 +123,7 @@ def as_text(
         found = parts(decision, view)
     if found is None:
         return NO_DECISION
-    lines = [plain_line(view.request.question, 120)] if view else []
+    lines = [plain_line(masked(view.request.question), 120)] if view else []
     for part in found:
         lines += ["", plain_line(part.title, LONGEST)]
         lines += [f"  {plain_line(line, LONGEST)}" for line in part.shortened(shown)]
@@ -141,7 +142,7 @@ def as_markdown(
         found = parts(decision, view)
     if found is None:
         return inert_line(NO_DECISION, LONGEST)
-    lines = [f"> {inert_line(view.request.question, 120)}"] if view else []
+    lines = [f"> {inert_line(masked(view.request.question), 120)}"] if view else []
     for part in found:
         lines += ["", f"**{inert_line(part.title, LONGEST)}**", ""]
         lines += [f"- {inert_line(line, LONGEST)}" for line in part.shortened(shown)]

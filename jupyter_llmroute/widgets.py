@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.request import Request
-    from jupyter_llmroute.notebook import NotebookSession, OutputScreen
+    from jupyter_llmroute.notebook import NotebookSession
+    from jupyter_llmroute.screen import OutputScreen
     from jupyter_llmroute.table import Table
 
 AS_IT_IS = "as it is"
@@ -37,7 +38,7 @@ def show_retry(
     from jupyter_llmroute.core.errors import LLMRouteError
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.inert import plain_line
-    from jupyter_llmroute.notebook import OutputScreen
+    from jupyter_llmroute.screen import OutputScreen
     from jupyter_llmroute.wording import points, who
 
     free = request.model_copy(update={"model": None, "service": None})

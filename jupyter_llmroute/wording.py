@@ -26,6 +26,9 @@ CUT_WORDS = "the answer was cut: it reached its limit of tokens"
 LOADING = "loading"
 """Why nothing comes of a model that is not in memory; also the reason of the core's `Waiting`."""
 
+REASONS: Mapping[str, str] = {"checking": "comparing the model's file with the locked one"}
+"""Reasons of the core's `Waiting` that want more words than one."""
+
 PRODUCTS: Mapping[str, str] = {
     "docker": "Docker Model Runner",
     "embedded": "llama.cpp, built in",
@@ -114,7 +117,7 @@ def waiting(elapsed_s: float, *, reason: str | None, is_cold: bool) -> str | Non
     """Return why nothing comes yet, and for how long; `None` where nothing is known to be in the way."""
     if reason is None and not is_cold:
         return None
-    words = reason if reason else f"not in memory yet, {LOADING}"
+    words = REASONS.get(reason, reason) if reason else f"not in memory yet, {LOADING}"
     return f"{words}, {elapsed_s:.0f} s"
 
 

@@ -23,7 +23,7 @@ from jupyter_llmroute.core.embedded import (
     read_header,
 )
 from jupyter_llmroute.core.errors import NoModelFile
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 # A machine that is shared may take any time for an example.
 hypothesis.settings.register_profile("shared", deadline=None)

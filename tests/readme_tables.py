@@ -26,22 +26,24 @@ def magic_options() -> str:
 
 def settings() -> str:
     """Return the settings as a Markdown table."""
-    from jupyter_llmroute.core import settings as module
+    from jupyter_llmroute.core import sections
+    from jupyter_llmroute.core.service_settings import CustomEndpoint, ServiceSettings
+    from jupyter_llmroute.core.settings import Settings
 
     parts: tuple[tuple[str, type[BaseModel]], ...] = (
-        ("", module.Settings),
-        ("services.NAME.", module.ServiceSettings),
-        ("services.custom_endpoints[].", module.CustomEndpoint),
-        ("task_routing.TASK.", module.TaskRouting),
-        ("serena.", module.SerenaSettings),
-        ("classifier.", module.ClassifierSettings),
-        ("embedded.", module.EmbeddedSettings),
-        ("context.", module.ContextSettings),
-        ("limits.", module.Limits),
-        ("discovery.", module.DiscoverySettings),
-        ("models.", module.ModelSettings),
-        ("security.", module.SecuritySettings),
-        ("cassette.", module.CassetteSettings),
+        ("", Settings),
+        ("services.NAME.", ServiceSettings),
+        ("services.custom_endpoints[].", CustomEndpoint),
+        ("task_routing.TASK.", sections.TaskRouting),
+        ("serena.", sections.SerenaSettings),
+        ("classifier.", sections.ClassifierSettings),
+        ("embedded.", sections.EmbeddedSettings),
+        ("context.", sections.ContextSettings),
+        ("limits.", sections.Limits),
+        ("discovery.", sections.DiscoverySettings),
+        ("models.", sections.ModelSettings),
+        ("security.", sections.SecuritySettings),
+        ("cassette.", sections.CassetteSettings),
     )
     seen: set[tuple[str, str]] = set()
     rows = []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jupyter_llmroute.cell_writer import TARGET
+from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.feedback import Tally
 from jupyter_llmroute.core.state import State
 from jupyter_llmroute.core.task import Task
@@ -211,6 +212,49 @@ def test_a_page_that_refuses_says_why(kernel: Page) -> None:
     kernel.answer(kernel.comms[0][0], {"done": False, "why": "the cell\nhas changed <b>"})
     assert "(the cell has changed <b>)" in kernel.bundles[2]["text/plain"]
     assert "<b>" not in kernel.bundles[2]["text/markdown"]
+
+
+def edited(home: Path) -> list[dict[str, Any]]:
+    """What the log holds of edits, each with a question that it knows."""
+    (log,) = home.rglob("audit.jsonl")
+    found = list(records(log))
+    asked = {each["question"] for each in found if each["kind"] == "decided"}
+    edits = [each for each in found if each["kind"] == "edited"]
+    assert {each["question"] for each in edits} <= asked
+    return edits
+
+
+def test_what_a_button_does_to_cells_stands_in_the_audit_log(kernel: Page, home: Path) -> None:
+    before = len(edited(home))
+    asked(kernel, options="-t coding --actions")
+    kernel.click(description="Replace")
+    kernel.answer(kernel.comms[0][0], {"done": False, "why": "it has changed"})
+    asked(kernel, options="-t coding --actions")
+    kernel.click(description="Insert below")
+    kernel.answer(kernel.comms[1][0], {"done": True})
+    found = edited(home)[before:]
+    assert [each["action"] for each in found] == [
+        "replace the cell (button): agreed",
+        "replace the cell (button): not written (it has changed)",
+        "write a new cell below (button): agreed",
+        "write a new cell below (button): written",
+    ]
+    assert found[0]["after"] == found[1]["after"] != found[2]["after"]
+
+
+def test_what_an_option_does_to_cells_stands_in_the_audit_log_before(kernel: Page, home: Path) -> None:
+    before = len(edited(home))
+    for to in ("next", "replace"):
+        asked(kernel, options=f"-t coding --to {to}")
+    found = edited(home)[before:]
+    assert [each["action"] for each in found] == [
+        "write a new cell below (--to next)",
+        "replace the cell (--to replace)",
+    ]
+    assert (found[0]["before"]["chars"], found[1]["before"]["chars"]) == (
+        0,
+        len("%%route -t coding --to replace\nwrite a function"),
+    )
 
 
 def test_an_answer_without_code_has_nothing_to_insert(kernel: Page) -> None:

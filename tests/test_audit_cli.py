@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_llmroute import audit_cli, lock_cli
+from jupyter_llmroute.core.audit.journal import AuditWarning
 from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.record import Ended, Fingerprint, Kept, Origin, Security, Verdict, Who
 from jupyter_llmroute.core.errors import LLMRouteError
@@ -117,6 +118,41 @@ def test_a_log_without_decisions_has_nothing_to_replay(log: Path, capsys: pytest
     assert capsys.readouterr().out == "0 decisions came out the same, bit for bit; 0 did not\n"
 
 
+READERS = [
+    ("tail",),
+    ("tail", "--json", "-n", "1"),
+    ("export",),
+    ("export", "--format", "csv"),
+    ("export", "-o", "out.jsonl"),
+    ("replay",),
+]
+
+
+@pytest.mark.parametrize("words", READERS)
+def test_records_that_do_not_read_are_told(
+    words: tuple[str, ...],
+    log: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    whole = log.read_bytes()
+    for old, count, told in (
+        (b"external", 1, "1 record does not read: see jupyter-llmroute audit verify\n"),
+        (b"ann", 3, "3 records do not read: see jupyter-llmroute audit verify\n"),
+    ):
+        log.write_bytes(whole.replace(old, b"#" * len(old)))
+        assert whole.count(old) == count
+        assert run("audit", *words, "--log", str(log)) == 1
+        (tmp_path / "out.jsonl").unlink(missing_ok=True)
+        err = capsys.readouterr().err
+        assert err == told
+    log.write_bytes(whole + b'{"n":4')
+    assert run("audit", *words, "--log", str(log)) == 0
+    assert capsys.readouterr().err == "", "half a line at the end is what a writer leaves that dies"
+
+
 def test_no_log_is_said(tmp_path: Path):
     with pytest.raises(LLMRouteError, match="There is no audit log"):
         run("audit", "verify")
@@ -151,6 +187,17 @@ def test_models_are_locked_verified_and_a_changed_one_is_reported(model: Path, c
     assert "1 changed" in capsys.readouterr().out
     run("audit", "tail")
     assert "model changed: tiny on embedded" in capsys.readouterr().out
+
+
+def test_models_are_locked_without_a_log_where_none_is_required(
+    model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LLMROUTE_SECURITY__AUDIT_LOG_PATH", str(model / "audit.jsonl"))
+    with pytest.raises(LLMRouteError, match="audit log"):
+        run("models", "lock")
+    monkeypatch.setenv("LLMROUTE_SECURITY__AUDIT_REQUIRED", "false")
+    with pytest.warns(AuditWarning, match="Answers go on without audit"):
+        assert run("models", "lock") == 0
 
 
 def test_a_lock_file_that_was_changed_since_is_reported(model: Path, home: Path, capsys: pytest.CaptureFixture[str]):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from jupyter_llmroute.core.audit.reading import records
+
 from .scripted import HANG, Scripted, delta, llamacpp, says, sse
 from .test_magics import Terminal, last_question
 
@@ -48,6 +50,18 @@ def test_every_setting_is_shown_with_who_said_it(
     first_default = next(n for n, line in enumerate(shown.splitlines()) if line.endswith(" default"))
     assert all(line.endswith(" default") for line in shown.strip().splitlines()[first_default:-2])
     assert server.chats == []
+
+
+def test_switching_the_audit_log_off_is_the_last_that_it_holds(
+    terminal: Terminal, server: Scripted, tmp_path: Path
+) -> None:
+    terminal.uses(server)
+    log = tmp_path / "log" / "audit.jsonl"
+    terminal.run(f"%llm_config security.audit_log_path={log} security.audit_enabled=true")
+    terminal.run("%%route\nhello")
+    terminal.run("%llm_config security.audit_enabled=false")
+    terminal.run("%%route\nhello")
+    assert [body.get("event", body["kind"]) for body in records(log)][-2:] == ["ended", "audit switched off"]
 
 
 SHOWN = {

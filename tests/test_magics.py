@@ -11,8 +11,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_llmroute.bridge import Stopped
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.task import Task
-from jupyter_llmroute.magics import FORMATS, TASKS, RouteMagics, split_options
+from jupyter_llmroute.magics import RouteMagics
 from jupyter_llmroute.notebook import STOPPED
+from jupyter_llmroute.options import FORMATS, TASKS, split_options
 
 from .scripted import HANG, LOADING, Scripted, delta, json_reply, llamacpp, says, sse
 from .shown import NO_OTHERS

@@ -59,10 +59,39 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
 print(json.dumps({"lost": count() - before, "others": others(), "reached": [], "said": ""}))
 """
 
+GATEWAY = """
+import asyncio, json, logging
+from jupyter_server.serverapp import ServerApp
+from tornado.httpclient import AsyncHTTPClient
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+
+async def main():
+    app = ServerApp.instance(
+        jpserver_extensions={"jupyter_llmroute": True, "jupyter_server_terminals": False},
+        allow_root=True, open_browser=False, log_level=logging.ERROR,
+    )
+    app.initialize(argv=["--IdentityProvider.token=t"], new_httpserver=False)
+    opened, port = bind_unused_port("127.0.0.1")
+    server = HTTPServer(app.web_app)
+    server.add_sockets([opened])
+    body = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
+    answer = await AsyncHTTPClient().fetch(
+        f"http://127.0.0.1:{port}/jupyter_llmroute/v1/chat/completions", method="POST", body=json.dumps(body),
+        headers={"Authorization": "Bearer t", "Content-Type": "application/json"}, raise_error=False,
+        request_timeout=60,
+    )
+    server.stop()
+    await app.web_app.settings["llmroute_exchange"].aclose()
+    print("by the gateway:", answer.code, answer.body.decode()[:200])
+
+asyncio.run(main())
+"""
+
 FLOWS = """
 sys.addaudithook(record)
 before = count()
-import contextlib, io, runpy
+import contextlib, io, runpy, subprocess
 model, home = sys.argv[1], Path(sys.argv[2])
 scripted = runpy.run_path(sys.argv[3])
 with scripted["llamacpp"](model="desk-model") as server, contextlib.redirect_stdout(io.StringIO()) as out:
@@ -74,6 +103,8 @@ with scripted["llamacpp"](model="desk-model") as server, contextlib.redirect_std
     from IPython.core.interactiveshell import InteractiveShell
     shell = InteractiveShell.instance()
     cells = ["%load_ext jupyter_llmroute", "%llm_services", "%%route -s desk\\nhello", "%llm_models --text", "%llm_why"]
+    cells += ["%%route -s desk --no-context --record\\nkeep this"]
+    cells += ["%%route -s desk --no-context --replay none\\nkeep this"]
     cells += ["%%route -s embedded --max-tokens 4\\nhello"] if model else []
     for cell in cells:
         shell.run_cell(cell).raise_error()
@@ -87,7 +118,9 @@ with scripted["llamacpp"](model="desk-model") as server, contextlib.redirect_std
     marked = out.tell()
     status = options.run(options)
     report = json.loads(out.getvalue()[marked:])
-    lines = server.lines
+    lines = list(server.lines)
+    gateway = subprocess.Popen([sys.executable, "-W", "ignore", "-c", GATEWAY], stdout=subprocess.PIPE, text=True)
+    print(gateway.communicate(timeout=120)[0])
     shell.run_cell("%unload_ext jupyter_llmroute").raise_error()
     if model:
         from jupyter_llmroute import cli
@@ -104,10 +137,19 @@ def run(script: str, *arguments: str, home: Path) -> dict[str, Any]:
         "LLMROUTE_HOME": str(home),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "IPYTHONDIR": str(home / "ipython"),
+        "LLMROUTE_CASSETTE__FILE": "n.cassette.json",
         "HTTP_PROXY": "http://203.0.113.1:3128",
         "ALL_PROXY": "http://203.0.113.1:3128",
     }
-    command = [*UNSHARE, sys.executable, "-W", "ignore", "-c", PRELUDE + script, *arguments]
+    command = [
+        *UNSHARE,
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        f"GATEWAY = {GATEWAY!r}\n" + PRELUDE + script,
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=home)
     assert done.returncode == 0, done.stderr + done.stdout
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -136,7 +178,8 @@ def prove(told: dict[str, Any]) -> None:
     assert told["reached"], "the recorder was there"
     assert "lo" in told["said"]
     asked = [line for line in told["lines"] if line.startswith("POST")]
-    assert asked == ["POST /v1/chat/completions"], "the doctor had no model work"
+    assert asked == ["POST /v1/chat/completions"] * 2, "one asked, one recorded; the doctor had no model work"
+    assert "by the gateway: 200" in told["said"]
     found = {finding["check"]: finding for finding in told["report"]["findings"]}
     assert found["egress"]["status"] == "pass"
     assert found["proxies"]["status"] == "warn"

@@ -23,6 +23,8 @@ OPENERS = {
     "urllib3": frozenset(),
     "requests": frozenset(),
     "aiohttp": frozenset(),
+    "tornado.web": frozenset({"HTTPError", "authenticated"}),
+    "tornado.iostream": frozenset({"StreamClosedError"}),
     "tornado": frozenset(),
     "websockets": frozenset(),
     "websocket": frozenset(),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
 
+from jupyter_llmroute.core.audit.folder import AuditError
+from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.errors import EditRefused, UserError
 
 from .core.code.test_code_source import CART, ORDERS, project
@@ -83,6 +87,62 @@ def test_changes_are_offered_applied_and_taken_back(terminal: Terminal, project:
         terminal.run("%llm_undo")
         assert sources(project) == before
         assert isinstance(terminal.run("%llm_undo")[0], EditRefused)
+
+
+def edits(project: Path) -> list[dict[str, Any]]:
+    """What the audit log holds of files that were to be changed."""
+    (log,) = (project.parent / "home").rglob("audit.jsonl")
+    return [each for each in records(log) if each["kind"] == "edited"]
+
+
+def test_what_becomes_of_files_stands_in_the_audit_log(terminal: Terminal, project: Path):
+    orders = project / "src" / "shop" / "orders.py"
+    with llamacpp(says(ANSWER, prompt_tokens=900)) as server:
+        terminal.uses(server)
+        terminal.run("%%route --apply\nmake Order.total safe and rename checkout to pay")
+    orders.write_text(orders.read_text() + "# mine\n")
+    assert isinstance(terminal.run("%llm_apply")[0], EditRefused)
+    orders.write_text(ORDERS)
+    assert terminal.run("%llm_apply")[0] is None
+    assert terminal.run("%llm_undo")[0] is None
+    assert isinstance(terminal.run("%llm_undo")[0], EditRefused)
+    found = edits(project)
+    of_orders = [each for each in found if each["target"] in (str(orders), str(project))]
+    assert [each["action"].split(" (")[0].split(" `")[0][:11] for each in of_orders] == [
+        "agreed",
+        "not changed",
+        "agreed",
+        of_orders[3]["action"][:11],
+        "agreed to t",
+        "taken back",
+        "agreed to t",
+        "not taken b",
+    ]
+    assert of_orders[3]["before"]["chars"] == len(ORDERS)
+    assert all(each["question"] for each in of_orders[:4])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit of a file's size")
+def test_a_change_is_shown_also_where_the_log_takes_no_more(terminal: Terminal, project: Path):
+    import resource
+
+    with llamacpp(says(ANSWER, prompt_tokens=900)) as server:
+        terminal.uses(server)
+        for undo in ("%llm_apply", "%llm_undo", ""):
+            terminal.run("%%route --apply\nmake Order.total safe and rename checkout to pay")
+            terminal.run(undo)
+    (log,) = (project.parent / "home").rglob("audit.jsonl")
+    agreed = sum(len(line) + 1 for line in log.read_bytes().splitlines() if b'"action":"agreed"' in line)
+    before, limits = sources(project), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + agreed * 3 // 2, limits[1]))
+    try:
+        error, printed = terminal.run("%llm_apply")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert isinstance(error, AuditError)
+    assert sources(project) != before
+    assert "Applied: change" in printed
+    assert edits(project)[-1]["action"] == "agreed"
 
 
 def test_what_is_agreed_to_beforehand_is_applied_at_once(terminal: Terminal, project: Path):

@@ -27,9 +27,9 @@ from jupyter_llmroute.core.fallback import Level
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.selector import Snapshot, select
-from jupyter_llmroute.notebook import Ticker
 from jupyter_llmroute.response import State
 from jupyter_llmroute.terminal import TerminalScreen, failures, figures_line, head
+from jupyter_llmroute.ticker import Ticker
 from jupyter_llmroute.view import ANSWER_MIME, KEPT_IN_FACTS, RunView
 
 REQUEST = Request(question="write a function that parses ISO dates")
@@ -182,6 +182,7 @@ def test_a_first_answer_and_a_failure_of_the_last_are_no_fallback() -> None:
         (True, [], 0.0, "not in memory yet, loading, 0 s"),
         (True, [], 12.0, "not in memory yet, loading, 12 s"),
         (False, [Waiting(reason="loading", elapsed_s=12.3)], 0.0, "loading, 12 s"),
+        (False, [Waiting(reason="checking", elapsed_s=9)], 0.0, "comparing the model's file with the locked one, 9 s"),
         (False, [Waiting(reason="loading", elapsed_s=12.3)], 15.0, "loading, 15 s"),
         (True, [Waiting(reason="loading", elapsed_s=1.0)], 0.0, "loading, 1 s"),
         (True, [Waiting(reason="loading", elapsed_s=1.0), ReasoningDelta(text="hm")], 9.0, None),

@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 
 import httpx
 
+from jupyter_llmroute.core.audit.folder import AuditError
 from jupyter_llmroute.core.classifier import TASKS, Classification
 from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.errors import LLMRouteError
 from jupyter_llmroute.core.history import History
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.prompt import Message, estimate_prompt
 from jupyter_llmroute.core.providers import Chat, Provider
 from jupyter_llmroute.core.request import Request, Sampling
 from jupyter_llmroute.core.route import Candidate
+from jupyter_llmroute.core.sections import ClassifierSettings
 from jupyter_llmroute.core.selector import Wish, in_memory
-from jupyter_llmroute.core.settings import ClassifierSettings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.tokens import DENSEST
@@ -65,6 +68,18 @@ TOLD_CHARS = 80
 """Of the name of a model and its server, and of why it was asked in vain, what is told."""
 
 
+Heard = Callable[[str], None]
+"""Takes what comes of an answer, piece by piece."""
+
+Noted = Callable[[Candidate, Chat], AbstractAsyncContextManager[Heard]]
+"""What holds around the asking: entered before anything is sent, left when it is over, however that was."""
+
+
+def unnoted(asked: Candidate, chat: Chat) -> AbstractAsyncContextManager[Heard]:
+    """Write nothing down."""
+    return contextlib.nullcontext(lambda _: None)
+
+
 async def arbitrate(
     request: Request,
     what: Classification,
@@ -75,11 +90,17 @@ async def arbitrate(
     settings: ClassifierSettings,
     providers: Mapping[str, Provider],
     client: httpx.AsyncClient,
+    noted: Noted = unnoted,
 ) -> Classification:
     """Return what a request asks for once the arbiter was asked; as it was where there is nobody to ask.
 
     Nobody is asked about what is clear, or where the user named the task or the model. Whatever goes wrong, the
     classification stays, and its evidence says that the arbiter was asked in vain.
+
+    Raises
+    ------
+    AuditError
+        `noted` cannot write it down.
     """
     if what.rival is None or request.task or request.model:
         return what
@@ -91,15 +112,18 @@ async def arbitrate(
     if asked is None:
         return what
     who = f"{asked.model.id} on {asked.endpoint.name}"
+    chat = chat.model_copy(update={"model": asked.model})
     try:
-        async with asyncio.timeout(settings.arbiter_limit_s):
-            share = await answer(asked, chat, providers[asked.endpoint.provider], client)
+        async with noted(asked, chat) as heard, asyncio.timeout(settings.arbiter_limit_s):
+            share = await answer(asked, chat, providers[asked.endpoint.provider], client, heard)
+    except AuditError:
+        raise
     except TimeoutError:
         return _in_vain(what, who, f"no answer in {settings.arbiter_limit_s * 1000:.0f} ms")
     except LLMRouteError as error:
         return _in_vain(what, who, str(error).removeprefix(f"{who}: ").removeprefix(f"{who} "))
     except Exception as error:  # a provider is a third party's code, and may raise whatever it likes
-        return _in_vain(what, who, repr(error))
+        return _in_vain(what, who, without_key(repr(error), asked.endpoint.key))
     if share is None:
         return _in_vain(what, who, "it named neither task")
     return settled(what, pair, share, worth(asked, settings), who)
@@ -137,7 +161,9 @@ def worth(candidate: Candidate, settings: ClassifierSettings) -> float:
     return WORTH if parameters is None or parameters >= LEAST_PARAMETERS else 0.5
 
 
-async def answer(asked: Candidate, chat: Chat, provider: Provider, client: httpx.AsyncClient) -> float | None:
+async def answer(
+    asked: Candidate, chat: Chat, provider: Provider, client: httpx.AsyncClient, heard: Heard = lambda _: None
+) -> float | None:
     """Ask, and return the share of the first option; `None` where the answer is none of them.
 
     Raises
@@ -145,17 +171,17 @@ async def answer(asked: Candidate, chat: Chat, provider: Provider, client: httpx
     LLMRouteError
         The server failed, or the policy forbids it.
     """
-    chat = chat.model_copy(update={"model": asked.model})
-    said, heard = "", 0
+    said, chars = "", 0
     # Whoever has said its letter is left: closing the answer ends the server's work.
     async with contextlib.aclosing(provider.chat(client, asked.endpoint, chat)) as chunks:
         async for chunk in chunks:
+            heard(chunk.text)
             if chunk.likely and (share := share_of_first(chunk.likely, chat.options)) is not None:
                 return share
-            said, heard = said + chunk.text, heard + len(chunk.text) + len(chunk.reasoning)
+            said, chars = said + chunk.text, chars + len(chunk.text) + len(chunk.reasoning)
             if (word := _bare(said)) in chat.options:
                 return float(word == chat.options[0])
-            if heard > MOST_CHARS:
+            if chars > MOST_CHARS:
                 return None
     return None
 

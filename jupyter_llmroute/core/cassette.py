@@ -8,9 +8,12 @@ same way by its value, before it is made into text or Markdown: it comes out as 
 | mode           | recorded             | not recorded                                      |
 | -------------- | -------------------- | ------------------------------------------------- |
 | `none`         | replayed             | an error, which names the nearest recording       |
-| `once`         | replayed             | asked and recorded if the file had nothing at all |
+| `once`         | replayed if complete | asked and recorded if the file had nothing at all |
 | `new_episodes` | replayed if complete | asked and recorded                                |
 | `all`          | asked and replaced   | asked and recorded                                |
+
+What was interrupted, or failed, is asked for again by `once` too: only `none` may ask nobody. An answer that the audit
+log did not take is none, and is not recorded.
 
 The same question, asked several times by one run of a cell, has several recordings: they are replayed in their order,
 and from the first one when the cell is run again.
@@ -30,14 +33,15 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from jupyter_llmroute.core.audit.folder import AuditError
 from jupyter_llmroute.core.cassette_file import SUFFIX, CassetteError, CassetteFile, Tape
 from jupyter_llmroute.core.errors import LLMRouteError, UserError
 from jupyter_llmroute.core.events import Event, Routed
 from jupyter_llmroute.core.recording import Ended, Failure, Interrupted, Recording, Timed, happened
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.scrubbing import cleaned
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.sent import Sent, SentBy, differences, gathered, nearest, rules_of, sent_of
-from jupyter_llmroute.core.settings import ContextSettings
 
 T = TypeVar("T")
 
@@ -116,7 +120,8 @@ def place(notebook: Path | None, *, named: Path | None = None, folder: Path | No
         return found[0]
     told = f"there are {len(found)} files *{SUFFIX}" if found else f"there is no file *{SUFFIX}"
     raise CassetteError(
-        f"Nobody tells which notebook this is, and in {str((folder or Path()).absolute())!r} {told}: name the file."
+        f"Nobody tells which notebook this is, and in {str((folder or Path()).absolute())!r} {told}: "
+        f"name the file in cassette.file (LLMROUTE_CASSETTE__FILE, or --cassette at a terminal)."
     )
 
 
@@ -276,16 +281,14 @@ class Cassette:
     def _replayed(self, found: _Found, mode: Mode) -> Recording | None:
         """Return the recording to replay; `None` where the question is to be asked."""
         due = found.due
-        match mode:
-            case Mode.ALL:
-                return None
-            case Mode.NEW_EPISODES:
-                return due if due and due.ended is Ended.COMPLETE else None
-            case Mode.ONCE if self._was_empty:
-                return due if due and due.ended is Ended.COMPLETE else None
-        if found.recordings:
-            return due or found.recordings[-1]
-        raise NoRecording(self._missed(found.sent))
+        if mode is Mode.ALL:
+            return None
+        if mode is Mode.NEW_EPISODES or (mode is Mode.ONCE and self._was_empty):
+            return due if due and due.ended is Ended.COMPLETE else None
+        if not found.recordings:
+            raise NoRecording(self._missed(found.sent))
+        recording = due or found.recordings[-1]
+        return recording if mode is Mode.NONE or recording.ended is Ended.COMPLETE else None
 
     def _missed(self, sent: Sent) -> str:
         path, what = str(self.file.path), _what(sent)
@@ -331,6 +334,9 @@ class Cassette:
                     came.append((wait_ms, event))
                     yield event
             ended = Ended.COMPLETE
+        except AuditError:
+            is_ours = False  # whoever must be recorded and cannot be gives no answer
+            raise
         except LLMRouteError as error:
             ended, failure = Ended.FAILED, Failure.of(error)
             raise

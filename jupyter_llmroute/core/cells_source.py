@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from jupyter_llmroute.core.cell_ranges import references
 from jupyter_llmroute.core.context import Gathered, cut_middle, fenced
 from jupyter_llmroute.core.item import ContextItem
-from jupyter_llmroute.core.relevance import Ranking, Relevant, rank
+from jupyter_llmroute.core.ranking import Ranking, Relevant
+from jupyter_llmroute.core.relevance import rank
 from jupyter_llmroute.core.request import CellRef, Request
 from jupyter_llmroute.core.secrets import MASK, masked
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 
 BESIDE = ("recent", "just before")
 """Reasons that say nothing of what a cell has to do with the question."""

@@ -21,7 +21,7 @@ from jupyter_llmroute.core.context import Context, turn_ref
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.prompt import INSTRUCTIONS, asked, item_text
 from jupyter_llmroute.core.request import Format, Turn
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.tokens import TOKENS_PER_MESSAGE, estimate_tokens, rounded_up, weigh_text
 
 CUT_OUTPUT = "\n… {tokens:,} tokens left out here …\n"

@@ -17,9 +17,11 @@ from pydantic import SecretStr
 
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.errors import AuthenticationNeeded, LLMRouteError, ModelLoading, ServerBusy, SettingsError
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.probe import Answer, Probe
 from jupyter_llmroute.core.providers import Provider, TokenCounter
-from jupyter_llmroute.core.settings import CustomEndpoint, ServiceSettings, Settings
+from jupyter_llmroute.core.service_settings import CustomEndpoint, ServiceSettings
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.values import Value
 
 UNMARKED = "openai"
@@ -207,9 +209,10 @@ async def _ask(endpoint: Endpoint, place: Place, probe: Probe, provider: Provide
                 raise ServerBusy(f"its health_path answers with status {answer.status}")
         models = await provider.models(probe, endpoint)
     except LLMRouteError as error:
-        return endpoint.model_copy(update={"health": _health_of(error), "detail": str(error)})
+        detail = without_key(str(error), endpoint.key, behind=endpoint.name)
+        return endpoint.model_copy(update={"health": _health_of(error), "detail": detail})
     except Exception as error:  # a third party's code: whatever it raises must not stop the rest
-        detail = f"the provider {endpoint.provider!r} failed: {error!r}"
+        detail = f"the provider {endpoint.provider!r} failed: {without_key(repr(error), endpoint.key)}"
         return endpoint.model_copy(update={"health": Health.DOWN, "detail": detail})
     sendable = [model for model in models if _is_text(model.id)]
     detail = "" if sendable else "it serves no model yet"
@@ -220,6 +223,28 @@ async def _ask(endpoint: Endpoint, place: Place, probe: Probe, provider: Provide
     if endpoint.provider == UNMARKED and not place.configured:
         counted_on = [model.model_copy(update={"remote": model.remote or UNNAMED}) for model in counted_on]
     return endpoint.model_copy(update={"models": tuple(counted_on), "detail": detail})
+
+
+async def listed_again(endpoint: Endpoint, provider: Provider, client: httpx.AsyncClient, timeout_s: float) -> Endpoint:
+    """Return a server with those of its models that it lists now, each with the digest that it tells now.
+
+    Who does not list them any more has none, and what is in the way.
+    """
+    key = endpoint.api_key.get_secret_value() if endpoint.api_key else None
+    try:
+        told = await provider.models(Probe(client, endpoint.base_url, timeout_s=timeout_s, api_key=key), endpoint)
+    except LLMRouteError as error:
+        return endpoint.model_copy(update={"health": _health_of(error), "detail": str(error), "models": ()})
+    except Exception as error:  # a third party's code
+        detail = f"the provider {endpoint.provider!r} failed: {error!r}"
+        return endpoint.model_copy(update={"health": Health.DOWN, "detail": detail, "models": ()})
+    now = {model.id: model.digest for model in told}
+    models = tuple(
+        model if model.digest == now[model.id] else model.model_copy(update={"digest": now[model.id]})
+        for model in endpoint.models
+        if model.id in now
+    )
+    return endpoint.model_copy(update={"models": models})
 
 
 def _is_text(name: str) -> bool:
@@ -274,7 +299,9 @@ async def _is_of(name: str, provider: Provider, probe: Probe) -> bool:
     except LLMRouteError:  # nobody answers: then no other dialect needs to ask
         raise
     except Exception as error:  # a third party's code: whatever it raises must not stop the rest
-        warnings.warn(f"The provider {name!r} failed at {probe.base_url}: {error!r}", stacklevel=2)
+        warnings.warn(
+            f"The provider {name!r} failed at {probe.base_url}: {without_key(repr(error), probe.api_key)}", stacklevel=2
+        )
         return False
 
 

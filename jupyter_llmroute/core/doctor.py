@@ -78,9 +78,13 @@ class Facts(Value):
     """Models that are others than the recorded ones."""
     untold: tuple[str, ...] = ()
     """Models of which neither a file nor a digest can be seen."""
+    checksums_error: str = ""
+    """Why the recorded checksums, or a model's file, do not read."""
     audit: str | None = None
     """What the audit log is told to keep, in words; `None`: there is none."""
     answers_in_audit: bool = False
+    audit_error: str = ""
+    """Why it cannot be written, and what to do."""
     programs: tuple[tuple[str, str], ...] = ()
     """Serena and the language server, each with its path; empty where it was not found."""
     versions: tuple[tuple[str, str], ...] = ()
@@ -286,6 +290,8 @@ def _port(endpoint: Endpoint) -> int:
 
 def checksums(facts: Facts) -> Said:
     """Whether a changed model would be noticed."""
+    if facts.checksums_error:
+        return Said(FAIL, facts.checksums_error, "see that nobody changed it, then jupyter-llmroute models lock")
     models = [(endpoint.name, model) for endpoint in facts.endpoints for model in endpoint.models]
     if not models:
         return Said(PASS, "no model is served")
@@ -316,9 +322,11 @@ def clouds(facts: Facts) -> Said:
 
 
 def audit(facts: Facts) -> Said:
-    """Whether decisions and refusals are written down, without the texts."""
+    """Whether decisions and refusals are, and can be, written down, without the texts."""
     if facts.audit is None:
         return Said(WARN, "nothing is written down", "set security.audit_enabled to true")
+    if facts.audit_error:
+        return Said(FAIL, *facts.audit_error.removesuffix(".").rsplit(": ", 1))
     if facts.answers_in_audit:
         return Said(WARN, f"{facts.audit}: answers are kept as plain text", "set security.log_responses to false")
     return Said(PASS, facts.audit)

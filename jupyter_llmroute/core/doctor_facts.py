@@ -25,7 +25,8 @@ from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.local_network import Listener, default_routes, ipv6_addresses, listeners, nameservers
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.provenance import Layer, Source
-from jupyter_llmroute.core.settings import Loaded, SecuritySettings, Settings
+from jupyter_llmroute.core.sections import SecuritySettings
+from jupyter_llmroute.core.settings import Loaded, Settings
 from jupyter_llmroute.core.settings_file import other_writers
 
 MAX_FILE_BYTES = 1 << 20
@@ -49,6 +50,7 @@ class Checksums(NamedTuple):
     unlocked: tuple[str, ...] | None
     changed: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
+    error: str = ""
 
 
 NO_CHECKSUMS = Checksums(None)
@@ -63,6 +65,7 @@ def gather(
     platform: str = sys.platform,
     programs: Mapping[str, str | None] | None = None,
     audit_files: Iterable[Path] = (),
+    audit_error: str = "",
     checksums: Checksums = NO_CHECKSUMS,
 ) -> Facts:
     """Return what is known, without sending anything.
@@ -79,6 +82,8 @@ def gather(
         Serena and the language server by name, with their paths; `None` looks in `PATH`.
     audit_files
         Those of the audit log, where there is one.
+    audit_error
+        Why it cannot be written, and what to do.
     checksums
         What is known of those of the models.
     """
@@ -103,8 +108,10 @@ def gather(
         unlocked=checksums.unlocked,
         changed=checksums.changed,
         untold=checksums.untold,
+        checksums_error=checksums.error,
         audit=_audit(security),
         answers_in_audit=Kept.of_responses(security.log_responses) is Kept.TEXT,
+        audit_error=audit_error,
         programs=tuple((name, path or "") for name, path in found.items()),
         versions=tuple(_versions(settings)),
     )

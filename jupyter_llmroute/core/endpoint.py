@@ -107,6 +107,11 @@ class Endpoint(Value):
         return self.model_copy(update={"models": tuple(models)})
 
     @property
+    def key(self) -> str | None:
+        """Its key, as it is sent."""
+        return self.api_key.get_secret_value() if self.api_key else None
+
+    @property
     def host(self) -> str:
         """The host of `base_url`, without port and brackets; empty when it has no address yet, or none that reads."""
         try:

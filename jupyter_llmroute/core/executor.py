@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
 import httpx
 
@@ -42,10 +42,11 @@ from jupyter_llmroute.core.events import (
 )
 from jupyter_llmroute.core.fallback import Step, Tried, next_step
 from jupyter_llmroute.core.fitting import Fitted, Margins, fit
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.prompt import Message, lay_out, least_tokens
-from jupyter_llmroute.core.providers import Chunk, Provider
+from jupyter_llmroute.core.providers import Chat, Chunk, Provider
 from jupyter_llmroute.core.route import Route
-from jupyter_llmroute.core.settings import ContextSettings, Limits
+from jupyter_llmroute.core.sections import ContextSettings, Limits
 
 MOST_CHARS = 4_000_000
 """A longer answer is none: the largest windows hold a million tokens."""
@@ -77,10 +78,12 @@ async def execute(
     rules: ContextSettings,
     deadline: float | None = None,
     margins: Margins | None = None,
+    on_sending: Callable[[Chat], None] = lambda _: None,
 ) -> AsyncGenerator[Event, None]:
     """Ask the candidates of a route until one answers, until `deadline` of the monotonic clock.
 
-    What servers count of their prompts is kept in `margins`.
+    What servers count of their prompts is kept in `margins`. What each attempt sends is told to `on_sending` just
+    before it starts.
 
     Yields
     ------
@@ -109,7 +112,7 @@ async def execute(
         attempt = _Attempt(len(tried) + 1, step, providers[step.candidate.endpoint.provider], client, limits, deadline)
         visible = False
         try:
-            async with contextlib.aclosing(attempt.events(context, rules, margins)) as events:
+            async with contextlib.aclosing(attempt.events(context, rules, margins, on_sending)) as events:
                 async for event in events:
                     visible = visible or isinstance(event, TextDelta | ToolCallDelta)
                     yield event
@@ -143,9 +146,12 @@ def _limit(context: Context, limits: Limits) -> str:
 
 def _ours(error: Exception, step: Step) -> PeerError | PolicyRefusal:
     """Return the failure of an attempt; a provider is a third party's code, and may raise whatever it likes."""
+    endpoint = step.candidate.endpoint
     if isinstance(error, PeerError | PolicyRefusal):
+        who = f"{step.candidate.model.id} on {endpoint.name}"
+        error.args = (without_key(str(error), endpoint.key, behind=who), *error.args[1:])
         return error
-    return ServerFailure(f"The provider {step.candidate.endpoint.provider!r} failed: {error!r}.")
+    return ServerFailure(f"The provider {endpoint.provider!r} failed: {without_key(repr(error), endpoint.key)}.")
 
 
 def _failed(number: int, past: Tried) -> Attempt:
@@ -190,7 +196,11 @@ class _Attempt:
         self._deadline = deadline
 
     async def events(
-        self, context: Context, rules: ContextSettings, margins: Margins | None
+        self,
+        context: Context,
+        rules: ContextSettings,
+        margins: Margins | None,
+        on_sending: Callable[[Chat], None],
     ) -> AsyncGenerator[Event, None]:
         """Ask, and give what happens."""
         candidate = self._step.candidate
@@ -198,6 +208,7 @@ class _Attempt:
         fitted = await self._fitted(sent, rules, margins)
         served, wanted = candidate.model.context_window, fitted.chat.window
         must_grow = bool(served and wanted and wanted > served)  # then it is loaded again
+        on_sending(fitted.chat)
         yield AttemptStarted(
             number=self._number,
             service=candidate.endpoint.name,

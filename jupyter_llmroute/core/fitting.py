@@ -15,7 +15,7 @@ from jupyter_llmroute.core.errors import ContextOverflow, PeerError
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, estimate_tools, lay_out, most_tokens
 from jupyter_llmroute.core.providers import Chat, Counted, Provider, TokenCounter, WindowChooser
 from jupyter_llmroute.core.route import Candidate
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 
 COUNT_S = 10.0
 """Seconds that a server may take to count; after that the estimate must do."""

@@ -21,7 +21,7 @@ from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.history import History, place, place_of
 from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.route import Candidate, Route
-from jupyter_llmroute.core.settings import Limits
+from jupyter_llmroute.core.sections import Limits
 from jupyter_llmroute.core.speed import Speed
 from jupyter_llmroute.core.state import Sharing, State, StateFile
 from jupyter_llmroute.core.task import Task

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import httpx
 
-from jupyter_llmroute.core.discovery import discover, places, with_unique_names
+from jupyter_llmroute.core.discovery import discover, listed_again, places, with_unique_names
 from jupyter_llmroute.core.endpoint import Endpoint, Health
 from jupyter_llmroute.core.environment import detect, neighbours
 from jupyter_llmroute.core.providers import Provider
@@ -65,6 +65,29 @@ class Lookout:
         if self._looking and (refresh or self._endpoints is None):
             return await asyncio.shield(self._looking)
         return self._endpoints or ()
+
+    async def listed_again(self, endpoints: tuple[Endpoint, ...], names: Collection[str]) -> tuple[Endpoint, ...]:
+        """Return servers, those named with the digests that they tell at this moment, however lately they were seen.
+
+        Parameters
+        ----------
+        endpoints
+            As `services` gave them; where nothing is new, the same value is returned.
+        names
+            Of the servers to ask.
+        """
+        asked = [e for e in endpoints if e.name in names and e.models and e.provider in self._dialects]
+        limit_s = self._settings.limits.scan_s
+        told = await asyncio.gather(
+            *(listed_again(each, self._dialects[each.provider], self._client, limit_s) for each in asked)
+        )
+        now = {each.name: each for each in told}
+        again = tuple(now.get(endpoint.name, endpoint) for endpoint in endpoints)
+        if again == endpoints:
+            return endpoints
+        if self._endpoints == endpoints:  # otherwise a new look has seen more
+            self._endpoints = again
+        return again
 
     @property
     def is_looking(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from jupyter_llmroute.core.endpoint import ServedModel
-from jupyter_llmroute.core.settings import SecuritySettings
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.settings_file import EXTERNAL
 from jupyter_llmroute.core.values import Value
 
@@ -40,6 +40,8 @@ METADATA = frozenset(
 )
 """Where clouds hand a machine its credentials: no setting opens these."""
 
+IN_YOUR_FILE = "If this server may see your text, add it to {} in your own settings file."
+
 NOT_CONNECTABLE = IPv4Network("0.0.0.0/8")
 """RFC 1122, 3.2.1.3: "this network", of which 0.0.0.0 leads to this machine on some systems and nowhere on others."""
 
@@ -64,6 +66,8 @@ class Verdict(Value):
 
     allowed: bool
     reason: str
+    remedy: str = ""
+    """What the user can do where that is right; empty where nothing can be done."""
 
 
 class Policy(Value):
@@ -188,7 +192,8 @@ def check_name(policy: Policy, host: str, port: int | None = None) -> Verdict:
         return Verdict(allowed=False, reason=f"{host!r} is an odd spelling of {odd}: write it as {str(odd)!r}")
     if policy.allow_external:
         return Verdict(allowed=True, reason="security.allow_external is on")
-    return Verdict(allowed=False, reason=f"the name {host!r} is not in security.allowed_hosts")
+    remedy = IN_YOUR_FILE.format("security.allowed_hosts")
+    return Verdict(allowed=False, reason=f"the name {host!r} is not in security.allowed_hosts", remedy=remedy)
 
 
 def check_address(policy: Policy, address: Address, port: int | None = None) -> Verdict:
@@ -209,9 +214,13 @@ def check_address(policy: Policy, address: Address, port: int | None = None) -> 
                 allowed=False, reason=f"{address} leads to {inner}, which is in none of security.allowed_cidrs"
             )
     if not reason:
-        return Verdict(allowed=False, reason=f"{address} is in none of security.allowed_cidrs")
+        remedy = IN_YOUR_FILE.format("security.allowed_hosts or security.allowed_cidrs")
+        return Verdict(allowed=False, reason=f"{address} is in none of security.allowed_cidrs", remedy=remedy)
     if port is not None and policy.allowed_ports is not None and port not in policy.allowed_ports:
-        return Verdict(allowed=False, reason=f"the port {port} of {address} is not in security.allowed_ports")
+        remedy = IN_YOUR_FILE.format("security.allowed_ports")
+        return Verdict(
+            allowed=False, reason=f"the port {port} of {address} is not in security.allowed_ports", remedy=remedy
+        )
     return Verdict(allowed=True, reason=reason)
 
 

@@ -48,7 +48,7 @@ class Probe:
         self.base_url = base_url.rstrip("/")
         self._client = client
         self._timeout_s = timeout_s
-        self._api_key = api_key
+        self.api_key = api_key
         self._answers: dict[str, Answer] = {}
 
     async def get(self, path: str) -> Answer:
@@ -75,8 +75,8 @@ class Probe:
         return await self._ask("POST", path, body)
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
-        headers = key_headers(self.base_url, self._api_key)
-        with peer_errors(self.base_url):
+        headers = key_headers(self.base_url, self.api_key)
+        with peer_errors(self.base_url, key=self.api_key):
             try:
                 async with (
                     asyncio.timeout(self._timeout_s),

@@ -136,6 +136,8 @@ class Request(Value):
     """The whole chat, where somebody else laid it out: it is sent as it is, in place of instructions and question."""
     passed: Mapping[str, Any] = Field(default_factory=dict)
     """Further keys of the OpenAI dialect's body, such as `tools`, that reach the server as they are."""
+    caller: str = ""
+    """The tool that asks, by its own word, where one asks through us; empty where it is this very process."""
     timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
     """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
 

@@ -22,6 +22,8 @@ class RejectionReason(StrEnum):
     EXCLUDED = "excluded"
     CHANGED = "changed"
     """Another model than the one that was locked."""
+    CHECKING = "checking"
+    """Its file looks changed, and is being read to compare it with the locked one."""
     MEMORY = "memory"
     WINDOW_TOO_SMALL = "window too small"
     BREAKER_OPEN = "breaker open"

@@ -5,39 +5,45 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import httpx
 
-from jupyter_llmroute.core.arbiter import arbitrate
-from jupyter_llmroute.core.audit.journal import Journal
-from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Record, Refused, Security
+from jupyter_llmroute.core.arbiter import arbitrate, unnoted
+from jupyter_llmroute.core.audit.folder import AuditError
+from jupyter_llmroute.core.audit.journal import AuditWarning, Journal
+from jupyter_llmroute.core.audit.once import Once
+from jupyter_llmroute.core.audit.question import Question
+from jupyter_llmroute.core.audit.record import Record, Refused, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import Classification, classify
 from jupyter_llmroute.core.context import Context, ContextSource, Gathered, gather
 from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.errors import RouteFailed, TimedOut, UnknownModel, UnknownService
+from jupyter_llmroute.core.errors import TimedOut
 from jupyter_llmroute.core.events import AttemptFailed, AttemptStarted, Completed, Event, Routed, Waiting
 from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
 from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.fitting import Fitted, Margins, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
 from jupyter_llmroute.core.lookout import Lookout
-from jupyter_llmroute.core.memory import total_memory_bytes
+from jupyter_llmroute.core.outlook import Outlook
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason, Route
+from jupyter_llmroute.core.route import Candidate
 from jupyter_llmroute.core.selector import Decision, Wish, select
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.state import StateFile
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.transport import open_client
+from jupyter_llmroute.core.unanswered import changed, nobody, still, waited_for
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.code.code_source import CodeSource
@@ -107,12 +113,12 @@ class Router:
             ca_file=settings.security.ca_file,
             on_refusal=self._note_refusal,
         )
-        self._refused: dict[str, str] = {}
-        """Hosts that were refused, and why, as far as that is not written down yet."""
-        self._told: set[str] = set()
+        self._refused: dict[tuple[str, str], None] = {}
+        """Hosts that were refused, each with why, in their order."""
+        self._once = Once(journal)
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._ledger = Ledger(settings.limits, state)
-        self._snapshot: Snapshot | None = None
+        self._outlook = Outlook(settings, self.policy, self.catalog, self._lookout, self._once)
         self._margins: Margins = {}
         self._code: CodeSource | None = None
         self._looked_up: tuple[Request, Gathered] | None = None
@@ -124,8 +130,10 @@ class Router:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections, and give up the hold on embedded servers."""
+        """Close the connections, and give up the hold on embedded servers; what was refused last is written down."""
         try:
+            await self._write_last()
+            self._outlook.checksums.close()
             await self._lookout.aclose()
             self.embedded.close()
             await self._ledger.aclose()
@@ -161,30 +169,25 @@ class Router:
         AuditError
             What happens cannot be written down, and the settings require that it is.
         """
-        events = self._answer(request, learns=learns)
+        question = await self.journal.question(request) if self.journal else None
+        events = self._answer(request, learns=learns, question=question)
         if self.journal:
-            events = self.journal.recorded(request, events, lambda: self.last_decision)
+            events = self.journal.recorded(request, events, lambda: self.last_decision, question)
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
 
-    async def _answer(self, request: Request, *, learns: bool) -> AsyncGenerator[Event, None]:
+    async def _answer(
+        self, request: Request, *, learns: bool, question: Question | None
+    ) -> AsyncGenerator[Event, None]:
         await self._write_down()
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
-        context, routed = await self._decide_until(deadline, request, may_ask=True)
+        context, routed = await self._decide_until(deadline, request, may_ask=True, question=question)
         yield routed
-        began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
-        while _is_waited_for(routed.route) and (waited_s := time.monotonic() - began) <= patience_s:
-            if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
-                raise TimedOut(
-                    f"{_still_loading(routed.route)} when the time was over (--timeout {request.timeout_s:g})."
-                )
-            yield Waiting(reason="loading", elapsed_s=waited_s)
-            await asyncio.sleep(LOADING_POLL_S)
-            context, again = await self._decide_until(deadline, request, routed.classification)
-            if again.route != routed.route:
-                routed = again
-                yield routed
+        async with contextlib.aclosing(self._waited(request, deadline, context, routed)) as waits:
+            async for newest in waits:
+                event, context, routed = newest
+                yield event
         if not routed.route.candidates:
             raise nobody(request, routed.route)
         if request.task is not None and learns:
@@ -199,12 +202,31 @@ class Router:
             self.settings.context,
             deadline,
             self._margins,
+            question.sends if question else lambda _: None,
         )
         with self._ledger.turn(routed.route) as turn:
             async with contextlib.aclosing(answers) as events:
                 async for event in events:
                     self._note(event, turn)
                     yield event
+
+    async def _waited(
+        self, request: Request, deadline: float | None, context: Context, routed: Routed
+    ) -> AsyncGenerator[tuple[Event, Context, Routed], None]:
+        """Wait while nobody can answer and somebody may soon; each event comes with what holds then."""
+        began, patience_s = time.monotonic(), self.settings.limits.first_token_s - LOADING_POLL_S
+        with self._outlook.checksums.waited_for():
+            while (why := waited_for(routed.route)) and (waited_s := time.monotonic() - began) <= patience_s:
+                if deadline is not None and time.monotonic() + LOADING_POLL_S >= deadline:
+                    raise TimedOut(
+                        f"{still(routed.route, why)} when the time was over (--timeout {request.timeout_s:g})."
+                    )
+                yield Waiting(reason=why.value, elapsed_s=waited_s), context, routed
+                await asyncio.sleep(LOADING_POLL_S)
+                context, again = await self._decide_until(deadline, request, routed.classification)
+                if again.route != routed.route:
+                    routed = again
+                    yield routed, context, routed
 
     async def decide(self, request: Request) -> Routed:
         """Return the decision that `stream` would take, and ask nobody; not the arbiter either."""
@@ -264,17 +286,19 @@ class Router:
         return found
 
     def _note_refusal(self, host: str, reason: str) -> None:
-        self._refused.setdefault(host, reason)
+        self._refused[host, reason] = None
 
     async def _write_down(self) -> None:
         """Write down, once each, that outside addresses are allowed, and which hosts were refused."""
-        if self.journal is None:
-            return
-        said: dict[str, Record] = {remark: Security(event=remark) for remark in self.policy.remarks}
-        said |= {host: Refused(service=host, detail=reason) for host, reason in self._refused.items()}
-        new = {name: record for name, record in said.items() if name not in self._told}
-        self._told |= new.keys()
-        await self.journal.note(*new.values())
+        said: dict[tuple[str, ...], Record] = {("", remark): Security(event=remark) for remark in self.policy.remarks}
+        said |= {each: Refused(service=each[0], detail=each[1]) for each in self._refused}
+        await self._once.tell(said)
+
+    async def _write_last(self) -> None:
+        try:
+            await self._write_down()
+        except AuditError as error:  # who closes has no question that could fail
+            warnings.warn(f"What was refused last is not in the audit log: {error}", AuditWarning, stacklevel=2)
 
     @property
     def seen_at(self) -> float:
@@ -311,21 +335,27 @@ class Router:
         known: Classification | None = None,
         *,
         may_ask: bool = False,
+        question: Question | None = None,
     ) -> tuple[Context, Routed]:
         now = time.monotonic()
         try:
             async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
-                return await self._decide(request, known, may_ask=may_ask)
+                return await self._decide(request, known, may_ask=may_ask, question=question)
         except TimeoutError as error:
             if deadline is None or time.monotonic() < deadline:
                 raise
             raise TimedOut(
-                f"Looking for servers took longer than a question may ({_timeout(request)}): "
+                f"Looking for servers took longer than a question may (--timeout {request.timeout_s:g}): "
                 "give it more, or ask again, when they are known."
             ) from error
 
     async def _decide(
-        self, request: Request, known: Classification | None = None, *, may_ask: bool = False
+        self,
+        request: Request,
+        known: Classification | None = None,
+        *,
+        may_ask: bool = False,
+        question: Question | None = None,
     ) -> tuple[Context, Routed]:
         began = time.time()
         context = await gather(request, self.sources)
@@ -341,6 +371,7 @@ class Router:
                 settings=self.settings.classifier,
                 providers=self.providers,
                 client=self._client,
+                noted=partial(self.journal.arbiter, question) if self.journal and question else unnoted,
             )
         context = context.with_more(await self._of_code(context, what, is_preview=known is None and not may_ask))
         route = select(what, context, snapshot, self.policy, history)
@@ -365,7 +396,7 @@ class Router:
             route=route,
             context=context.refs(),
             items=context.items,
-            remarks=(*self.policy.remarks, *_changed(route), *context.remarks, *route.remarks),
+            remarks=(*self.policy.remarks, *changed(route), *context.remarks, *route.remarks),
         )
 
     def project(self, request: Request) -> ProjectCode | None:
@@ -385,6 +416,9 @@ class Router:
             self._code = CodeSource(self.settings.serena, self.settings.task_routing)
         return self._code
 
+    async def _seen(self) -> Snapshot:
+        return await self._outlook.snapshot(await self.services())
+
     async def _of_code(self, context: Context, what: Classification, *, is_preview: bool) -> Gathered:
         """Return what a question needs of its project's code."""
         request = context.request
@@ -394,107 +428,3 @@ class Router:
         if self._looked_up is None or self._looked_up[0] is not request:
             self._looked_up = (request, await self._code_source().gather(context, what, is_preview=is_preview))
         return self._looked_up[1]
-
-    async def _seen(self) -> Snapshot:
-        """Return what a decision rests on; what was worked out of it stays for as long as nothing new is seen."""
-        endpoints = await self.services()
-        changed = await self._changed_models(endpoints)
-        seen_at, snapshot = self._lookout.seen_at, self._snapshot
-        is_known = snapshot and (snapshot.endpoints is endpoints or snapshot.endpoints == endpoints)
-        if snapshot is None or not is_known or snapshot.changed != changed:
-            memory_gb = self.settings.models.memory_gb
-            snapshot = Snapshot(
-                endpoints=endpoints,
-                catalog=self.catalog,
-                routing=self.settings.task_routing,
-                reserve_tokens=self.settings.context.reserve_tokens,
-                excluded=self.settings.models.excluded,
-                changed=changed,
-                memory_bytes=int(memory_gb * 1e9) if memory_gb else total_memory_bytes(),
-                patience_s=self.settings.limits.patience_s,
-                seen_at=seen_at,
-            )
-            # Thousands of models take a while: other questions go on meanwhile.
-            await asyncio.to_thread(snapshot.roster, self.policy)
-        elif snapshot.seen_at != seen_at:
-            snapshot = snapshot.seen_again(seen_at)
-        self._snapshot = snapshot
-        return snapshot
-
-    async def _changed_models(self, endpoints: Sequence[Endpoint]) -> tuple[tuple[str, str], ...]:
-        """Return servers and models that are others than the locked ones, and write down those that were not so yet.
-
-        Files are read only where they look changed since.
-        """
-        if not self.settings.security.verify_checksums:
-            return ()
-        from jupyter_llmroute.core.embedded import find_models
-        from jupyter_llmroute.core.model_lock import has_lock, verify
-
-        if not await asyncio.to_thread(has_lock):
-            return ()
-        own = await asyncio.to_thread(find_models, self.settings.embedded) if self.settings.embedded.enabled else ()
-        wrong = [each for each in await verify(endpoints, own, is_thorough=False) if each.is_wrong]
-        known = self._snapshot.changed if self._snapshot else ()
-        if self.journal and (new := [each for each in wrong if (each.service, each.model) not in known]):
-            await self.journal.note(
-                *(
-                    Security(event=MODEL_CHANGED, detail=f"{each.model} on {each.service}", sha256=each.found)
-                    for each in new
-                )
-            )
-        return tuple((each.service, each.model) for each in wrong)
-
-
-def _changed(route: Route) -> tuple[str, ...]:
-    """Return what is to be said of models that are others than they were."""
-    return tuple(
-        f"{rejection.model} on {rejection.service} is not asked: {rejection.detail}."
-        for rejection in route.rejections
-        if rejection.reason is RejectionReason.CHANGED
-    )
-
-
-def _is_waited_for(route: Route) -> bool:
-    """Whether nobody can answer yet, and somebody who is loading soon may."""
-    return not route.candidates and any(r.reason is RejectionReason.LOADING for r in route.rejections)
-
-
-def _timeout(request: Request) -> str:
-    return f"--timeout {request.timeout_s:g}"
-
-
-def _still_loading(route: Route) -> str:
-    loading = [f"{r.model or r.service}" for r in route.rejections if r.reason is RejectionReason.LOADING]
-    return f"{', '.join(loading)} was still being loaded"
-
-
-def nobody(request: Request, route: Route) -> Exception:
-    """Return the error for a route without candidates: what is in the way, and what to do."""
-    services = list(dict.fromkeys(r.service for r in route.rejections))
-    if request.service and request.service.lower() not in {name.lower() for name in services}:
-        known = ", ".join(services) or "none"
-        return UnknownService(f"There is no server named {request.service!r}. Known servers: {known}.")
-    in_the_way = [r for r in route.rejections if r.reason is not RejectionReason.NOT_ASKED_FOR]
-    if request.model:
-        of_servers = [r for r in in_the_way if r.model is None]
-        in_the_way = [r for r in in_the_way if r.model]
-        if not in_the_way:
-            served = ", ".join(r.model for r in route.rejections if r.model) or "none"
-            closed = ", ".join(f"{r.service} ({r.detail})" for r in of_servers)
-            who = f"The server {request.service!r} has no" if request.service else "No server has a"
-            return UnknownModel(
-                f"{who} model {request.model!r}. Models there are: {served}."
-                + (f" Not looked into: {closed}." if closed else "")
-            )
-    if request.service or any(r.service != Embedded.name or r.model for r in route.rejections):
-        return RouteFailed(f"No model can answer this. {_reasons(in_the_way)}")
-    built_in = next((r.detail for r in in_the_way), "switched off by embedded.enabled")
-    return RouteFailed(
-        "No model server was found on this machine. Start one (such as Ollama or llama.cpp's server), "
-        f"name one under services in llmroute.yaml, or use the built-in one ({built_in})."
-    )
-
-
-def _reasons(rejections: Iterable[Rejection]) -> str:
-    return "; ".join(f"{r.model or r.service}: {r.detail.rstrip('.')}" for r in rejections)

@@ -16,9 +16,7 @@ _MASKED_USER = re.compile(r"(?<=://)[^\s/?#@\"'<>\[\]]{0,200}(?:\[masked\])@(?=[
 _HALF = re.compile(r"[\ud800-\udfff]")
 """Half a character, which no file in UTF-8 can hold."""
 
-NAMES = frozenset(
-    "model service id name provider family digest answered_by kind base_url finish_reason quantisation".split()
-)
+NAMES = frozenset("model service id name provider family digest answered_by kind finish_reason quantisation".split())
 """Fields that name something: what looks like chance in them is a digest or a version, and no key."""
 
 

@@ -23,9 +23,11 @@ from pydantic import BeforeValidator, PlainSerializer
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.context import gather
 from jupyter_llmroute.core.item import ContextItem
+from jupyter_llmroute.core.pins import Pin, pinned_for
 from jupyter_llmroute.core.request import Format, Request
 from jupyter_llmroute.core.scrubbing import scrubbed
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
+from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
 
 OF_NO_RUN = (
@@ -131,6 +133,7 @@ async def sent_of(request: Request, rules: Mapping[str, int] | None = None, *, k
                 "symbols": ", ".join(request.symbols) or None,
                 "files": ", ".join(request.files) or None,
                 "code": request.with_code,
+                **({} if request.model else pinned(request.pins, request.task)),
                 "format": None if wanted is Format.MARKDOWN else wanted.value,
                 **sampling.model_dump(exclude_none=True),
             }
@@ -150,6 +153,29 @@ async def gathered(request: Request, rules: Mapping[str, int]) -> tuple[ContextI
     """Return what goes along with a request by these rules."""
     settings = ContextSettings.model_validate(dict(rules))
     return (await gather(request, (AttachmentsSource(), CellsSource(settings)))).items
+
+
+def pinned(pins: Iterable[Pin], task: Task | None = None) -> dict[str, Parameter]:
+    """Return the pins that hold, as parameters: one where it holds for all tasks, otherwise one for each.
+
+    Parameters
+    ----------
+    pins
+        The one that wins first.
+    task
+        The one that is asked for; `None`: it may be any.
+
+    Examples
+    --------
+    >>> pinned([Pin(model="phi4", task=Task.CODING), Pin(model="qwen3")], Task.CODING), pinned([Pin(model="qwen3")])
+    ({'pin': 'phi4'}, {'pin': 'qwen3'})
+    """
+    pins = tuple(pins)
+    held = {each: pin.model for each in ([task] if task else Task) if (pin := pinned_for(each, pins))}
+    models = set(held.values())
+    if len(models) == 1 and len(held) == (1 if task else len(Task)):
+        return {"pin": models.pop()}
+    return {f"pin_for_{each.value}": model for each, model in held.items()}
 
 
 def _given(parameters: Mapping[str, Parameter | None]) -> dict[str, Parameter]:

@@ -20,7 +20,7 @@ from jupyter_llmroute.core.likeness import Names, meant
 from jupyter_llmroute.core.policy import Policy, check_model, check_name
 from jupyter_llmroute.core.prompt import answer_reserve
 from jupyter_llmroute.core.route import Rejection, RejectionReason
-from jupyter_llmroute.core.settings import TaskRouting
+from jupyter_llmroute.core.sections import TaskRouting
 from jupyter_llmroute.core.speed import Prior, Speed, prior
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
@@ -165,6 +165,8 @@ class Snapshot(Value):
     """Names of models that the user never wants."""
     changed: tuple[tuple[str, str], ...] = ()
     """Servers and models that are others than those that were locked."""
+    checking: tuple[tuple[str, str], ...] = ()
+    """Servers and models that are being compared with the locked ones."""
     memory_bytes: int | None = None
     """What models on this machine may take; `None`: unknown, and then none is too large."""
     patience_s: float = 30.0
@@ -238,6 +240,8 @@ class Snapshot(Value):
         if (endpoint.name, model.id) in self.changed:
             look = "look at it: jupyter-llmroute models verify, and models lock if it is right"
             return no(RejectionReason.CHANGED, f"another model than the one that was locked; {look}")
+        if (endpoint.name, model.id) in self.checking:
+            return no(RejectionReason.CHECKING, "its file looks changed, and is being compared with the locked one")
         if self.memory_bytes and needed and not model.loaded and endpoint.is_here and needed > self.memory_bytes:
             has = f"this machine has {self.memory_bytes / 1e9:.0f} GB for models (models.memory_gb)"
             return no(RejectionReason.MEMORY, f"needs about {needed / 1e9:.0f} GB of memory, and {has}")

@@ -24,10 +24,12 @@ from pathlib import Path
 import httpx
 
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal, TimedOut, Unreachable
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.policy import (
     LOCAL_NAME,
     Address,
     Policy,
+    Verdict,
     check_address,
     check_name,
     odd_address,
@@ -40,7 +42,7 @@ LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 MAX_PORT = 65535
 
 LIMITS = httpx.Limits(max_connections=256, keepalive_expiry=30)
-"""Connections of one router, and seconds that an unused one is kept."""
+"""Connections of one router without TLS, or to one name with it, and seconds that an unused one is kept."""
 
 MOST_BYTES = 1 << 30
 """An answer of more than 1 GiB is none, and is cut off: the longest that is read, of four million characters, each in
@@ -85,7 +87,7 @@ class PolicyTransport(httpx.AsyncBaseTransport):
         if request.url.userinfo:
             raise Unreachable(f"{shown!r} holds a name or a password: take it out, and set api_key instead.")
         if not (verdict := check_name(self._policy, host)).allowed:
-            raise self._refusal(host, verdict.reason)
+            raise self._refusal(host, verdict)
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         address = await self._allowed_address(host, port)
         # The name stays in the Host header and in TLS; only the connection goes to the judged address, so that
@@ -93,35 +95,38 @@ class PolicyTransport(httpx.AsyncBaseTransport):
         request.extensions = {**request.extensions, "sni_hostname": host.rstrip(".")}
         request.url = request.url.copy_with(host=str(address))
         request.headers["accept-encoding"] = "identity"
-        return await _bounded(await self._inner.handle_async_request(request))
+        return await _bounded(await self._inner.handle_async_request(request), key_sent(request))
 
     async def _allowed_address(self, host: str, port: int) -> Address:
-        reason = "it has no address"
+        verdict = Verdict(allowed=False, reason="it has no address")
         for address in await _resolve(host):
             verdict = check_address(self._policy, address, port)
             if verdict.allowed:
                 return address
-            reason = verdict.reason
-        raise self._refusal(host, reason)
+        raise self._refusal(host, verdict)
 
-    def _refusal(self, host: str, reason: str) -> PolicyRefusal:
-        self._on_refusal(host, reason)
-        return PolicyRefusal(
-            f"The policy forbids {host!r}: {reason}. If this server may see your text, "
-            f"add it to security.allowed_hosts or security.allowed_cidrs in your own settings file."
-        )
+    def _refusal(self, host: str, verdict: Verdict) -> PolicyRefusal:
+        self._on_refusal(host, verdict.reason)
+        return PolicyRefusal(f"The policy forbids {host!r}: {verdict.reason}. {verdict.remedy}".rstrip())
 
     async def aclose(self) -> None:
         """Close the transport within."""
         await self._inner.aclose()
 
 
-async def _bounded(response: httpx.Response) -> httpx.Response:
+def key_sent(request: httpx.Request) -> str | None:
+    """Return the key that goes along with a request, if one does."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key if scheme == "Bearer" and key else None
+
+
+async def _bounded(response: httpx.Response, key: str | None) -> httpx.Response:
     """Return the answer with a body that ends; refuse it where it is packed though it was asked not to be."""
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("", "identity"):
         await response.aclose()
-        raise httpx.DecodingError(f"its answer is packed as {packed[:40]!r}, and it was asked not to pack it")
+        told = without_key(packed, key and key.lower())[:40]
+        raise httpx.DecodingError(f"its answer is packed as {told!r}, and it was asked not to pack it")
     if isinstance(response.stream, httpx.AsyncByteStream):
         response.stream = _Bounded(response.stream)
     return response
@@ -173,6 +178,9 @@ async def _resolve(host: str) -> list[Address]:
 class Network(httpx.AsyncBaseTransport):
     """Plain connections, and TLS ones whose certificates are read when they are first wanted: that takes 0.1 s.
 
+    A connection by TLS is used again for the name alone that its certificate was verified for: another name of the same
+    address makes its own.
+
     Parameters
     ----------
     ca_file
@@ -183,28 +191,34 @@ class Network(httpx.AsyncBaseTransport):
     def __init__(self, ca_file: Path | None = None) -> None:
         self._ca_file = ca_file
         self._plain = httpx.AsyncHTTPTransport(verify=False, limits=LIMITS)
-        self._tls: httpx.AsyncHTTPTransport | None = None
+        self._trusted: ssl.SSLContext | None = None
+        self._tls: dict[str, httpx.AsyncHTTPTransport] = {}
+        """Connections by the name that certificates are verified for."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request by the connections of its scheme."""
         if request.url.scheme != "https":
             return await self._plain.handle_async_request(request)
-        if self._tls is None:
-            self._tls = _open_tls(self._ca_file)
-        return await self._tls.handle_async_request(request)
+        return await self._of_name(str(request.extensions["sni_hostname"])).handle_async_request(request)
+
+    def _of_name(self, name: str) -> httpx.AsyncHTTPTransport:
+        if self._trusted is None:
+            self._trusted = _trusted(self._ca_file)
+        if name not in self._tls:
+            self._tls[name] = httpx.AsyncHTTPTransport(verify=self._trusted, limits=LIMITS)
+        return self._tls[name]
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._plain.aclose()
-        if self._tls:
-            await self._tls.aclose()
+        for connections in self._tls.values():
+            await connections.aclose()
 
 
-def _open_tls(ca_file: Path | None) -> httpx.AsyncHTTPTransport:
-    """Open connections on which certificates are verified."""
+def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what certificates are verified by."""
     try:
-        trusted = ssl.create_default_context(cafile=ca_file) if ca_file else True
-        return httpx.AsyncHTTPTransport(verify=trusted, limits=LIMITS)
+        return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
     except OSError as error:
         if ca_file:
             raise Unreachable(
@@ -260,8 +274,8 @@ async def read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:
 
 
 @contextlib.contextmanager
-def peer_errors(who: str) -> Iterator[None]:
-    """Turn the transport's errors into ours; `who` is the server's name in the message.
+def peer_errors(who: str, *, key: str | None = None) -> Iterator[None]:
+    """Turn the transport's errors into ours; `who` is the server's name in the message, which must not hold its key.
 
     Most specific first: httpx's classes are a tree.
     """
@@ -284,7 +298,7 @@ def peer_errors(who: str) -> Iterator[None]:
             ) from error
         raise Unreachable(f"{who} refused the connection: is the server running?") from error
     except httpx.RequestError as error:  # a packed body is one of these, and no TransportError
-        raise BrokenStream(f"{who} broke off ({type(error).__name__}: {error}).") from error
+        raise BrokenStream(f"{who} broke off ({type(error).__name__}: {without_key(str(error), key)}).") from error
 
 
 def _root(error: BaseException) -> BaseException:

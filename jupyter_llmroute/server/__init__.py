@@ -1,8 +1,9 @@
 """The Jupyter server extension: thin handlers over one router, and an OpenAI-compatible gateway.
 
-`routes` is the table of what there is; `exchange` keeps the router; `handlers` and `gateway` read and write; `shapes`
-and `openai_wire` say what; `describe` makes the one of the core's values; `openapi` describes all of it. At the start
-of the server only `routes`, `exchange` and the handlers are imported: what is heavy comes with the first request.
+`routes` is the table of what there is; `exchange` keeps the router; `handler` is what all handlers share; `handlers`,
+`chat` and `gateway` read and write; `shapes` and `openai_wire` say what; `describe` makes the one of the core's values;
+`openapi` describes all of it. At the start of the server only `routes`, `exchange` and the handlers are imported: what
+is heavy comes with the first request.
 """
 
 from __future__ import annotations

@@ -12,11 +12,12 @@ from jupyter_llmroute.core.events import Routed
 from jupyter_llmroute.core.provenance import Source, origin
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Rejection, RejectionReason
-from jupyter_llmroute.core.router import Router, nobody
+from jupyter_llmroute.core.router import Router
 from jupyter_llmroute.core.secrets import MASK, is_secret_name, masked
 from jupyter_llmroute.core.selector import Decision as Decided
 from jupyter_llmroute.core.settings import Loaded
 from jupyter_llmroute.core.settings_file import EXTERNAL
+from jupyter_llmroute.core.unanswered import nobody
 from jupyter_llmroute.inert import plain_line
 from jupyter_llmroute.models import Offer, offers
 from jupyter_llmroute.server.exchange import MAY_SET

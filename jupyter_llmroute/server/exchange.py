@@ -160,7 +160,7 @@ def may_set(name: str) -> bool:
 
 def _make(folder: Path | None, own: Sequence[Path], arguments: Mapping[str, Any], session: Mapping[str, Any]) -> _Made:
     from jupyter_llmroute.core.audit.journal import Journal
-    from jupyter_llmroute.core.model_lock import digests
+    from jupyter_llmroute.core.file_digests import digests
     from jupyter_llmroute.core.provenance import Layer, Source
     from jupyter_llmroute.core.router import Router
     from jupyter_llmroute.core.settings import Settings

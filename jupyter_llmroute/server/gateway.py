@@ -3,7 +3,7 @@
 The Jupyter token is the key: Jupyter Server itself takes it as `Authorization: Bearer`, and asks a request that bears
 it for no XSRF token. A failure is answered as OpenAI answers it, so that clients know what to do.
 
-Imported when the Jupyter server starts, as `handlers` is.
+Imported when the Jupyter server starts, as `handler` is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.auth.decorator import authorized
 from tornado.web import HTTPError, authenticated
 
-from jupyter_llmroute.server.handlers import MOST_BODY_BYTES, ROUTING, Handler, look
+from jupyter_llmroute.server.handler import MOST_BODY_BYTES, ROUTING, Handler
+from jupyter_llmroute.server.handlers import look
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.events import AttemptStarted, Event, Routed
@@ -117,12 +118,15 @@ class CompletionsHandler(GatewayHandler):
     async def post(self) -> None:
         """Answer, in one or in pieces."""
         async with self.exchange.router() as router:
+            from jupyter_llmroute.server.asking_tool import by_tool
             from jupyter_llmroute.server.openai_wire import Problem, read
             from jupyter_llmroute.server.problems import INVALID, Kind
 
             if len(self.request.body) > MOST_BODY_BYTES:
                 raise Problem(f"The body is larger than {MOST_BODY_BYTES >> 20} MiB.", Kind(413, INVALID))
             wanted = read(self.request.body)
+            said_by = self.request.headers.get("User-Agent", "")
+            wanted = wanted._replace(request=by_tool(wanted.request, said_by, router.settings.callers))
             answer = self._stream if wanted.is_stream else self._whole
             await self.while_there(answer(router, wanted))
 

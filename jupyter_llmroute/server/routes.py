@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from jupyter_llmroute.server import gateway, handlers
+from jupyter_llmroute.server import chat, gateway, handlers
+from jupyter_llmroute.server.handler import Handler
 
 BASE = "jupyter_llmroute"
 """Below the server's base URL."""
@@ -30,7 +31,7 @@ class Route(NamedTuple):
 
     path: str
     """Below `BASE`; `{name}` stands for one part."""
-    handler: type[handlers.Handler]
+    handler: type[Handler]
     operations: dict[str, Operation]
     """By method."""
 
@@ -70,7 +71,7 @@ ROUTES = (
     ),
     Route(
         "chat",
-        handlers.ChatHandler,
+        chat.ChatHandler,
         {"post": Operation("Answer a question, an event at a time", "", body="ChatQuestion", is_stream=True)},
     ),
     Route(

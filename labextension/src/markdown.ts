@@ -16,6 +16,17 @@ const CONTAINERS = /^(?:[ \t]|>|[-*+][ \t]|\d{1,9}[.)][ \t])*/;
 
 const DIAGRAM = /(`{3,}|~{3,})[^\S\r\n]*mermaid[^\S\r\n]*$/gim;
 
+/**
+ * Of MathJax: they make links and styles, or give these another name, for every later formula of the page too. The
+ * kernel's `inert.py` has the same; a forged notebook has not been there.
+ */
+const MACRO = new RegExp(
+  String.raw`\\(?=(?:style|class|data)\s*[{[%]|(?:href|url|includegraphics|html(?:Class|Data|Id|Style)|cssId|` +
+    String.raw`mmlToken|require|bbox|[egx]?def|let|futurelet|csname|(?:new|renew|provide)(?:command|environment)|` +
+    String.raw`DeclareMathOperator)(?![A-Za-z]))`,
+  'g'
+);
+
 /** The part of an answer's markdown that the markdown renderer gets. */
 export function body(markdown: string, cardLines: number): string {
   return withoutImages(withoutDiagrams(afterLines(markdown, cardLines)));
@@ -49,6 +60,7 @@ export function withoutImages(markdown: string): string {
 function harmless(text: string): string {
   return text
     .replace(LOADING_TAG, '&lt;')
+    .replace(MACRO, '\\\u2060')
     .replace(IMAGE, (all: string, escapes: string, label?: string) => {
       if (escapes.length % 2 === 1) {
         return all;

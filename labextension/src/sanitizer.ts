@@ -11,14 +11,41 @@ const CELL = ['align', 'colspan', 'rowspan'];
 const ATTRIBUTES: Record<string, string[]> = {
   '*': ['dir', 'lang', 'title'],
   a: ['href', 'rel', 'target'],
-  code: ['class'],
   details: ['open'],
   input: ['checked', 'disabled', 'type'],
   ol: ['start'],
-  pre: ['class'],
-  span: ['class'],
   td: CELL,
   th: CELL
+};
+
+/** Languages of code, and the colours that Lab's editor gives it; another class of Lab's could cover the page. */
+const CLASSES: Record<string, (string | RegExp)[]> = {
+  code: ['language-*'],
+  pre: [],
+  span: [/^(?:ͼ|cm-)\w*$/]
+};
+
+/** A bare "#" is a folder to Lab. */
+const ELSEWHERE = /^(?:https?:\/\/|mailto:|#.)/i;
+
+interface ITag {
+  tagName: string;
+  attribs: Record<string, string>;
+}
+
+/** Leave out an address that is none of the web: on Lab's own server it would carry the user's cookie. */
+function link(tagName: string, { href, ...others }: Record<string, string>): ITag {
+  const isElsewhere = href !== undefined && ELSEWHERE.test(href);
+  return { tagName, attribs: isElsewhere ? { href, ...others } : others };
+}
+
+/** Of sanitize-html, to which Lab's sanitizer hands all options. */
+const OPTIONS = {
+  allowedTags: TAGS,
+  allowedAttributes: ATTRIBUTES,
+  allowedStyles: {},
+  allowedClasses: CLASSES,
+  transformTags: { a: link }
 };
 
 /**
@@ -29,9 +56,9 @@ const ATTRIBUTES: Record<string, string[]> = {
  */
 export function strict(lab: IRenderMime.ISanitizer): IRenderMime.ISanitizer {
   return {
-    sanitize: dirty =>
-      lab.sanitize(dirty, { allowedTags: TAGS, allowedAttributes: ATTRIBUTES, allowedStyles: {} }),
-    getAutolink: () => lab.getAutolink?.() ?? true,
+    sanitize: dirty => lab.sanitize(dirty, OPTIONS),
+    // Markdown has made links of the addresses in prose; Lab would make some of those in code, of data: too.
+    getAutolink: () => false,
     allowNamedProperties: false,
     allowCommandLinker: false
   };

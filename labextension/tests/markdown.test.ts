@@ -29,6 +29,16 @@ test('a picture becomes a link', () => {
   ]);
 });
 
+test('no formula makes a link, or another name for one', () => {
+  table(withoutImages, [
+    ['$\\href{http://x}{y}$', '$\\\u2060href{http://x}{y}$'],
+    ['$\\let\\a\\href\\a{http://x}{y}$', '$\\\u2060let\\a\\\u2060href\\a{http://x}{y}$'],
+    ['$\\style {color:red}{x}$', '$\\\u2060style {color:red}{x}$'],
+    ['C:\\data\\default `\\let`', 'C:\\data\\default `\\let`'],
+    ['~~~\n\\def\\a{}\n~~~', '~~~\n\\def\\a{}\n~~~']
+  ]);
+});
+
 test('other marks of a picture are escaped, which shows them as they are', () => {
   table(withoutImages, [
     ['![ref]', '\\![ref]'],

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from jupyter_llmroute.core.audit.basis import Packer, route_digest
+from jupyter_llmroute.core.audit.basis import Packer
 from jupyter_llmroute.core.audit.log import AuditLog
 from jupyter_llmroute.core.audit.record import Origin, Security
 from jupyter_llmroute.core.audit.verify import verify
@@ -96,7 +96,7 @@ def measure_verify(path: Path) -> None:
 def measure_decision(path: Path, models: int) -> None:
     taken, packer = decision(models), Packer()
     first = timed(1, lambda: packer.taken_apart(taken))
-    again = timed(50, lambda: (packer.taken_apart(taken), route_digest(taken.route)))
+    again = timed(50, lambda: (packer.taken_apart(taken), packer.route_digest(taken)))
     print(f"a decision of {models:,} models: {first} the first time; {again} with the same servers")
     pieces, parts = packer.taken_apart(taken)
     AuditLog(path, Origin.here(), is_forced=False).append([RECORD], parts)

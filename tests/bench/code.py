@@ -33,7 +33,8 @@ from jupyter_llmroute.core.code.told import items_of
 from jupyter_llmroute.core.context import Context, Gathered
 from jupyter_llmroute.core.prompt import item_text
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.settings import SerenaSettings, Settings
+from jupyter_llmroute.core.sections import SerenaSettings
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.tokens import estimate_tokens
 

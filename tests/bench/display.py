@@ -49,7 +49,7 @@ class Nowhere:
 session = get_ipython().magics_manager.registry["RouteMagics"].session
 """
 SHOWN = "%%route --no-context\nfix this"
-NOT_SHOWN = "r = session.answer(session.request('fix this', with_context=False), Nowhere())"
+NOT_SHOWN = "r = session.answer(session.questions.request('fix this', with_context=False), Nowhere())"
 
 
 class Turn(NamedTuple):

@@ -31,7 +31,7 @@ from jupyter_llmroute.core.embedded import EmbeddedBackend, Running, find_models
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.prompt import Message, lay_out
 from jupyter_llmroute.core.request import CellRef, Request, Turn
-from jupyter_llmroute.core.settings import ContextSettings, EmbeddedSettings
+from jupyter_llmroute.core.sections import ContextSettings, EmbeddedSettings
 
 write_tiny_model = runpy.run_path(str(Path(__file__).parents[1] / "tiny_gguf.py"))["write_tiny_model"]
 

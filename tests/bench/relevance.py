@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from jupyter_llmroute.core.dataflow import names_of
-from jupyter_llmroute.core.relevance import Ranking, rank
+from jupyter_llmroute.core.ranking import Ranking
+from jupyter_llmroute.core.relevance import rank
 from jupyter_llmroute.core.request import CellRef
 
 ROUNDS = 15

@@ -98,7 +98,11 @@ def answer(*texts: str) -> tuple[Event, ...]:
 
 
 def live(
-    events: Sequence[Event] = (), *, error: Exception | None = None, clock: Clock | None = None, every_s: float = 0.0
+    events: Sequence[Event] = (),
+    *,
+    error: BaseException | None = None,
+    clock: Clock | None = None,
+    every_s: float = 0.0,
 ) -> Live:
     """Return what gives these events, each so many seconds after the one before, and then fails with `error`."""
 

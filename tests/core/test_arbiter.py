@@ -18,6 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_llmroute.core.arbiter import INSTRUCTIONS, closest, question, settled, share_of_first
+from jupyter_llmroute.core.audit.folder import AuditError
+from jupyter_llmroute.core.audit.journal import Journal
+from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.classifier import TASKS, Classification, classify_text
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
 from jupyter_llmroute.core.errors import ModelNotFound, RouteFailed
@@ -27,8 +30,9 @@ from jupyter_llmroute.core.providers import Provider
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.router import Router
+from jupyter_llmroute.core.sections import EmbeddedSettings
 from jupyter_llmroute.core.selector import Decision, Wish, in_memory, replay
-from jupyter_llmroute.core.settings import EmbeddedSettings, Settings
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.terminal import head
@@ -51,6 +55,8 @@ from ..scripted import (
     says,
     sse,
 )
+from .audit.logs import log
+from .audit.logs import path as log_path
 from .providers.asking import opened, within_reason
 from .transcripts import nowhere
 
@@ -566,3 +572,47 @@ async def test_for_a_question_with_options_no_built_in_server_is_started(
                 await anext(provider.chat(client, endpoint, asked))
         (after,) = await provider.endpoints()
     assert after.models[0].loaded is False
+
+
+# --- what is written of it ---
+
+
+HEARD = {
+    "its word": (letter("A"), ("complete", "")),
+    "a failure": (json_reply({"error": {"message": "slow down"}}, 429), ("failed", "ServerBusy")),
+    "silence": (Reply((HANG,)), ("failed", "TimeoutError")),
+}
+
+
+@pytest.mark.parametrize("name", HEARD)
+async def test_that_it_was_asked_and_what_came_of_it_stands_in_the_audit_log(name: str, tmp_path: Path) -> None:
+    reply, ended = HEARD[name]
+    with llamacpp(reply, says("Yes")) as server:
+        async with router({"desk": server.url}, limit_s=SHORT_S if name == "silence" else LONG_S) as asked:
+            asked.journal = Journal(log(tmp_path))
+            await ask(asked)
+    found = list(records(log_path(tmp_path)))[1:]
+    assert [(each["kind"], each.get("level")) for each in found] == [
+        ("started", "arbiter"),
+        ("ended", "arbiter"),
+        ("decided", None),
+        ("started", "primary"),
+        ("ended", None),
+    ]
+    assert (found[1]["verdict"], found[1]["failure"]) == ended
+    assert found[0]["who"]["model"] == found[1]["who"]["model"] == "m"
+    assert len({each["question"] for each in found}) == 1
+    assert found[0]["prompt"]["hmac"] != found[3]["prompt"]["hmac"]
+
+
+async def test_it_is_not_asked_where_that_cannot_be_written(tmp_path: Path) -> None:
+    writer = log(tmp_path)
+    assert writer.salt  # what is wrong shows first when the record is written
+    with llamacpp(letter("A")) as server:
+        async with router({"desk": server.url}) as asked:
+            asked.journal = Journal(writer)
+            await asked.services()
+            log_path(tmp_path).mkdir()
+            with pytest.raises(AuditError):
+                await ask(asked)
+        assert not server.chats

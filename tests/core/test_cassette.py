@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from jupyter_llmroute.core.audit.folder import AuditError
 from jupyter_llmroute.core.cassette import (
     LONGEST_PAUSE_S,
     MOST_PAUSES_S,
@@ -23,10 +24,11 @@ from jupyter_llmroute.core.cassette import (
 from jupyter_llmroute.core.cassette_file import laid_out, parse
 from jupyter_llmroute.core.errors import BrokenStream, LLMRouteError, UnknownModel
 from jupyter_llmroute.core.events import TextDelta
+from jupyter_llmroute.core.pins import Pin
 from jupyter_llmroute.core.recording import Ended, Interrupted, written
 from jupyter_llmroute.core.request import CellRef, Request
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.sent import command, sent_of
-from jupyter_llmroute.core.settings import ContextSettings
 from jupyter_llmroute.view import RunView
 
 from .tapes import Clock, answer, cassette, live, nobody, play, routed, started, text
@@ -97,7 +99,9 @@ MODES = [
     (Mode.NONE, "complete", "How?", NoRecording, 1),
     (Mode.NONE, None, "Why?", NoRecording, 0),
     (Mode.ONCE, "complete", "Why?", "old", 1),
-    (Mode.ONCE, "failed", "Why?", BrokenStream, 1),
+    (Mode.ONCE, "failed", "Why?", "live", 1),
+    (Mode.ONCE, "interrupted", "Why?", "live", 1),
+    (Mode.NONE, "interrupted", "Why?", Interrupted, 1),
     (Mode.ONCE, "complete", "How?", NoRecording, 1),
     (Mode.ONCE, None, "Why?", "live", 1),
     (Mode.NEW_EPISODES, "complete", "Why?", "old", 1),
@@ -111,11 +115,14 @@ MODES = [
 ]
 
 
+ENDS = {"complete": None, "failed": BrokenStream("m stopped."), "interrupted": asyncio.CancelledError()}
+
+
 @pytest.mark.parametrize(("mode", "recorded", "question", "comes", "count"), MODES)
 async def test_a_mode_says_what_is_replayed_and_what_is_recorded(path, mode, recorded, question, comes, count):
     if recorded:
-        error = BrokenStream("m stopped.") if recorded == "failed" else None
-        await play(cassette(path, Mode.ALL), live(answer("old"), error=error))
+        with suppress(asyncio.CancelledError):
+            await play(cassette(path, Mode.ALL), live(answer("old"), error=ENDS[recorded]))
     now = cassette(path, mode)
     events, error = await play(now, live(answer("live")), question=question)
     assert (type(error) if error else text(events)) == comes
@@ -169,6 +176,25 @@ async def test_an_error_before_anybody_was_asked_is_kept_too(path):
     _, first = await play(cassette(path, Mode.ONCE), live(error=UnknownModel("No server has a model 'x'.")))
     _, error = await play(cassette(path))
     assert repr(error) == repr(first)
+
+
+async def test_what_the_audit_log_did_not_take_is_no_recording(path):
+    for mode in (Mode.ONCE, Mode.NEW_EPISODES, Mode.ALL):
+        _, error = await play(cassette(path, mode), live(answer("x"), error=AuditError("The disc is full.")))
+        assert isinstance(error, AuditError)
+    assert not path.exists()
+
+
+async def test_the_answer_of_another_pinned_model_is_not_replayed(path):
+    recordings = cassette(path, Mode.ALL)
+    for model in ("one", "other"):
+        await play(recordings, live(answer(f"by {model}")), pins=(Pin(model=model),))
+    again = cassette(path)
+    for model in ("other", "one"):
+        assert text((await play(again, pins=(Pin(model=model),)))[0]) == f"by {model}"
+    _, error = await play(again)
+    assert isinstance(error, NoRecording)
+    assert "pin is not set here and 'one' there" in str(error)
 
 
 async def test_a_mistake_of_the_program_is_no_recording(path):

@@ -6,7 +6,7 @@ from jupyter_llmroute.core.attachment import Attachment
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.prompt import item_text
 from jupyter_llmroute.core.request import CellRef, Request
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -31,7 +31,7 @@ def openssl(*arguments: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two authorities, and two servers' certificates that the first one signed."""
+    """A folder with two authorities, and three servers' certificates that the first one signed."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl: no certificates can be made")
     folder = tmp_path_factory.mktemp("tls")
@@ -42,7 +42,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         openssl("req", "-x509", *new_key, *files, "-days", "2", *extensions, folder=folder)
     openssl("req", *new_key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=desk", folder=folder)
     signed_by = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
-    for name, names in (("server", "DNS:localhost,IP:127.0.0.1"), ("elsewhere", "DNS:gpu.lab")):
+    for name, names in (
+        ("server", "DNS:localhost,IP:127.0.0.1"),
+        ("named", "DNS:localhost"),
+        ("elsewhere", "DNS:gpu.lab"),
+    ):
         (folder / "names").write_text(f"subjectAltName={names}\n")
         files = ["-in", "server.csr", "-extfile", "names", "-out", f"{name}.pem"]
         openssl("x509", "-req", *signed_by, *files, folder=folder)
@@ -56,9 +60,11 @@ async def https(folder: Path, certificate: str = "server.pem") -> AsyncIterator[
     context.load_cert_chain(folder / certificate, folder / "server.key")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
-        await writer.drain()
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
@@ -92,6 +98,16 @@ async def test_a_certificate_of_another_name_is_refused(made: Path) -> None:
         for host in ("localhost", "127.0.0.1"):
             with pytest.raises(Unreachable, match="not trusted"):
                 await ask(port, host, made / "ca.pem")
+
+
+async def test_a_connection_that_is_kept_serves_no_other_name_of_its_address(made: Path) -> None:
+    key = {"authorization": "Bearer of-this-name"}
+    async with https(made, "named.pem") as port, open_client(Policy(), ca_file=made / "ca.pem") as client:
+        for _ in range(2):
+            with peer_errors("desk"):
+                assert (await client.get(f"https://localhost:{port}/", headers=key)).text == "ok"
+            with pytest.raises(Unreachable, match="not trusted"), peer_errors("desk"):
+                await client.get(f"https://127.0.0.1:{port}/", headers=key)
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

@@ -16,7 +16,7 @@ from jupyter_llmroute.core.context import Context
 from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
 from jupyter_llmroute.core.request import Request, Turn
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.tokens import estimate_tokens
 
 

@@ -21,7 +21,8 @@ from jupyter_llmroute.core.local_network import (
     nameservers,
 )
 from jupyter_llmroute.core.policy import Policy
-from jupyter_llmroute.core.settings import SecuritySettings, Settings
+from jupyter_llmroute.core.sections import SecuritySettings
+from jupyter_llmroute.core.settings import Settings
 
 PASS, WARN, FAIL = Status
 
@@ -120,6 +121,7 @@ ROWS: list[tuple[str, dict[str, Any], Status, str]] = [
     ("audit log", {}, WARN, "nothing is written down"),
     ("audit log", {"audit": "kept: all"}, PASS, "kept: all"),
     ("audit log", {"audit": "kept: all", "answers_in_audit": True}, WARN, "plain text"),
+    ("audit log", {"audit": "kept: all", "audit_error": "It is held: see who has it."}, FAIL, "It is held"),
     (
         "code intelligence",
         {"programs": (("serena", "/bin/serena"), ("ty", "/bin/ty"))},

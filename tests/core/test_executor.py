@@ -37,7 +37,7 @@ from jupyter_llmroute.core.item import ContextItem
 from jupyter_llmroute.core.providers import Chat, Chunk, Counted
 from jupyter_llmroute.core.request import Request, Sampling, Turn
 from jupyter_llmroute.core.route import Candidate, Route
-from jupyter_llmroute.core.settings import ContextSettings, Limits
+from jupyter_llmroute.core.sections import ContextSettings, Limits
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from jupyter_llmroute.core.feedback import KEPT, MOST_POINTS, Feedback, Tally, T
 from jupyter_llmroute.core.history import History
 from jupyter_llmroute.core.lean import Lean
 from jupyter_llmroute.core.ledger import Ledger
+from jupyter_llmroute.core.sections import Limits
 from jupyter_llmroute.core.selector import Decision, replay
-from jupyter_llmroute.core.settings import Limits
 from jupyter_llmroute.core.state import State, StateFile
 from jupyter_llmroute.core.task import Task
 

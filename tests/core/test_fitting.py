@@ -21,7 +21,7 @@ from jupyter_llmroute.core.prompt import estimate_prompt, lay_out
 from jupyter_llmroute.core.providers import Chat, Counted
 from jupyter_llmroute.core.request import Request, Turn
 from jupyter_llmroute.core.route import Candidate
-from jupyter_llmroute.core.settings import ContextSettings
+from jupyter_llmroute.core.sections import ContextSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -39,7 +39,7 @@ from jupyter_llmroute.core.ledger import COUNTED, Ledger
 from jupyter_llmroute.core.providers import Chunk
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Candidate, Route
-from jupyter_llmroute.core.settings import ContextSettings, Limits
+from jupyter_llmroute.core.sections import ContextSettings, Limits
 from jupyter_llmroute.core.speed import OVERHEAD_TOKENS, Average, Speed
 from jupyter_llmroute.core.state import StateFile
 

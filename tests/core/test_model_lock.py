@@ -13,24 +13,20 @@ import pytest
 
 from jupyter_llmroute.core.embedded.gguf import Header
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel
-from jupyter_llmroute.core.model_lock import (
-    BLOCK_BYTES,
-    Change,
+from jupyter_llmroute.core.file_digests import BLOCK_BYTES, digests, of_file
+from jupyter_llmroute.core.lock_file import (
     LockedModel,
     ModelLock,
     ModelLockError,
-    compare,
-    digests,
     key,
-    lock,
     lock_digest,
     lock_path,
-    of_file,
+    put_aside,
     read_lock,
-    verify,
     write_lock,
 )
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.model_lock import Change, compare, lock, verify
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -181,6 +177,24 @@ async def test_a_lock_file_that_does_not_read_is_an_error_and_not_an_empty_one(c
     target.write_bytes(content)
     with pytest.raises(ModelLockError, match="does not read"):
         await verify([], path=target)
+    assert put_aside(target) == tmp_path / "models.lock.broken"
+    assert (tmp_path / "models.lock.broken").read_bytes() == content
+    assert [each.change for each in (await lock([server()], path=target))[1]] == [Change.NEW]
+    assert put_aside(target) is None
+
+
+REASONS = {
+    "{\n  version: 1}": "line 2 column 3",
+    '{"version": 2}': r"version: Input should be 1",
+    '{"models": {"m": {}}}': r"models\.m\.digest: Field required",
+}
+
+
+@pytest.mark.parametrize("content", REASONS)
+def test_the_place_and_the_reason_are_told_of_a_lock_file_that_does_not_read(content: str, tmp_path: Path):
+    (tmp_path / "models.lock").write_text(content)
+    with pytest.raises(ModelLockError, match=REASONS[content]):
+        read_lock(tmp_path / "models.lock")
 
 
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path):

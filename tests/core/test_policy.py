@@ -16,7 +16,7 @@ from jupyter_llmroute.core.policy import (
     odd_address,
     parse_address,
 )
-from jupyter_llmroute.core.settings import SecuritySettings
+from jupyter_llmroute.core.sections import SecuritySettings
 
 DEFAULT = Policy.from_settings(SecuritySettings())
 OPEN = Policy.from_settings(SecuritySettings(allow_external=True))

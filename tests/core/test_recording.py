@@ -140,6 +140,13 @@ def test_every_error_of_ours_can_be_raised_by_its_name():
     assert [type(Failure(error=kind.__name__, message="x").raised()) for kind in kinds] == kinds
 
 
+@pytest.mark.parametrize("address", ["http://gw.lab/llm/q8Zk2Lw9Tn4Vb7XcRt5Yp1", "http://gw.lab/v1?key=q8Zk2Lw9"])
+def test_a_decision_is_written_without_the_key_in_an_address_of_a_server(address):
+    (one,) = happened([(0, routed(url=address))])
+    assert "q8Zk" not in one.model_dump_json()
+    assert one.event.route.candidates[0].endpoint.base_url.startswith("http://gw.lab/")
+
+
 def test_an_error_is_written_without_secrets():
     assert KEY not in Failure.of(BrokenStream(f"refused {KEY} of http://ann@desk/")).model_dump_json()
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jupyter_llmroute.core.cell_ranges import references
 from jupyter_llmroute.core.cell_text import MOST_SEARCHED
 from jupyter_llmroute.core.dataflow import LONGEST
-from jupyter_llmroute.core.relevance import MOST, Ranking, rank
+from jupyter_llmroute.core.ranking import Ranking
+from jupyter_llmroute.core.relevance import MOST, rank
 from jupyter_llmroute.core.request import CellRef
 
 

@@ -18,7 +18,7 @@ from jupyter_llmroute.core.embedded import EmbeddedBackend, Running, read_header
 from jupyter_llmroute.core.errors import RouteFailed
 from jupyter_llmroute.core.request import Sampling
 from jupyter_llmroute.core.router import Router
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 from jupyter_llmroute.core.task import Task
 
 from .transcripts import Outcome, ask, router

@@ -440,7 +440,7 @@ async def test_after_a_failure_it_looks_again():
 async def test_a_server_that_is_well_again_is_found_by_looking_again():
     with llamacpp() as server:
         server.script[LIST].insert(0, json_reply(LOADING, 503))
-        async with router({"desk": server.url}, limits={"first_token_s": 0.01}) as asked:
+        async with router({"desk": server.url}, limits={"first_token_s": 0.9}) as asked:
             error = await refused(asked)
             await asked.services(refresh=True)
             events, _ = await ask(asked)

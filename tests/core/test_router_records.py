@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from jupyter_llmroute.core.audit.journal import Journal
 from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.audit.replay import replay_log
 from jupyter_llmroute.core.audit.verify import verify
+from jupyter_llmroute.core.endpoint import ServedModel
 from jupyter_llmroute.core.errors import RouteFailed
 from jupyter_llmroute.core.events import Event
 from jupyter_llmroute.core.model_lock import lock
@@ -22,7 +24,7 @@ from jupyter_llmroute.core.route import RejectionReason
 from jupyter_llmroute.core.router import Router
 from jupyter_llmroute.core.settings import Settings
 
-from ..scripted import TAG, Scripted, ollama
+from ..scripted import TAG, Reply, Scripted, json_reply, ollama
 
 pytestmark = pytest.mark.anyio
 
@@ -92,6 +94,41 @@ async def test_a_model_that_changed_since_it_was_locked_is_not_asked_and_says_so
     assert [body["detail"] for body in told(log, "security")] == [f"{TAG['name']} on desk"]
 
 
+async def test_a_model_that_changes_between_two_questions_is_not_asked_the_second(log: Path):
+    with ollama() as server:
+        async with router(server, log) as asked:
+            await lock(await asked.services(refresh=True))
+            await ask(asked)
+            server.script["GET /api/tags"] = [json_reply({"models": [{**TAG, "digest": "666"}]})]
+            with pytest.raises(RouteFailed, match="another model than the one that was locked"):
+                await ask(asked)
+        assert len(server.chats) == 1
+    assert [body["sha256"] for body in told(log, "security")] == ["666"]
+
+
+async def test_the_digest_that_is_written_down_is_the_one_of_the_moment(log: Path):
+    with ollama() as server:
+        async with router(server, log) as asked:
+            (desk,) = await asked.services(refresh=True)
+            await lock([desk.model_copy(update={"models": (ServedModel(id="another", digest="1"),)})])
+            await ask(asked)
+            server.script["GET /api/tags"] = [json_reply({"models": [{**TAG, "digest": "666"}]})]
+            await ask(asked)
+    assert [body["who"]["digest"] for body in told(log, "started")] == [TAG["digest"], "666"]
+
+
+@pytest.mark.parametrize("fault", [json_reply({}, 500), json_reply({"models": []})])
+async def test_a_server_that_lists_a_locked_model_no_more_is_not_asked_for_it(log: Path, fault: Reply):
+    with ollama() as server:
+        async with router(server, log) as asked:
+            await lock(await asked.services(refresh=True))
+            await ask(asked)
+            server.script["GET /api/tags"] = [fault]
+            with pytest.raises(RouteFailed):
+                await ask(asked)
+        assert len(server.chats) == 1
+
+
 async def test_checksums_are_not_asked_for_where_the_user_switched_that_off(log: Path):
     with ollama() as server:
         async with router(server, log) as asked:
@@ -107,6 +144,37 @@ async def test_a_refused_host_is_written_down_once(log: Path):
             with pytest.raises(RouteFailed):
                 await ask(asked)
     assert [body["service"] for body in told(log, "refused")] == ["192.0.2.7"]
+
+
+async def test_a_refusal_that_could_not_be_written_is_written_the_next_time(blocked: Path):
+    log = blocked
+    async with router("http://192.0.2.7:11434", log) as asked:
+        with pytest.raises(AuditError):
+            await asked.services(refresh=True)
+        await asyncio.to_thread(log.rmdir)
+        await asked.services()
+    assert [body["service"] for body in told(log, "refused")] == ["192.0.2.7"]
+
+
+async def test_a_host_is_written_down_for_each_reason_and_what_was_refused_last_too(log: Path):
+    async with router("http://192.0.2.7:11434", log) as asked:
+        for host, port in (("192.0.2.7", 1), ("192.0.2.7", 2), ("169.254.169.254", 1)):
+            asked._note_refusal(host, f"for {port}")
+    assert [(body["service"], body["detail"]) for body in told(log, "refused")] == [
+        ("192.0.2.7", "for 1"),
+        ("192.0.2.7", "for 2"),
+        ("169.254.169.254", "for 1"),
+    ]
+
+
+async def test_a_model_that_changes_a_second_time_is_written_down_again(log: Path):
+    with ollama() as server:
+        async with router(server, log) as asked:
+            await lock(await asked.services(refresh=True))
+            for digest in ("666", "667", "667"):
+                server.script["GET /api/tags"] = [json_reply({"models": [{**TAG, "digest": digest}]})]
+                await asked.decide(Request(question="Why?"))
+    assert [body["sha256"] for body in told(log, "security")] == ["666", "667"]
 
 
 async def test_outside_addresses_that_are_allowed_are_written_down_and_said(log: Path):

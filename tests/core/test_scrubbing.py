@@ -12,6 +12,8 @@ SECRETS = {
     "a password in an address": ("http://ann:pw1@llm.lan:8000/v1", "http://llm.lan:8000/v1"),
     "a user in an address": ("see http://ann@llm.lan:8000/v1 for it", "see http://llm.lan:8000/v1 for it"),
     "a user of IPv6": ("http://ann@[fd00::1]:8000", "http://[fd00::1]:8000"),
+    "a key in the path of an address": ("http://gw.lab/llm/q8Zk2Lw9Tn4Vb7XcRt5Yp1", "http://gw.lab/llm/[masked]"),
+    "a key in its query": ("http://gw.lab/v1?key=hunter2", "http://gw.lab/v1?key=[masked]"),
     "half a character": ("\ud83d", "\N{REPLACEMENT CHARACTER}"),
 }
 
@@ -34,6 +36,12 @@ PLAIN = [
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_text_is_written_as_it_is(text):
     assert scrubbed(text) == text
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_in_the_address_of_a_server_is_not_written(name):
+    text, written = SECRETS[name]
+    assert cleaned({"endpoint": {"base_url": text}}) == {"endpoint": {"base_url": written}}
 
 
 def test_names_are_kept_though_they_look_like_chance():

@@ -17,8 +17,9 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, lay_out
 from jupyter_llmroute.core.request import Request, Turn
 from jupyter_llmroute.core.route import Candidate, RejectionReason, Route
+from jupyter_llmroute.core.sections import SecuritySettings, TaskRouting
 from jupyter_llmroute.core.selector import RANKED, STICKY_GAIN, Decision, Wish, replay, select
-from jupyter_llmroute.core.settings import SecuritySettings, Settings, TaskRouting
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import SMALL_WINDOW_COST, Snapshot
 from jupyter_llmroute.core.speed import Speed
 from jupyter_llmroute.core.task import Task

@@ -3,9 +3,10 @@
 import pytest
 
 from jupyter_llmroute.core.attachment import Attachment
+from jupyter_llmroute.core.pins import Origin, Pin
 from jupyter_llmroute.core.request import CellRef, Format, Request, Sampling, Turn
+from jupyter_llmroute.core.sections import ContextSettings
 from jupyter_llmroute.core.sent import Sent, command, differences, nearest, rules_of, sent_of
-from jupyter_llmroute.core.settings import ContextSettings
 from jupyter_llmroute.core.task import Task
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +40,7 @@ SAME = {
     "how long it may take": {"timeout_s": 5.0},
     "a line end behind the question": {"question": "why is df empty?\n"},
     "the cell that loads the extension": {"cells": (CellRef(number=0, source="%load_ext jupyter_llmroute"), CELL)},
+    "a pin that pins nobody": {"pins": (Pin(model="auto"), Pin(model="phi4", origin=Origin.NOTEBOOK))},
     "a remark": {"remarks": ("@q is not there.",)},
 }
 
@@ -53,6 +55,28 @@ async def test_what_a_cell_printed_counts_only_where_it_is_known():
     there, unknown = await sent_of(ASKED), await sent_of(ASKED.model_copy(update={"cells": cell(output="")}))
     assert unknown.is_like(there)
     assert not there.is_like(unknown)
+
+
+M = Pin(model="m")
+CODING, ANALYSIS = (Pin(model="m", task=task) for task in (Task.CODING, Task.ANALYSIS))
+PINS = {
+    # what is changed of a question, the one time and the other, and whether another model may be asked then
+    "the same for all tasks": ({"pins": (M,)}, {"pins": tuple(Pin(model="m", task=task) for task in Task)}, False),
+    "who pins": ({"pins": (M,)}, {"pins": (Pin(model="m", origin=Origin.NOTEBOOK),)}, False),
+    "one that never wins": ({"pins": (M,)}, {"pins": (M, Pin(model="x"))}, False),
+    "of another task": ({"task": Task.CODING}, {"task": Task.CODING, "pins": (ANALYSIS,)}, False),
+    "beneath a model that is named": ({"model": "a"}, {"model": "a", "pins": (M,)}, False),
+    "another model": ({"pins": (M,)}, {"pins": (Pin(model="n"),)}, True),
+    "another task": ({"pins": (CODING,)}, {"pins": (ANALYSIS,)}, True),
+    "for one task more": ({"pins": (CODING,)}, {"pins": (CODING, Pin(model="n"))}, True),
+}
+
+
+@pytest.mark.parametrize("name", PINS)
+async def test_pins_count_where_another_model_may_be_asked_by_them(name):
+    one, other, counts = PINS[name]
+    keys = {(await sent_of(ASKED.model_copy(update=changed))).key for changed in (one, other)}
+    assert len(keys) == 1 + counts
 
 
 PATH = "File /tmp/ipykernel_{}/{}.py, line 1"
@@ -76,6 +100,11 @@ OTHER = {
     "service": ({"service": "desk"}, "service is 'desk' here and not set there"),
     "task": ({"task": Task.CODING}, "task is 'coding' here and not set there"),
     "format": ({"format": Format.JSON}, "format is 'json' here and not set there"),
+    "pin": ({"pins": (Pin(model="phi4"),)}, "pin is 'phi4' here and not set there"),
+    "pin of a task": (
+        {"pins": (Pin(model="phi4", task=Task.CODING),)},
+        "pin for coding is 'phi4' here and not set there",
+    ),
     "temperature": ({"sampling": Sampling(temperature=0.5)}, "temperature is 0.5 here and not set there"),
     "length": ({"sampling": Sampling(max_tokens=9)}, "max tokens is 9 here and not set there"),
     "seed": ({"sampling": Sampling(seed=0)}, "seed is 0 here and not set there"),

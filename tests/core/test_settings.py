@@ -9,7 +9,8 @@ import pytest
 
 from jupyter_llmroute.core.errors import SettingsError
 from jupyter_llmroute.core.provenance import Layer, Source, merged, nested, origin, without
-from jupyter_llmroute.core.settings import Limits, Settings, TaskRouting
+from jupyter_llmroute.core.sections import Limits, TaskRouting
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.settings_file import MAX_FILE_BYTES, SettingsWarning
 from jupyter_llmroute.core.task import Task
 
@@ -347,6 +348,8 @@ class TestWhereTheFileIs:
         ("services: {custom_endpoints: [{name: lab}]}", "services.custom_endpoints.0.endpoint: Field required"),
         ("task_routing: {poetry: {min_context: 1}}", "task_routing.poetry.*, not 'poetry'"),
         ("services: {ollama: {endpoint: 'http://me:pw@127.0.0.1'}}", "must not hold a name or a password"),
+        ("services: {ollama: {endpoint: 'http://127.0.0.1:9?key=k'}}", "ends before '.' and '#'"),
+        ("services: {ollama: {endpoint: 'ftp://127.0.0.1:9'}}", "begins with http:// or https://"),
         ("security: {allowed_cidrs: [banana]}", "security.allowed_cidrs: .*'banana' does not appear to be"),
         ("task_routing: 7", "task_routing: .*, not 7"),
         ("{environment: air-gapped, security: {allow_external: true}}", "contradict each other"),

@@ -9,7 +9,7 @@ from jupyter_llmroute.core.catalog import CACHE_SHARE, Catalog
 from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.route import RejectionReason
-from jupyter_llmroute.core.settings import SecuritySettings, TaskRouting
+from jupyter_llmroute.core.sections import SecuritySettings, TaskRouting
 from jupyter_llmroute.core.snapshot import (
     ANSWER_TOKENS,
     LIST_GAIN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -400,3 +401,37 @@ async def test_ollama_answers_through_the_gateway(start: Start) -> None:
         async with start(server.url) as jupyter:
             answer = await jupyter.client.post(CHAT, json={**ASK, "model": "qwen3:8b"})
     assert answer.json()["choices"][0]["message"]["content"] == "Hello"
+
+
+# --- which tool asks ---
+
+
+async def test_the_log_names_the_tool_that_asks_by_its_own_word(start: Start, tmp_path: Path) -> None:
+    security = {"audit_log_path": str(tmp_path / "log" / "audit.jsonl"), "audit_fsync": False}
+    with llamacpp(model="m") as server:
+        async with start(server.url, settings={"security": security}) as jupyter:
+            for tool in ("Cline/3.74.0", "RooCode/3.52.1"):
+                answer = await jupyter.client.post(CHAT, json=ASK, headers={"User-Agent": tool})
+                assert answer.status_code == 200
+            tail = (await jupyter.client.get("audit")).json()["records"]
+    said = [(body["caller"], body["caller_by"]) for body in tail if body["kind"] == "ended"]
+    assert said == [("cline", "user-agent"), ("roo-code", "user-agent")]
+
+
+async def test_the_settings_for_a_tool_hold_through_the_gateway_where_it_says_nothing_itself(start: Start) -> None:
+    callers = {"cline": {"model": "b", "temperature": 0.2, "cells": "1"}}
+    cline, named = {"User-Agent": "Cline/3.74.0"}, {**ASK, "model": "a", "temperature": 0.9}
+    with llamacpp(model="a") as first, llamacpp(model="b") as second:
+        async with start(first.url, second.url, settings={"callers": callers}) as jupyter:
+            for body, headers in ((ASK, {}), (ASK, cline), (named, cline)):
+                assert (await jupyter.client.post(CHAT, json=body, headers=headers)).status_code == 200
+        assert [chat.json["temperature"] for chat in second.chats] == [0.2]
+        assert [chat.json.get("temperature") for chat in first.chats] == [None, 0.9]
+
+
+async def test_settings_for_a_tool_that_no_request_can_have_are_named(start: Start) -> None:
+    with llamacpp(model="a") as server:
+        async with start(server.url, settings={"callers": {"cline": {"task": "poetry"}}}) as jupyter:
+            answer = await jupyter.client.post(CHAT, json=ASK, headers={"User-Agent": "Cline/3.74.0"})
+    assert "callers.cline.task" in answer.json()["error"]["message"]
+    assert not server.chats

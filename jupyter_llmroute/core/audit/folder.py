@@ -14,7 +14,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,15 +28,27 @@ from jupyter_llmroute.core.errors import LLMRouteError
 from jupyter_llmroute.core.values import Value
 
 if TYPE_CHECKING:
-    from jupyter_llmroute.core.settings import SecuritySettings
+    from jupyter_llmroute.core.sections import SecuritySettings
 
 LOCK_S = 10.0
 """Seconds to wait for others who write; each holds the lock for as long as the disk takes."""
+
+HELD_S = 0.05
+"""The same after a wait that was in vain, until somebody else lets go: not every record is to wait as long again."""
 
 SALT_BYTES = 32
 
 HEAD_BYTES = 320
 """Of every head."""
+
+_NO_FILES: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+"""What may stand in a file's place, by its mode."""
 
 
 class AuditError(LLMRouteError):
@@ -85,6 +99,7 @@ class Folder:
         self.head = self.active.with_name(f"{stem}.head")
         self.salt = self.active.with_name(f"{stem}.salt")
         self._lock = self.active.with_name(f"{stem}.lock")
+        self._was_held = False
 
     def archive(self, number: int) -> Path:
         """Return the path of a closed file."""
@@ -94,7 +109,7 @@ class Folder:
         """Return the numbers of the closed files, the oldest first."""
         try:
             names = os.listdir(self.active.parent)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(int(found[1]) for name in names if (found := self._archive.fullmatch(name)))
 
@@ -104,7 +119,7 @@ class Folder:
         Raises
         ------
         AuditError
-            It cannot be made, or others may write in it.
+            It cannot be made, or others may write in it, or something in it is no file.
         """
         folder = self.active.parent
         try:
@@ -118,6 +133,49 @@ class Folder:
                 f"The folder {str(folder)!r} of the audit log may be written by others (mode {mode & 0o777:o}): "
                 f"chmod 700 it, or name one of your own in security.audit_log_path."
             )
+        self.see_files()
+
+    def see_files(self) -> None:
+        """See that nothing but files stands where the log's files are.
+
+        Raises
+        ------
+        AuditError
+            Something is none.
+        """
+        for path in (self.active, self.head, self.salt, self._lock):
+            is_file(path)
+
+    @contextlib.contextmanager
+    def written(self) -> Iterator[None]:
+        """Hold the log for writing, and say what stands in the way of it.
+
+        Raises
+        ------
+        AuditError
+            The log cannot be written.
+        """
+        try:
+            self.open()
+            with self.locked():
+                yield
+        except OSError as error:
+            raise AuditError(
+                f"The audit log {str(self.active)!r} cannot be written ({error.strerror or error}): make room "
+                f"or mend its permissions, or name another place in security.audit_log_path."
+            ) from error
+
+    def trouble(self) -> str:
+        """Return why the log cannot be written, and what to do; empty where it can be. Nothing is added to it."""
+        try:
+            with self.written():
+                self.read_salt()
+                self.try_new_file()
+                for path in filter(is_file, (self.active, self.head)):
+                    os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+        except AuditError as error:
+            return str(error)
+        return ""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -126,14 +184,16 @@ class Folder:
         Raises
         ------
         AuditError
-            Somebody else holds it for too long, or it cannot be locked at all.
+            Somebody else holds it for too long, or it cannot be made or locked at all.
         """
         lock = FileLock(self._lock, mode=0o600)
         try:
-            lock.acquire(timeout=LOCK_S, poll_interval=0.005)
+            self._acquire(lock)
         except Timeout as error:
+            so_long = "still" if self._was_held else f"for more than {LOCK_S:g} s"
+            self._was_held = True
             raise AuditError(
-                f"The audit log {str(self.active)!r} is held by another process for more than {LOCK_S:g} s: "
+                f"The audit log {str(self.active)!r} is held by another process {so_long}: "
                 f"see who has {self._lock.name!r} open."
             ) from error
         except (OSError, NotImplementedError) as error:
@@ -141,10 +201,37 @@ class Folder:
                 f"The audit log {str(self.active)!r} cannot be locked ({error}): put it on a disk of this machine "
                 f"that you may write on (security.audit_log_path)."
             ) from error
+        self._was_held = False
         try:
             yield
         finally:
             lock.release()
+
+    def _acquire(self, lock: FileLock) -> None:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            # Where no file can be made, such as in /proc, the lock is not there, and is called held all the same.
+            if not self._lock.exists():
+                self.try_new_file()
+            lock.acquire(timeout=HELD_S if self._was_held else LOCK_S, poll_interval=0.005)
+
+    def try_new_file(self) -> None:
+        """See that files can be made beside the log; nothing stays.
+
+        Raises
+        ------
+        AuditError
+            They cannot.
+        """
+        try:
+            with tempfile.TemporaryFile(dir=self.active.parent):
+                pass
+        except OSError as error:
+            raise AuditError(
+                f"The audit log {str(self.active)!r} cannot be created there ({error.strerror}): "
+                f"name a place on a disk of this machine that you may write on (security.audit_log_path)."
+            ) from error
 
     def read_head(self) -> Head | None:
         """Return the head; `None` where there is none.
@@ -192,13 +279,14 @@ class Folder:
             It is there and is none.
         """
         try:
-            salt = self.salt.read_bytes()
+            with self.salt.open("rb") as file:
+                salt = file.read(SALT_BYTES + 1)
         except FileNotFoundError:
             return None
         if len(salt) != SALT_BYTES:
             raise AuditError(
-                f"The audit log's salt {str(self.salt)!r} has {len(salt)} bytes, not {SALT_BYTES}: put the right one "
-                f"back, or remove it, and new hashes will not compare with old ones."
+                f"The audit log's salt {str(self.salt)!r} has {self.salt.stat().st_size} bytes, not {SALT_BYTES}: put "
+                f"the right one back, or remove it, and new hashes will not compare with old ones."
             )
         return salt
 
@@ -207,6 +295,27 @@ class Folder:
         salt = os.urandom(SALT_BYTES)
         replace(self.salt, salt, is_forced=True)
         return salt
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; what is there and is none is refused, as reading it may never end.
+
+    Raises
+    ------
+    AuditError
+        It is no file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if stat.S_ISREG(mode):
+        return True
+    kind = next((name for is_kind, name in _NO_FILES if is_kind(mode)), "something else")
+    raise AuditError(
+        f"{str(path)!r} of the audit log is {kind}, and no file: "
+        f"name another place in security.audit_log_path, or take it away."
+    )
 
 
 def replace(path: Path, content: bytes, *, is_forced: bool = False) -> None:
@@ -222,7 +331,8 @@ def replace(path: Path, content: bytes, *, is_forced: bool = False) -> None:
         Whether it must be on the disk before this returns.
     """
     scratch = path.with_name(path.name + ".new")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    scratch.unlink(missing_ok=True)  # of a writer that died, or a pipe, whose opening would not end
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     with open(descriptor, "wb") as file:
         file.write(content)
         file.flush()

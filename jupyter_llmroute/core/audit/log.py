@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jupyter_llmroute.core.audit.chain import NOTHING, Broken, Tip, follows, link, read
-from jupyter_llmroute.core.audit.folder import AuditError, Folder, Head
+from jupyter_llmroute.core.audit.folder import Folder, Head, is_file
 from jupyter_llmroute.core.audit.record import Opened, Origin, Part, Record, Repaired, Retired
+from jupyter_llmroute.core.audit.verify import Line, lines
 
 MAX_BYTES = 64 << 20
 """A file of this size is closed, and a new one begun."""
@@ -124,21 +125,13 @@ class AuditLog:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[None]:
-        try:
-            with self._thread:
-                self.folder.open()
-                with self.folder.locked():
-                    yield
-        except OSError as error:
-            raise AuditError(
-                f"The audit log {str(self.folder.active)!r} cannot be written ({error.strerror or error}): make room "
-                f"or mend its permissions, or name another place in security.audit_log_path."
-            ) from error
+        with self._thread, self.folder.written():
+            yield
 
     def _salt_of_log(self) -> bytes:
         if salt := self.folder.read_salt():
             return salt
-        if self.folder.active.exists():
+        if is_file(self.folder.active):
             self._pending.append(Repaired(what="salt missing", detail="hashes of texts from here on have another"))
         return self.folder.make_salt()
 
@@ -153,7 +146,7 @@ class AuditLog:
             return end, [Repaired(what="head unreadable", detail=str(error)), *repairs]
         if head:
             return self._followed(head)
-        if not self.folder.active.exists() and not self.folder.archives():
+        if not is_file(self.folder.active) and not self.folder.archives():
             # Before the first record, so that a head that is missing later was taken away.
             self.folder.write_head(Head(count=0, last=NOTHING, archived=0, size=0))
             return _End(Tip(), 0, 0), []
@@ -163,9 +156,9 @@ class AuditLog:
     def _followed(self, head: Head) -> tuple[_End, list[Repaired]]:
         """Go from the head to the end of what was written since."""
         tip, archived, at, repairs = head.tip, head.archived, head.size, list[Repaired]()
-        while self.folder.archive(
-            archived + 1
-        ).exists():  # closed since, by writers who died before they moved the head
+        while is_file(
+            self.folder.archive(archived + 1)
+        ):  # closed since, by writers who died before they moved the head
             archived += 1
             tip, _, found = self._walked(self.folder.archive(archived), at, tip)
             repairs, at = [*repairs, *found], 0
@@ -178,7 +171,7 @@ class AuditLog:
 
     def _walked(self, path: Path, at: int, tip: Tip) -> tuple[Tip, int, list[Repaired]]:
         """Follow the chain in a file from a place on; return the end, the file's size, and what was put right."""
-        size = path.stat().st_size if path.exists() else 0
+        size = path.stat().st_size if is_file(path) else 0
         repairs: list[Repaired] = []
         if size < at:
             detail = f"{path.name} has {size} bytes, and had {at} up to record {tip.number}"
@@ -189,18 +182,18 @@ class AuditLog:
         foreign = 0
         with path.open("rb") as file:
             file.seek(at)
-            for line in file:
+            for line in lines(file):
                 try:
-                    found = read(line)
+                    found = read(line.content)
                 except Broken:
                     found = None
                 if found and follows(found, tip):
                     tip = found.tip
-                elif line.endswith(b"\n"):
+                elif line.is_whole:
                     foreign += 1
                 else:
                     repairs.append(_torn(path, line))
-                    size -= len(line)
+                    size -= line.size
         if size < path.stat().st_size:
             os.truncate(path, size)
         if foreign:
@@ -219,16 +212,16 @@ class AuditLog:
 
     def _last_of(self, path: Path) -> tuple[Tip, int, list[Repaired]]:
         tip, size, repairs = Tip(), 0, list[Repaired]()
-        if not path.exists():
+        if not is_file(path):
             return tip, size, repairs
         with path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
+            for line in lines(file):
+                if not line.is_whole:
                     repairs.append(_torn(path, line))
                     break
-                size += len(line)
+                size += line.size
                 with contextlib.suppress(Broken):
-                    tip = read(line).tip
+                    tip = read(line.content).tip
         if repairs:
             os.truncate(path, size)
         return tip, size, repairs
@@ -319,9 +312,12 @@ def _packed(text: str) -> str:
     return base64.b64encode(zlib.compress(text.encode("ascii"))).decode()
 
 
-def _torn(path: Path, line: bytes) -> Repaired:
-    digest = hashlib.sha256(line).hexdigest()
-    detail = f"{len(line)} bytes at the end of {path.name}, SHA-256 {digest}, were no whole record and were cut off"
+def _torn(path: Path, line: Line) -> Repaired:
+    digest = hashlib.sha256(line.content).hexdigest()
+    first = f" of the first {len(line.content)}" if len(line.content) < line.size else ""
+    detail = (
+        f"{line.size} bytes at the end of {path.name}, SHA-256{first} {digest}, were no whole record and were cut off"
+    )
     return Repaired(what="torn line", detail=detail)
 
 
@@ -331,10 +327,10 @@ def _start_of_last_line(path: Path, size: int) -> int:
         return 0
     at = 0
     with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
+        for line in lines(file):
+            if not line.is_whole:
                 return at
-            at += len(line)
+            at += line.size
     return at
 
 

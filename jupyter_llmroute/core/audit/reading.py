@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jupyter_llmroute.core.audit.chain import Broken, read
 from jupyter_llmroute.core.audit.verify import lines, opened_log
+
+MOST_TAIL_BYTES = 32 << 20
+"""What is read for the newest records; what decisions rest on stands between them."""
+
+BLOCK_BYTES = 256 << 10
 
 FOR_REPLAYS = frozenset({"part"})
 """Kinds of records that tell people nothing."""
 
 
-def records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a log, the oldest first; lines that are none are passed over, verifying tells of these.
+Damaged = Callable[[], object]
+"""Called for each line that is no record any more; verifying tells what is wrong with it."""
+
+
+def records(path: Path, damaged: Damaged = bool) -> Iterator[dict[str, Any]]:
+    """Yield the records of a log, the oldest first; lines that are none are passed over.
+
+    Parameters
+    ----------
+    path
+        Of the file that is being written; the older ones are found beside it.
+    damaged
+        Called for each of these lines.
 
     Raises
     ------
@@ -22,14 +40,71 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
         It cannot be read.
     """
     with opened_log(path) as (files, _, _):
-        for _, file in files:
-            for line in lines(file):
-                try:
-                    body = read(line.content).body
-                except Broken:
-                    continue
-                if body.get("kind") not in FOR_REPLAYS:
-                    yield body
+        for bodies in bodies_by_file(files, damaged):
+            yield from (body for body in bodies if body.get("kind") not in FOR_REPLAYS)
+
+
+def bodies_by_file(
+    files: Sequence[tuple[str, BinaryIO]], damaged: Damaged = bool
+) -> Iterator[Iterator[dict[str, Any]]]:
+    """Yield what each file of a log holds, the oldest first."""
+    for place, (_, file) in enumerate(files, start=1):
+        yield _bodies(file, place == len(files), damaged)
+
+
+def _bodies(file: BinaryIO, is_newest: bool, damaged: Damaged) -> Iterator[dict[str, Any]]:
+    for line in lines(file):
+        try:
+            yield read(line.content).body
+        except Broken:
+            if line.is_whole or not is_newest:  # half a line at the end is one that nobody was told was written
+                damaged()
+
+
+def newest(path: Path, wanted: int, *, most_bytes: int = MOST_TAIL_BYTES) -> list[dict[str, Any]]:
+    """Return the newest records, the oldest of them first; the log is read from its end, and no further than needed.
+
+    Parameters
+    ----------
+    path
+        Of the file that is being written.
+    wanted
+        How many.
+    most_bytes
+        What is read at most; where so many records do not lie in it, there are fewer.
+
+    Raises
+    ------
+    AuditError
+        It cannot be read.
+    """
+    found: list[dict[str, Any]] = []
+    with opened_log(path) as (files, _, _):
+        for _, file in reversed(files):
+            for line in _backwards(file, most_bytes) if len(found) < wanted else ():
+                with contextlib.suppress(Broken):
+                    body = read(line).body
+                    found += [body] if body.get("kind") not in FOR_REPLAYS else []
+                if len(found) >= wanted:
+                    break
+            most_bytes = max(0, most_bytes - file.seek(0, os.SEEK_END))
+    return found[::-1]
+
+
+def _backwards(file: BinaryIO, most_bytes: int) -> Iterator[bytes]:
+    """Yield the lines of a file, the last one first; one that has no end is none."""
+    at, rest, ends = file.seek(0, os.SEEK_END), b"", False
+    while at and most_bytes:
+        size = min(BLOCK_BYTES, at, most_bytes)
+        at, most_bytes = at - size, most_bytes - size
+        file.seek(at)
+        rest, *lines = (file.read(size) + rest).split(b"\n")
+        if lines and not ends:
+            lines.pop()
+            ends = True
+        yield from (line + b"\n" for line in reversed(lines))
+    if ends and not at:
+        yield rest + b"\n"
 
 
 def without_text(value: Any) -> Any:
@@ -64,7 +139,9 @@ def _told(body: Mapping[str, Any]) -> str:
         case "refused":
             return " ".join(filter(None, (who, body["detail"])))
         case "ended":
-            return "; ".join(filter(None, (body["verdict"], who, _figures(body), body["failure"], body["error"])))
+            return "; ".join(
+                filter(None, (body.get("level"), body["verdict"], who, _figures(body), body["failure"], body["error"]))
+            )
         case "edited":
             return f"{body['action']}: {body['target']}"
         case "security":

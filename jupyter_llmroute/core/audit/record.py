@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import hashlib
 import hmac
@@ -123,10 +124,10 @@ class Pieces:
 
 
 class Origin(Value):
-    """Who and what writes: the same for all records of one session."""
+    """Who and what writes: the same for all records of one process."""
 
     session: str
-    """Drawn by lot for each kernel, command or server process."""
+    """Drawn by lot for each kernel, command or server process, whatever settings it takes up meanwhile."""
     user: Name
     """The account's name."""
     notebook: Name = ""
@@ -144,12 +145,18 @@ class Origin(Value):
             Its path, where there is one.
         """
         return cls(
-            session=uuid.uuid4().hex,
+            session=_session(os.getpid()),
             user=_user(),
             notebook=notebook,
             caller=caller() or "",
             pid=os.getpid(),
         )
+
+
+@functools.cache
+def _session(pid: int) -> str:
+    """Draw a lot for a process: a child that was forked has one of its own."""
+    return uuid.uuid4().hex
 
 
 def _user() -> str:
@@ -207,7 +214,19 @@ class Part(Value):
     """base64 of zlib."""
 
 
-class Decided(Value):
+BY_USER_AGENT = "user-agent"
+"""How a tool that asks through us is known: by its own word, that anybody may say."""
+
+
+class OfQuestion(Value):
+    """A record of a question. Who asks through us stands in it, and the process that writes otherwise."""
+
+    caller: Name | None = None
+    caller_by: str | None = None
+    """How the caller is known where it is another process; `BY_USER_AGENT`."""
+
+
+class Decided(OfQuestion):
     """A decision was taken."""
 
     kind: Literal["decided"] = "decided"
@@ -232,14 +251,17 @@ class Decided(Value):
     """What it was taken on, each piece as JSON, or as the hash of a part; see `basis`. Empty where it is not known."""
 
 
-class Started(Value):
+class Started(OfQuestion):
     """A server is being asked."""
 
     kind: Literal["started"] = "started"
     question: str
     attempt: int
+    """From 1 on; 0 for the arbiter, who is asked before there is a decision."""
     who: Who
     level: str
+    prompt: Fingerprint | None = None
+    """Of what is sent: the messages as they were laid out for this model's window, as JSON, and what is passed on."""
     prompt_tokens: int
     prompt_tokens_exact: bool = False
     context_window: int | None = None
@@ -248,7 +270,7 @@ class Started(Value):
     left_out: tuple[Name, ...] = ()
 
 
-class Failed(Value):
+class Failed(OfQuestion):
     """An attempt failed."""
 
     kind: Literal["failed"] = "failed"
@@ -261,7 +283,7 @@ class Failed(Value):
     error: Remark
 
 
-class Refused(Value):
+class Refused(OfQuestion):
     """The policy forbade an address or a model that was to be asked."""
 
     kind: Literal["refused"] = "refused"
@@ -280,11 +302,13 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-class Ended(Value):
+class Ended(OfQuestion):
     """A question came to its end."""
 
     kind: Literal["ended"] = "ended"
     question: str
+    level: str | None = None
+    """That of the arbiter, where it is no answer to the question that ended, but its word on the task."""
     verdict: Verdict
     who: Who | None = None
     """Who was asked last."""
@@ -318,6 +342,10 @@ class Edited(Value):
 
 MODEL_CHANGED = "model changed"
 """The event of a model that is another than the one that was locked."""
+
+
+LOG_OFF, LOG_MOVED = "audit switched off", "audit goes on in another log"
+"""The events after which one writes no more into a log."""
 
 
 class Security(Value):

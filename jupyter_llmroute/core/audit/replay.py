@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from jupyter_llmroute.core.audit.basis import put_together, route_digest
-from jupyter_llmroute.core.audit.chain import Broken, read
+from jupyter_llmroute.core.audit.reading import Damaged, bodies_by_file
 from jupyter_llmroute.core.audit.record import Chosen, Decided
-from jupyter_llmroute.core.audit.verify import lines, opened_log
+from jupyter_llmroute.core.audit.verify import opened_log
 from jupyter_llmroute.core.route import Route
 from jupyter_llmroute.core.selector import replay
 from jupyter_llmroute.core.values import Value
@@ -37,7 +37,7 @@ class Replayed(Value):
     """In words; empty where there is none."""
 
 
-def replay_log(path: Path) -> Iterator[Replayed]:
+def replay_log(path: Path, damaged: Damaged = bool) -> Iterator[Replayed]:
     """Take each decision of a log once more.
 
     What is compared is the choice among servers and models; the task of the question is an input here, as the log does
@@ -47,6 +47,8 @@ def replay_log(path: Path) -> Iterator[Replayed]:
     ----------
     path
         Of the file that is being written; the older ones are found beside it.
+    damaged
+        Called for each line that is no record any more, and may have been a decision.
 
     Raises
     ------
@@ -54,13 +56,9 @@ def replay_log(path: Path) -> Iterator[Replayed]:
         It cannot be read.
     """
     with opened_log(path) as (files, _, _):
-        for _, file in files:
+        for bodies in bodies_by_file(files, damaged):
             parts: dict[str, str] = {}  # each file has all that its own decisions refer to
-            for line in lines(file):
-                try:
-                    body = read(line.content).body
-                except Broken:
-                    continue  # verifying tells of these
+            for body in bodies:
                 if body.get("kind") == "part":
                     parts[str(body.get("sha256"))] = str(body.get("data"))
                 elif body.get("kind") == "decided":
@@ -107,12 +105,15 @@ def _compared(logged: Decided, parts: Mapping[str, str]) -> str:
     if not logged.basis:
         return "the record does not hold what it was decided on"
     try:
-        route = replay(put_together(logged.basis, parts, NO_ROUTE))
+        decision = put_together(logged.basis, parts, NO_ROUTE)
+        route = replay(decision)
     except KeyError as error:
         return f"a part of what it was decided on is not in this file: {str(error.args[0])[:20]!r}"
     except (ValueError, TypeError) as error:
         return f"what it was decided on does not read: {str(error).splitlines()[0]}"
-    return "" if route_digest(route) == logged.route else _difference(logged.chosen, route)
+    # Its servers are called as they are to be: to mask what is masked would change it.
+    called = {endpoint.base_url: endpoint.base_url for endpoint in decision.snapshot.endpoints}
+    return "" if route_digest(route, called) == logged.route else _difference(logged.chosen, route)
 
 
 def _difference(chosen: Sequence[Chosen], route: Route) -> str:

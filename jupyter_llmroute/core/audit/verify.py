@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from jupyter_llmroute.core.audit.chain import NOTHING, Broken, Link, Tip, follows, read
-from jupyter_llmroute.core.audit.folder import AuditError, Folder, Head
+from jupyter_llmroute.core.audit.folder import AuditError, Folder, Head, is_file
 from jupyter_llmroute.core.values import Value
 
 MAX_LINE_BYTES = 64 << 20
@@ -88,12 +89,13 @@ def opened_log(path: Path) -> Iterator[tuple[Sequence[tuple[str, BinaryIO]], Hea
     folder = Folder(path)
     with contextlib.ExitStack() as stack:
         try:
+            folder.see_files()
             with contextlib.ExitStack() as quiet:
                 if folder.active.parent.is_dir():
                     with contextlib.suppress(AuditError):  # a copy on a disk that only reads has no writers
                         quiet.enter_context(folder.locked())
                 paths = [*map(folder.archive, folder.archives()), folder.active]
-                files = [(each.name, stack.enter_context(each.open("rb"))) for each in paths if each.exists()]
+                files = [(each.name, stack.enter_context(each.open("rb"))) for each in paths if is_file(each)]
                 head, broken = _head(folder)
         except OSError as error:
             raise AuditError(
@@ -114,21 +116,22 @@ class Line(NamedTuple):
 
     number: int
     content: bytes
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it ends."""
-        return self.content.endswith(b"\n")
+    """Of one that is longer than any record, the beginning."""
+    size: int
+    """Its bytes, those included that are not in `content`."""
+    is_whole: bool
+    """Whether it ends."""
 
 
 def lines(file: BinaryIO) -> Iterator[Line]:
-    """Yield the lines of a file; of one that is longer than any record, the beginning."""
-    number = 0
-    while content := file.readline(MAX_LINE_BYTES):
-        number += 1
-        yield Line(number, content)
-        while not content.endswith(b"\n") and (content := file.readline(MAX_LINE_BYTES)):
-            pass
+    """Yield the lines of a file from where it stands, as far as it goes now."""
+    number, left = 0, max(0, os.fstat(file.fileno()).st_size - file.tell())
+    while content := file.readline(min(MAX_LINE_BYTES, left)):
+        number, size, more = number + 1, len(content), content
+        while not more.endswith(b"\n") and (more := file.readline(min(MAX_LINE_BYTES, left - size))):
+            size += len(more)
+        left -= size
+        yield Line(number, content, size, (more or content).endswith(b"\n"))
 
 
 class _Check:

@@ -15,7 +15,7 @@ from jupyter_llmroute.core.code.project_code import ProjectCode
 from jupyter_llmroute.core.context import Context, Gathered
 from jupyter_llmroute.core.errors import UserError
 from jupyter_llmroute.core.request import Request
-from jupyter_llmroute.core.settings import SerenaSettings, TaskRouting
+from jupyter_llmroute.core.sections import SerenaSettings, TaskRouting
 from jupyter_llmroute.core.task import Task
 
 

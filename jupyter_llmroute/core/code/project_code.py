@@ -11,7 +11,7 @@ from jupyter_llmroute.core.code.installation import find_ty
 from jupyter_llmroute.core.code.serena import Serena
 from jupyter_llmroute.core.code.static_code import StaticCode
 from jupyter_llmroute.core.code.ty_cells import TyCells
-from jupyter_llmroute.core.settings import SerenaSettings
+from jupyter_llmroute.core.sections import SerenaSettings
 
 
 class ProjectCode:

@@ -6,6 +6,9 @@ import stat
 from pathlib import Path, PurePosixPath
 
 from jupyter_llmroute.core.errors import EditRefused
+from jupyter_llmroute.core.settings_file import FILE_NAMES
+
+CASSETTE = ".cassette.json"
 
 MOST_CHARS = 300
 """Of a file's name."""
@@ -15,6 +18,9 @@ MOST_BYTES = 2 << 20
 
 FOREIGN = {"__pycache__", "node_modules", "site-packages", "dist-packages"}
 """Folders of files that others made."""
+
+SETTINGS = frozenset(FILE_NAMES)
+"""Our own settings: what decides whom text may reach is nothing for an answer to write."""
 
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
 """Names that Windows keeps for itself, whatever follows a dot."""
@@ -51,6 +57,8 @@ def place(root: Path, file: str) -> Path:
             raise _refused(file, "lies below a file")
         if (folder / "pyvenv.cfg").exists() or (folder / "conda-meta").exists():
             raise _refused(file, "belongs to an environment of Python's")
+    if path.name.lower() in SETTINGS or path.name.lower().endswith(CASSETTE):
+        raise _refused(file, "belongs to this router, and no answer changes that")
     if path.suffix.lower() == ".ipynb":
         raise _refused(file, "is a notebook, and those are not changed from outside")
     _check(path, file)

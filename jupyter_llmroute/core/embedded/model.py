@@ -18,7 +18,7 @@ from typing import Final
 
 from jupyter_llmroute.core.embedded.gguf import SPLIT_PART, Header, read_header
 from jupyter_llmroute.core.errors import NoModelFile
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 from jupyter_llmroute.core.values import Value
 
 

@@ -25,7 +25,7 @@ from jupyter_llmroute.core.embedded.failure import explain
 from jupyter_llmroute.core.embedded.gguf import Header
 from jupyter_llmroute.core.embedded.rendezvous import Rendezvous, state_folder, try_lock
 from jupyter_llmroute.core.errors import MissingExtra, ServerFailure, SettingsError
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 from jupyter_llmroute.core.values import Value
 
 T = TypeVar("T")

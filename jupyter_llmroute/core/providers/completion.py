@@ -14,6 +14,7 @@ from typing import Any
 from jupyter_llmroute.core.errors import BrokenStream, ServerFailure
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.message import told_calls
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.providers import Chunk
 from jupyter_llmroute.core.providers.choosing import likely
 from jupyter_llmroute.core.providers.failure import failure
@@ -77,10 +78,11 @@ class _Item(Answered):
 
 
 class CompletionReader:
-    """Reads one answer; `who` is the server and model, for messages."""
+    """Reads one answer; `who` is the server and model, for messages, and `key` what they must not hold."""
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, *, key: str | None = None) -> None:
         self._who = who
+        self._key = key
         self._splitter = ThinkSplitter()
         self._began = False
         self._has_usage = False
@@ -101,14 +103,15 @@ class CompletionReader:
         if self.is_done:
             return None
         if event.event == "error":
-            raise failure(self._who, 200, event.data)
+            raise failure(self._who, 200, event.data, key=self._key)
         try:
             raw = json.loads(event.data)
             if _is_error(raw):
-                raise failure(self._who, 200, event.data)
+                raise failure(self._who, 200, event.data, key=self._key)
             return self._chunk(_Item.model_validate(raw))
         except (ValueError, RecursionError) as error:  # of json's and of pydantic's
-            raise BrokenStream(f"{self._who} sent what is not a chat completion: {event.data[:200]!r}.") from error
+            said = without_key(event.data, self._key)[:200]
+            raise BrokenStream(f"{self._who} sent what is not a chat completion: {said!r}.") from error
 
     def read_whole(self, body: bytes) -> Chunk | None:
         """Read an answer that came in one piece; `None` for what is no completion.
@@ -121,7 +124,7 @@ class CompletionReader:
         try:
             raw = json.loads(body)
             if _is_error(raw):
-                raise failure(self._who, 200, body)
+                raise failure(self._who, 200, body, key=self._key)
             item = _Item.model_validate(raw)
             return self._chunk(item) if item.choices and item.choices[0].message else None
         except (ValueError, RecursionError):

@@ -70,7 +70,7 @@ async def ask(client: httpx.AsyncClient, endpoint: Endpoint, path: str, body: di
     """
     url = endpoint.base_url.rstrip("/") + path
     received = b""
-    with peer_errors(endpoint.name):
+    with peer_errors(endpoint.name, key=endpoint.key):
         async with client.stream("POST", url, json=body, headers=auth_headers(endpoint)) as response:
             if response.status_code != 200:
                 return {}

@@ -15,7 +15,7 @@ from jupyter_llmroute.core.errors import ModelNotFound, ServerFailure, UserError
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers import Chat, Chunk, Counted
 from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 
 class Embedded:

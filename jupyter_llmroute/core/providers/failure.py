@@ -27,6 +27,7 @@ from jupyter_llmroute.core.errors import (
     ServerBusy,
     ServerFailure,
 )
+from jupyter_llmroute.core.own_key import without_key
 
 SHOWN_CHARS = 300
 """How much of a server's own words goes into a message."""
@@ -130,7 +131,9 @@ REMEDIES: dict[type[PeerError], str] = {
 """What the user can do about each."""
 
 
-def failure(who: str, status: int, body: bytes | str, headers: Mapping[str, str] | None = None) -> PeerError:
+def failure(
+    who: str, status: int, body: bytes | str, headers: Mapping[str, str] | None = None, *, key: str | None = None
+) -> PeerError:
     """Return the error that a server's answer stands for.
 
     Parameters
@@ -143,13 +146,18 @@ def failure(who: str, status: int, body: bytes | str, headers: Mapping[str, str]
         What came with it.
     headers
         Those of the answer: a busy server may say in them when to come back.
+    key
+        The server's own: it is not shown where the server quotes it.
     """
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
     said, details = _read(text)
     kind = _kind(status, details.get("code"), " ".join((said, *(_field(details, name) for name in ("type", "code")))))
     retry_after_s = _retry_after(headers or {}) if kind is ServerBusy else None
     remedy = f"ask again in {retry_after_s:g} s" if retry_after_s else REMEDIES.get(kind)
-    shown = said[:SHOWN_CHARS].rstrip(" .") or "no reason given"
+    # Before it is cut, and again where control characters stood within.
+    hidden = without_key(text, key)
+    told = said if hidden == text else _read(hidden)[0]
+    shown = without_key(told, key)[:SHOWN_CHARS].rstrip(" .") or "no reason given"
     message = f"{who}: {shown} (HTTP {status})" + (f"; {remedy}." if remedy else ".")
     if kind is ServerBusy:
         return ServerBusy(message, retry_after_s=retry_after_s)

@@ -81,7 +81,7 @@ class Ollama:
         """Return what is pulled, marked where it is in memory."""
         tags = await probe.get("/api/tags")
         if tags.status != 200:
-            raise failure(endpoint.name, tags.status, tags.body, tags.headers)
+            raise failure(endpoint.name, tags.status, tags.body, tags.headers, key=endpoint.key)
         listed = entries(tags, Listed)
         running = {item.name: item for item in entries(await probe.get("/api/ps"), Running)}
         await self._look_closer(probe, listed)
@@ -145,8 +145,9 @@ class Ollama:
             body["options"]["num_ctx"] = window = max(window, self._windows.get(place, 0))
         # A sign that was known before has been judged by the policy.
         may_be_remote = endpoint.models_are_local or chat.model.remote is not None
-        reader = LineReader(who, may_be_remote=may_be_remote, counts_whole=self._counts_whole(endpoint, chat.model))
-        with peer_errors(who):
+        counts_whole = self._counts_whole(endpoint, chat.model)
+        reader = LineReader(who, may_be_remote=may_be_remote, counts_whole=counts_whole, key=endpoint.key)
+        with peer_errors(who, key=endpoint.key):
             async with client.stream("POST", url, json=body, headers=auth_headers(endpoint)) as response:
                 await raise_unless_stream(who, response, "application/x-ndjson")
                 if window:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from jupyter_llmroute.core.errors import BrokenStream, PolicyRefusal
 from jupyter_llmroute.core.events import Usage
 from jupyter_llmroute.core.message import ToolCall, told_calls
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.providers import Chunk
 from jupyter_llmroute.core.providers.choosing import likely
 from jupyter_llmroute.core.providers.failure import failure
@@ -54,10 +55,13 @@ class LineReader:
         Whether another machine may have answered.
     counts_whole
         Whether the server's count of the prompt holds what it had in its cache.
+    key
+        The server's own, which no message must hold.
     """
 
-    def __init__(self, who: str, *, may_be_remote: bool, counts_whole: bool) -> None:
+    def __init__(self, who: str, *, may_be_remote: bool, counts_whole: bool, key: str | None = None) -> None:
         self._who = who
+        self._key = key
         self._may_be_remote = may_be_remote
         self._counts_whole = counts_whole
         self._splitter = ThinkSplitter()
@@ -82,12 +86,14 @@ class LineReader:
         try:
             line = _Line.model_validate_json(raw)
         except ValidationError as error:
-            raise BrokenStream(f"{self._who} sent what is not a line of Ollama's: {raw[:200]!r}.") from error
+            said = without_key(raw.decode("utf-8", "surrogateescape"), self._key).encode("utf-8", "surrogateescape")
+            raise BrokenStream(f"{self._who} sent what is not a line of Ollama's: {said[:200]!r}.") from error
         if line.error:
-            raise failure(self._who, 200, raw)
+            raise failure(self._who, 200, raw, key=self._key)
         if (elsewhere := line.remote_host or line.remote_model) and not self._may_be_remote:
+            named = without_key(elsewhere, self._key)
             raise PolicyRefusal(
-                f"{self._who} is answered from another machine, {elsewhere!r}: your text has been sent there already, "
+                f"{self._who} is answered from another machine, {named!r}: your text has been sent there already, "
                 f"for this model bears no sign of it. Remove it there, or forbid such models with OLLAMA_NO_CLOUD=1; "
                 f"if that machine may see your text, set models_are_local for this server."
             )

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from jupyter_llmroute.core.endpoint import Endpoint, ServedModel, Size
 from jupyter_llmroute.core.errors import BadRequest, BrokenStream, RefusedOption, ServerFailure
 from jupyter_llmroute.core.events import Usage
+from jupyter_llmroute.core.own_key import without_key
 from jupyter_llmroute.core.probe import Probe, key_headers
 from jupyter_llmroute.core.providers import Chat, Chunk
 from jupyter_llmroute.core.providers.choosing import LIKELIEST
@@ -22,7 +23,7 @@ from jupyter_llmroute.core.providers.failure import failure
 from jupyter_llmroute.core.providers.signs import cloud_sign, is_doubt, model_list, owner_sign
 from jupyter_llmroute.core.request import Format
 from jupyter_llmroute.core.sse import EventTooLong, SSEDecoder
-from jupyter_llmroute.core.transport import peer_errors, read_at_most
+from jupyter_llmroute.core.transport import key_sent, peer_errors, read_at_most
 from jupyter_llmroute.core.values import Answered
 
 STREAM, WHOLE = "text/event-stream", "application/json"
@@ -83,7 +84,7 @@ class OpenAICompatible:
         answer = await probe.get(endpoint.models_path or self.models_path)
         listed = model_list(answer)
         if listed is None:
-            raise failure(endpoint.name, answer.status, answer.body, answer.headers)
+            raise failure(endpoint.name, answer.status, answer.body, answer.headers, key=endpoint.key)
         served = []
         for item in listed:
             with contextlib.suppress(ValidationError):  # one odd entry must not hide the others
@@ -135,11 +136,11 @@ class OpenAICompatible:
         """
         url = endpoint.base_url.rstrip("/") + (endpoint.chat_path or self.chat_path)
         who = f"{chat.model.id} on {endpoint.name}"
-        with peer_errors(who):
+        with peer_errors(who, key=endpoint.key):
             async with contextlib.AsyncExitStack() as opened:
                 body, needed = self.body(chat), frozenset(chat.passed)
                 response = await _ask(opened, client, who, url, body, auth_headers(endpoint), needed)
-                chunks = await opened.enter_async_context(contextlib.aclosing(_chunks(who, response)))
+                chunks = await opened.enter_async_context(contextlib.aclosing(_chunks(who, response, endpoint.key)))
                 async for chunk in chunks:
                     yield chunk.model_copy(update={"usage": self.believed(chunk.usage)}) if chunk.usage else chunk
 
@@ -169,8 +170,8 @@ async def _ask(
     return await _ask(opened, client, who, url, kept, headers, needed)
 
 
-async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
-    reader = CompletionReader(who)
+async def _chunks(who: str, response: httpx.Response, key: str | None) -> AsyncGenerator[Chunk, None]:
+    reader = CompletionReader(who, key=key)
     if _is_whole(response):
         body = await read_at_most(response, MAX_COMPLETION_BYTES)
         if not (chunk := reader.read_whole(body)):
@@ -197,7 +198,7 @@ async def _chunks(who: str, response: httpx.Response) -> AsyncGenerator[Chunk, N
 
 def auth_headers(endpoint: Endpoint) -> dict[bytes, bytes]:
     """Return the header that carries the endpoint's key, if it has one."""
-    return key_headers(endpoint.name, endpoint.api_key.get_secret_value() if endpoint.api_key else None)
+    return key_headers(endpoint.name, endpoint.key)
 
 
 async def raise_unless_stream(who: str, response: httpx.Response, content_type: str) -> None:
@@ -209,7 +210,7 @@ async def raise_unless_stream(who: str, response: httpx.Response, content_type: 
         # llama-cpp-python and transformers reset the next request on a connection that had a 500: seen on both.
         await stream.aclose()
     if response.status_code != 200 or b'"error"' in body:
-        raise failure(who, response.status_code, body, response.headers)
+        raise failure(who, response.status_code, body, response.headers, key=key_sent(response.request))
     raise _no_answer(who, response, content_type)
 
 
@@ -225,7 +226,7 @@ async def let_end(pieces: AsyncIterator[bytes]) -> None:
 
 
 def _no_answer(who: str, response: httpx.Response, content_type: str) -> ServerFailure:
-    found = _media_type(response) or "something without a type"
+    found = without_key(_media_type(response), (key_sent(response.request) or "").lower()) or "something without a type"
     return ServerFailure(f"{who} answered {found!r} where {content_type!r} was due: is this the API?")
 
 

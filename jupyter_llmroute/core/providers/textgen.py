@@ -46,7 +46,7 @@ class TextGeneration(OpenAICompatible):
         answer = await probe.get(endpoint.models_path or self.models_path)
         name = told(answer).get("model_name")
         if not isinstance(name, str):
-            raise failure(endpoint.name, answer.status, answer.body)
+            raise failure(endpoint.name, answer.status, answer.body, key=endpoint.key)
         return () if name == NOTHING_LOADED else (ServedModel(id=name, loaded=True),)
 
     def body(self, chat: Chat) -> dict[str, Any]:

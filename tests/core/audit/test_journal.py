@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,9 +14,11 @@ import httpx
 import pytest
 
 from jupyter_llmroute.core.audit.basis import Packer, put_together, route_text
+from jupyter_llmroute.core.audit.chain import canonical
 from jupyter_llmroute.core.audit.folder import AuditError
-from jupyter_llmroute.core.audit.journal import AuditWarning, Journal, Question
+from jupyter_llmroute.core.audit.journal import AuditWarning, Journal, note_end
 from jupyter_llmroute.core.audit.log import AuditLog
+from jupyter_llmroute.core.audit.question import Question
 from jupyter_llmroute.core.audit.reading import records, told, without_text
 from jupyter_llmroute.core.audit.record import Edited, Kept, Security
 from jupyter_llmroute.core.audit.replay import NO_ROUTE, replay_log
@@ -31,10 +34,11 @@ from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers.llamacpp import LlamaCpp
 from jupyter_llmroute.core.providers.ollama import Ollama
 from jupyter_llmroute.core.providers.openai import OpenAICompatible
-from jupyter_llmroute.core.request import Request
+from jupyter_llmroute.core.request import CellRef, Request
 from jupyter_llmroute.core.router import Router
+from jupyter_llmroute.core.sections import SecuritySettings
 from jupyter_llmroute.core.selector import Decision, Wish, replay
-from jupyter_llmroute.core.settings import SecuritySettings, Settings
+from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.snapshot import Snapshot
 
 from ...scripted import CUT, HANG, Reply, Scripted, json_reply, llamacpp, ollama, ollama_says, says
@@ -331,6 +335,46 @@ def test_what_stays_the_same_is_not_taken_apart_again():
     assert packer.taken_apart(other).parts == first.parts
 
 
+ALIKE = {
+    # addresses that are the same but for a secret
+    "in their paths": [
+        f"http://127.0.0.1:8000/llm/{digest}/v1"
+        for digest in ("5f4dcc3b5aa765d61d8327deb882cf99", "q8Zk2Lw9Tn4Vb7XcRt5Yp1")
+    ],
+    "in their queries": [f"http://127.0.0.1:8000/v1?key={key}" for key in ("hunter2", SECRET, "swordfish")],
+    "one of them by no secret": ["http://127.0.0.1:8000/v1?key=hunter2", "http://127.0.0.1:8000/v1?key=[masked]"],
+    "one of them as if it had a number": [
+        f"http://127.0.0.1:8000/{part}" for part in (SECRET, SECRET[::-1], "[masked 1]")
+    ],
+}
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+@pytest.mark.parametrize("name", ALIKE)
+def test_servers_whose_addresses_differ_in_a_secret_alone_stay_apart(name: str, broken: int, tmp_path: Path):
+    first = decision()
+    desk = first.snapshot.endpoints[0]
+    twins = tuple(
+        desk.model_copy(update={"name": f"gw{number}", "base_url": url}) for number, url in enumerate(ALIKE[name])
+    )
+    away = twins[broken].base_url
+    history = History(now=3.0, draw=7, breakers={away: Breaker(failures=9, open_until=1e9)}, busy={away: 3})
+    taken = first.model_copy(
+        update={"snapshot": first.snapshot.model_copy(update={"endpoints": twins}), "history": history}
+    )
+    taken = taken.model_copy(update={"route": replay(taken)})
+    assert taken.route.candidates, "the others are well"
+    routed = Routed(classification=taken.classification, route=taken.route)
+    (record,), parts = Question(Request(question=QUESTION), b"salt").records_of(routed, taken)
+    assert not any(
+        secret in json.dumps([record.model_dump(mode="json"), parts])
+        for secret in (SECRET, "hunter2", "5f4dcc", "q8Zk")
+    )
+    log(tmp_path).append([record], parts)
+    (found,) = replay_log(path(tmp_path))
+    assert (found.is_same, found.difference) == (True, "")
+
+
 def with_record(folder: Path, change: dict[str, Any]) -> str:
     """Write a changed decision as whoever has other rules would have written it; return the difference."""
     taken = decision()
@@ -355,3 +399,66 @@ DIFFERENCES: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_difference_is_named(name: str, tmp_path: Path):
     change, difference = DIFFERENCES[name]
     assert with_record(tmp_path, change).startswith(difference)
+
+
+# --- who it was ---
+
+
+async def test_all_journals_of_a_process_write_as_one_session(tmp_path: Path):
+    for place in ("before", "after"):
+        journal = Journal.of(SecuritySettings(audit_log_path=path(tmp_path / place)))
+        assert journal
+        await journal.note(Security(event="x"))
+    (before, *_), (after, *_) = written(tmp_path / "before"), written(tmp_path / "after")
+    assert before["session"] == after["session"], "new settings begin no new session"
+
+
+async def test_who_asks_through_us_stands_in_the_records_by_their_own_word(tmp_path: Path):
+    with ollama() as server:
+        async with router(server) as asked:
+            await ask(Journal(log(tmp_path)), asked, caller="cline")
+            await ask(Journal(log(tmp_path)), asked)
+    of_cline, ours = written(tmp_path)[:3], written(tmp_path)[3:]
+    assert {(body["caller"], body["caller_by"]) for body in of_cline} == {("cline", "user-agent")}
+    assert {(body["caller"], body.get("caller_by")) for body in ours} == {("aider", None)}
+    assert [each.is_same for each in replay_log(path(tmp_path))] == [True, True]
+
+
+# --- what is sent ---
+
+
+def hmac_of(folder: Path, text: str) -> str:
+    return hmac.new(log(folder).salt, text.encode(), "sha256").hexdigest()
+
+
+async def test_each_attempt_has_the_fingerprint_of_the_messages_that_it_sent(tmp_path: Path):
+    cells = tuple(CellRef(number=number, source=f"frob{number} = {'y' * 3000}") for number in range(1, 9))
+    with llamacpp(json_reply({"error": "no"}, 500), window=32768) as one, llamacpp(window=2048) as two:
+        async with router(one, two) as asked:
+            asked.journal = Journal(log(tmp_path))
+            async for _ in asked.stream(Request(question=QUESTION, cells=cells, number=9)):
+                pass
+    started = [body for body in written(tmp_path) if body["kind"] == "started"]
+    asked_for = [each for server in (one, two) for each in server.chats if each.path == "/v1/chat/completions"]
+    sent = [each.json["messages"] for each in asked_for]
+    assert len(started) > 1
+    assert sent[0] != sent[-1], "each as it fits its window"
+    assert [body["prompt"]["hmac"] for body in started] == [
+        hmac_of(tmp_path, canonical({"messages": messages, "passed": {}})) for messages in sent
+    ]
+
+
+SWITCHES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "switched off": ({"audit_enabled": False}, ["audit switched off"]),
+    "another log": ({"audit_log_path": "elsewhere.jsonl"}, ["audit goes on in another log"]),
+    "something else": ({"log_queries": False}, []),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+async def test_a_log_that_settings_leave_says_so_last(name: str, tmp_path: Path):
+    more, events = SWITCHES[name]
+    before = SecuritySettings(audit_log_path=tmp_path / "log" / "audit.jsonl")
+    await note_end(before, before.model_copy(update=more))
+    path = tmp_path / "log" / "audit.jsonl"
+    assert [body["event"] for body in (records(path) if path.exists() else ()) if body["kind"] == "security"] == events

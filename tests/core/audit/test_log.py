@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,8 @@ from hypothesis import strategies as st
 from jupyter_llmroute.core.audit import folder as folder_room
 from jupyter_llmroute.core.audit.chain import Broken, Tip, canonical, link, read
 from jupyter_llmroute.core.audit.folder import HEAD_BYTES, AuditError, Folder
+from jupyter_llmroute.core.audit.log import AuditLog
+from jupyter_llmroute.core.audit.reading import records
 from jupyter_llmroute.core.audit.record import MOST_CHARS, Fingerprint, Kept, Origin, Security
 from jupyter_llmroute.core.audit.verify import verify
 
@@ -176,18 +182,88 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
         log(tmp_path).append([event("a")])
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_is_an_error_and_nothing_stays(tmp_path: Path):
+@POSIX
+def test_a_disk_that_takes_half_a_record_is_an_error_and_nothing_stays(tmp_path: Path):
+    import resource
+
     log(tmp_path).append([event("a")])
-    kept = path(tmp_path).rename(tmp_path / "kept")
-    path(tmp_path).symlink_to("/dev/full")
-    with pytest.raises(AuditError, match="No space left on device"):
-        log(tmp_path).append([event("b")])
-    path(tmp_path).unlink()
-    kept.rename(path(tmp_path))
+    _, hard = soft = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path(tmp_path).stat().st_size + 100, hard))
+    try:
+        with pytest.raises(AuditError, match="File too large"):
+            log(tmp_path).append([event("b")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, soft)
     log(tmp_path).append([event("c")])
     assert events(tmp_path) == ["a", "c"]
     assert verify(path(tmp_path)).is_whole
+
+
+def make_folder(at: Path) -> None:
+    at.mkdir()
+
+
+def make_pipe(at: Path) -> None:
+    os.mkfifo(at)
+
+
+def make_socket(at: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(at.parent):  # a whole path may be too long for one
+        made.bind(at.name)
+
+
+def make_device(at: Path) -> None:
+    at.symlink_to("/dev/null")  # one that can be read to its end, should it be opened after all
+
+
+NO_FILES = {
+    "a folder": make_folder,
+    "a pipe": make_pipe,
+    "a socket": make_socket,
+    "a device": make_device,
+}
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["audit.jsonl", "audit.head", "audit.salt", "audit.lock"])
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_is_refused_before_it_is_opened(kind: str, name: str, tmp_path: Path):
+    log(tmp_path).append([event("a")])
+    at = path(tmp_path).with_name(name)
+    at.unlink()
+    NO_FILES[kind](at)
+    told = re.escape(f"{str(at)!r} of the audit log is {kind}, and no file: name another place")
+    for use in (
+        lambda: log(tmp_path).append([event("b")]),
+        lambda: log(tmp_path).salt,
+        lambda: verify(path(tmp_path)),
+        lambda: list(records(path(tmp_path))),
+    ):
+        with pytest.raises(AuditError, match=told):
+            use()
+    at.rmdir() if kind == "a folder" else at.unlink()
+    log(tmp_path).append([event("c")])
+    assert events(tmp_path)[-1] == "c"
+
+
+@POSIX
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_a_closed_file_that_is_none_is_refused(kind: str, tmp_path: Path):
+    log(tmp_path).append([event("a")])
+    at = path(tmp_path).with_name("audit.000001.jsonl")
+    NO_FILES[kind](at)
+    for use in (lambda: log(tmp_path).append([event("b")]), lambda: verify(path(tmp_path))):
+        with pytest.raises(AuditError, match=f"is {kind}, and no file"):
+            use()
+
+
+@POSIX
+def test_a_pipe_where_the_head_is_written_anew_holds_nobody_up(tmp_path: Path):
+    path(tmp_path).parent.mkdir(mode=0o700)
+    os.mkfifo(path(tmp_path).with_name("audit.head.new"))
+    os.mkfifo(path(tmp_path).with_name("audit.salt.new"))
+    log(tmp_path).append([event("a")])
+    assert events(tmp_path) == ["a"]
 
 
 def test_a_log_that_somebody_holds_is_an_error_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -198,6 +274,100 @@ def test_a_log_that_somebody_holds_is_an_error_after_a_while(tmp_path: Path, mon
         log(tmp_path).append([event("b")])
     log(tmp_path).append([event("c")])
     assert events(tmp_path) == ["a", "c"]
+
+
+def test_after_one_wait_in_vain_no_record_waits_as_long_until_the_log_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    one, failures = log(tmp_path), list[str]()
+    one.append([event("a")])
+
+    def write() -> None:
+        try:
+            one.append([event("b")])
+        except AuditError as error:
+            failures.append(str(error))
+
+    with FileLock(path(tmp_path).with_name("audit.lock")):
+        monkeypatch.setattr(folder_room, "LOCK_S", 0.05)
+        write()
+        monkeypatch.setattr(folder_room, "LOCK_S", 3600)
+        others = [threading.Thread(target=write) for _ in range(3)]
+        for thread in others:
+            thread.start()
+        for thread in others:
+            thread.join(20)
+        assert ["still: see who" in told for told in failures] == [False, True, True, True]
+    one.append([event("c")])
+    assert events(tmp_path) == ["a", "c"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_where_no_file_can_be_made_that_is_said_without_a_wait(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folder_room, "LOCK_S", 0.05)  # a wait would be in vain, and told
+    with pytest.raises(AuditError, match=r"'/proc/audit\.jsonl' cannot be created there \(No such file"):
+        AuditLog(Path("/proc/audit.jsonl"), ORIGIN).append([event("a")])
+
+
+def no_rights(folder: Path) -> None:
+    log(folder).append([event("a")])
+    path(folder).parent.chmod(0o500)
+
+
+def no_rights_for_the_file(folder: Path) -> None:
+    log(folder).append([event("a")])
+    path(folder).chmod(0o400)
+
+
+def a_file_for_a_folder(folder: Path) -> None:
+    path(folder).parent.write_text("a file")
+
+
+def open_to_others(folder: Path) -> None:
+    path(folder).parent.mkdir()
+    path(folder).parent.chmod(0o777)
+
+
+def a_short_salt(folder: Path) -> None:
+    log(folder).append([event("a")])
+    path(folder).with_name("audit.salt").write_bytes(b"short")
+
+
+def a_folder_for_the_log(folder: Path) -> None:
+    path(folder).mkdir(mode=0o700, parents=True)
+
+
+TROUBLES = {
+    no_rights: ("cannot be created there (Permission denied)", "security.audit_log_path"),
+    no_rights_for_the_file: ("cannot be written (Permission denied)", "mend its permissions"),
+    a_file_for_a_folder: ("cannot be used (File exists)", "security.audit_log_path"),
+    open_to_others: ("may be written by others", "chmod 700"),
+    a_short_salt: ("has 5 bytes", "put the right one back"),
+    a_folder_for_the_log: ("is a folder, and no file", "take it away"),
+}
+
+
+@POSIX
+@pytest.mark.parametrize("make", TROUBLES)
+def test_what_stands_in_the_way_of_writing_is_found_before_anything_is_written(
+    make: Callable[[Path], None], tmp_path: Path
+):
+    if make in (no_rights, no_rights_for_the_file) and os.geteuid() == 0:
+        pytest.skip("the administrator may write everywhere")
+    make(tmp_path)
+    said, remedy = Folder(path(tmp_path)).trouble().rsplit(": ", 1)
+    assert TROUBLES[make][0] in said
+    assert TROUBLES[make][1] in remedy
+    path(tmp_path).parent.chmod(0o700)
+
+
+def test_of_a_log_that_can_be_written_there_is_no_trouble_and_nothing_is_added(tmp_path: Path):
+    assert Folder(path(tmp_path)).trouble() == ""
+    assert taken(tmp_path) == {}
+    log(tmp_path).append([event("a")])
+    before = taken(tmp_path)
+    assert Folder(path(tmp_path)).trouble() == ""
+    assert taken(tmp_path) == before
 
 
 def test_a_salt_that_is_none_is_an_error(tmp_path: Path):
@@ -471,5 +641,5 @@ def test_the_origin_of_this_process_names_the_calling_tool(monkeypatch: pytest.M
     monkeypatch.setenv("AIDER_SESSION", "1")
     here = Origin.here("plan.ipynb")
     assert (here.caller, here.notebook, here.pid) == ("aider", "plan.ipynb", os.getpid())
-    assert here.session != Origin.here().session
+    assert here.session == Origin.here().session, "one for each process"
     assert json.loads(here.model_dump_json())["user"]

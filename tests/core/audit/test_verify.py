@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jupyter_llmroute.core.audit import verify as verify_room
 from jupyter_llmroute.core.audit.chain import Tip, link, read
 from jupyter_llmroute.core.audit.folder import AuditError, Folder, Head
 from jupyter_llmroute.core.audit.verify import MOST_FINDINGS, verify
@@ -176,3 +177,34 @@ def test_a_look_leaves_the_log_as_it_is(whole: dict[str, bytes], scratch: Path):
     torn = whole | {ACTIVE: whole[ACTIVE] + b'{"n":'}
     verify(put(scratch, torn))
     assert taken(scratch) == torn
+
+
+def test_a_line_longer_than_any_record_is_a_finding_also_where_others_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log(tmp_path).append([event("a")])
+    with path(tmp_path).open("ab") as file:
+        file.write(b"x" * 3_000 + b"\n")
+    log(tmp_path).append([event("b")])
+    monkeypatch.setattr(verify_room, "MAX_LINE_BYTES", 1_000)
+    assert [finding.line for finding in verify(path(tmp_path)).findings] == [3]
+    log(tmp_path).append([event("c")])
+    assert [finding.line for finding in verify(path(tmp_path)).findings] == [3]
+
+
+def test_of_a_line_longer_than_any_record_the_beginning_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verify_room, "MAX_LINE_BYTES", 4)
+    (tmp_path / "file").write_bytes(b"123456789\n12\n\n1234567")
+    with (tmp_path / "file").open("rb") as file:
+        found = [tuple(line) for line in verify_room.lines(file)]
+    assert found == [(1, b"1234", 10, True), (2, b"12\n", 3, True), (3, b"\n", 1, True), (4, b"1234", 7, False)]
+
+
+def test_a_file_is_read_as_far_as_it_goes_when_its_reading_begins(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"1\n2\n")
+    with (tmp_path / "file").open("rb") as file:
+        found = verify_room.lines(file)
+        numbers = [next(found).number]
+        with (tmp_path / "file").open("ab") as more:
+            more.write(b"3\n")
+        assert numbers + [line.number for line in found] == [1, 2]

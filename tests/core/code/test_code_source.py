@@ -14,7 +14,8 @@ from jupyter_llmroute.core.code.jedi_process import JediProcess
 from jupyter_llmroute.core.context import Gathered, gather
 from jupyter_llmroute.core.errors import SettingsError, UserError
 from jupyter_llmroute.core.request import CellRef, Request
-from jupyter_llmroute.core.settings import ContextSettings, SerenaSettings, Settings
+from jupyter_llmroute.core.sections import ContextSettings, SerenaSettings
+from jupyter_llmroute.core.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

@@ -233,6 +233,8 @@ REFUSED: list[tuple[Edit, str]] = [
     (write("pipe"), "is not a file"),
     (write("tour.ipynb"), "notebook"),
     (write("new.ipynb"), "notebook"),
+    (write("llmroute.yaml"), "belongs to this router"),
+    (write("tour.cassette.json"), "belongs to this router"),
     (write("data.bin"), "read as text"),
     (write("utf16.txt"), "read as text"),
     (write("readonly.py"), "read-only"),

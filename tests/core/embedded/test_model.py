@@ -12,7 +12,7 @@ import pytest
 
 from jupyter_llmroute.core.embedded.model import DEMO, fetch_demo, find_models, models_folder
 from jupyter_llmroute.core.errors import NoModelFile
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ import pytest
 from jupyter_llmroute.core.embedded import EmbeddedBackend, Running, is_installed, read_header
 from jupyter_llmroute.core.embedded.rendezvous import Rendezvous
 from jupyter_llmroute.core.errors import MissingExtra, ServerFailure, SettingsError
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 GRACE_S = 0.3
 CLIENT = f"""
 import asyncio, os, sys
 from pathlib import Path
 from jupyter_llmroute.core.embedded import EmbeddedBackend, read_header
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 
 model, state, idle_timeout_s, forks = sys.argv[1:]
 settings = EmbeddedSettings(threads=1, idle_timeout_s=float(idle_timeout_s))

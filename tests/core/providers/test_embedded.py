@@ -12,7 +12,7 @@ from jupyter_llmroute.core.errors import ModelNotFound, ServerFailure
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.probe import Probe
 from jupyter_llmroute.core.providers.embedded import Embedded
-from jupyter_llmroute.core.settings import EmbeddedSettings
+from jupyter_llmroute.core.sections import EmbeddedSettings
 from jupyter_llmroute.core.transport import open_client
 
 from .asking import chat, recognises

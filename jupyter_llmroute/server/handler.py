@@ -1,0 +1,148 @@
+"""What all handlers have in common: the router, what is read and written, refusals, streams and clients that leave.
+
+This file is imported when the Jupyter server starts, so it imports nothing of the core and no pydantic at its head.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jupyter_server.base.handlers import APIHandler
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
+
+from jupyter_llmroute.server.exchange import Exchange
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from jupyter_llmroute.core.router import Router
+
+    Shape = TypeVar("Shape", bound=BaseModel)
+
+ROUTING = "llmroute"
+"""The authorization resource of asking, and of seeing whom one can ask."""
+
+MOST_BODY_BYTES = 8 << 20
+"""A larger body is refused: no window holds so much text."""
+
+EVENT_STREAM = "text/event-stream"
+
+
+class Refusal(HTTPError):
+    """A request that comes to nothing, with what is told of it."""
+
+    def __init__(self, status: int, told: str) -> None:
+        super().__init__(status)
+        self.told = told
+
+
+class Handler(APIHandler):
+    """What all have in common."""
+
+    def initialize(self, exchange: Exchange) -> None:
+        """Take the one router's keeper."""
+        self.exchange = exchange
+        self._work: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def router(self) -> AsyncIterator[Router]:
+        """Give the router, and turn our errors into answers."""
+        from jupyter_llmroute.core.errors import LLMRouteError
+
+        try:
+            async with self.exchange.router() as router:
+                yield router
+        except LLMRouteError as error:
+            raise self.refusal(error) from error
+
+    def refusal(self, error: Exception, status: int | None = None) -> Refusal:
+        """Return the answer that one of our errors is."""
+        from jupyter_llmroute.server.problems import kind_of
+
+        return Refusal(status or kind_of(error).status, self.exchange.hidden(str(error)))
+
+    def give(self, shape: BaseModel) -> None:
+        """Write an answer."""
+        self.finish(shape.model_dump_json())
+
+    def taken(self, shape: type[Shape]) -> Shape:
+        """Return the body, read.
+
+        Raises
+        ------
+        Refusal
+            It is too large, or not what it should be; the message holds nothing of it but names.
+        """
+        from pydantic import ValidationError
+
+        if len(self.request.body) > MOST_BODY_BYTES:
+            raise Refusal(413, f"The body is larger than {MOST_BODY_BYTES >> 20} MiB.")
+        try:
+            return shape.model_validate_json(self.request.body)
+        except ValidationError as error:
+            raise Refusal(400, problem(error)) from None
+
+    def is_asked(self, name: str) -> bool:
+        """Whether an argument of the address says yes."""
+        return self.get_query_argument(name, "").lower() in ("1", "true", "yes")
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Write what went wrong; nothing of what is not ours to tell."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        self.set_header("Content-Type", "application/json")
+        self.set_status(status_code)  # without the reason that an error may carry
+        told = getattr(error, "told", None) or (
+            self._reason if status_code < 500 else "The server failed; see its log."
+        )
+        self.finish(json.dumps({"message": told, "reason": getattr(error, "log_message", None)}))
+
+    async def while_there(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work for as long as the client is there."""
+        self._work = asyncio.create_task(work)
+        try:
+            await asyncio.shield(self._work)
+        except StreamClosedError:
+            pass
+        except asyncio.CancelledError:
+            if not self._work.cancelled():  # it is this handler that is cancelled, with the server
+                self._work.cancel()
+                raise
+        finally:
+            if not self._work.done():
+                self._work.cancel()
+
+    def on_connection_close(self) -> None:
+        """End the work: nobody reads what would come of it."""
+        super().on_connection_close()
+        if self._work:
+            self._work.cancel()
+
+    def begin_events(self) -> None:
+        """Begin a stream of events that nothing on the way holds back."""
+        self.set_header("Content-Type", EVENT_STREAM)
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Accel-Buffering", "no")
+        self._transforms: list[Any] = []  # Jupyter packs what is text: each piece by itself would be larger than it was
+
+    async def send(self, piece: str) -> None:
+        """Write a piece of a stream, and wait until it is on its way: a slow reader slows the writer."""
+        self.write(piece)
+        await self.flush()
+
+    def finish(self, *args: Any, **kwargs: Any) -> Any:
+        """End the answer; of a stream the type stays what it is."""
+        if self._headers.get("Content-Type") == EVENT_STREAM:
+            kwargs["set_content_type"] = EVENT_STREAM
+        return super().finish(*args, **kwargs)
+
+
+def problem(error: Any) -> str:
+    """Return what a validation found, by the names of the fields; what was sent may be anything, and is not told."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{'.'.join(map(str, each['loc']))[:100] or 'body'}: {each['msg'][:300]}" for each in found[:5]]
+    return "; ".join(told)
