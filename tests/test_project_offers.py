@@ -11,6 +11,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from jupyter_llmroute.edit_offer import STARTING, STOPPED
+from jupyter_llmroute.view import ANSWER_MIME
 
 from .core.code.conftest import Fake, fake_serena
 from .core.code.test_code_source import project
@@ -59,6 +60,11 @@ def start(project: Path, server: Scripted, tmp_path: Path) -> Iterator[Callable[
         kernel.manager.shutdown_kernel(now=True)
 
 
+def offered(ran: Ran) -> list[int]:
+    """How many changes the cards say that wait."""
+    return [bundle[ANSWER_MIME]["changes"] for bundle in ran.bundles if ANSWER_MIME in bundle]
+
+
 def texts(ran: Ran) -> list[str]:
     return [bundle["text/plain"] for bundle in ran.bundles]
 
@@ -67,14 +73,16 @@ def test_the_answer_of_the_picker_has_buttons_of_its_own(start: Callable[..., Ke
     kernel = start(enabled="false")
     kernel.run("%%route --apply\nmake Order.total safe and rename checkout to pay")
     before = sources(project)
-    kernel.run(PRESS.format(name="Discard"))
+    assert offered(kernel.run(PRESS.format(name="Discard"))) == [0], "its card offers nothing any more"
     reserved = kernel.run("%llm_retry").display_ids
     ran = kernel.run(PRESS.format(name="Retry"))
     assert any("+def pay(path):" in text for text in texts(ran))
+    assert offered(ran)[-1] == 2
     assert ran.display_ids <= reserved, "a button's handler has no cell that an output could go to"
     assert sources(project) == before
     applied = kernel.run(PRESS.format(name="Apply"))
     assert any("Applied: change 1" in text for text in texts(applied))
+    assert offered(applied) == [0]
     assert sources(project)["orders.py"] == CHANGED
 
 

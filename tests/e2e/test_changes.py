@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,10 +35,14 @@ get_ipython().run_cell_magic("route", "-s s0 --apply", "make Order.total safe an
         expect(shown).to_contain_text("+def pay(path):")
         expect(shown.locator(".jp-llmroute-card")).to_have_attribute("data-state", "complete")
         assert orders.read_text() == before
+        of_card = shown.locator(".jp-llmroute-apply")
+        expect(of_card).to_have_text(re.compile("^Apply . changes…$"))
+        expect(of_card).to_be_hidden()  # one Apply is enough
         shown.get_by_role("button", name="Apply", exact=True).scroll_into_view_if_needed()
         screenshot(page, "changes-proposed")
         shown.get_by_role("button", name="Apply", exact=True).click()
         expect(shown).to_contain_text("Applied: change 1")
+        expect(of_card).to_have_text("")
         assert orders.read_text() == CHANGED
         screenshot(page, "changes-applied")
         run_cell(page, 3, "%llm_undo")
@@ -47,4 +52,5 @@ get_ipython().run_cell_magic("route", "-s s0 --apply", "make Order.total safe an
         expect(shown.get_by_role("button", name="Discard")).to_be_visible()
         shown.get_by_role("button", name="Discard").click()
         expect(shown).to_contain_text("nothing was changed")
+        expect(of_card).to_have_text("")
         assert orders.read_text() == before

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -48,7 +49,8 @@ HOLD_MS = 1800
 class Paced:
     """The pieces of a reply, as slowly as a model of some size speaks; they can be sent again."""
 
-    def __init__(self, text: str, pause_s: float) -> None:
+    def __init__(self, text: str, model: str, pause_s: float) -> None:
+        self._model = model
         self._words = [word + " " for word in text.split(" ")]
         self._pause_s = pause_s
 
@@ -61,12 +63,12 @@ class Paced:
         yield self._event({**USAGE, "usage": counted})
         yield b"data: [DONE]\n\n"
 
-    def _event(self, item: object) -> bytes:
-        return f"data: {json.dumps(item)}\n\n".encode()
+    def _event(self, item: dict[str, Any]) -> bytes:
+        return f"data: {json.dumps({**item, 'model': self._model})}\n\n".encode()
 
 
-def paced(pause_s: float) -> Reply:
-    return Reply(Paced(ANSWER, pause_s), content_type="text/event-stream")  # type: ignore[arg-type]
+def paced(model: str, pause_s: float) -> Reply:
+    return Reply(Paced(ANSWER, model, pause_s), content_type="text/event-stream")  # type: ignore[arg-type]
 
 
 class Film:
@@ -92,12 +94,17 @@ class Film:
 
 def test_pictures(page: Page, tmp_path: Path) -> None:
     page.set_viewport_size({"width": 1240, "height": 820})
-    with llamacpp(paced(0.06), model=CODER) as coder, llamacpp(paced(0.04), model=WRITER) as writer:
+    with (
+        llamacpp(paced(CODER, 0.06), model=CODER) as coder,
+        llamacpp(paced(WRITER, 0.04), model=WRITER) as writer,
+    ):
         settings = tmp_path / "llmroute.yaml"
         settings.write_text(TWO_SERVERS.format(coder=coder.url, writer=writer.url, others=NO_OTHERS))
         with running_lab(tmp_path, settings) as lab:
             cells = [nbformat.v4.new_code_cell(source) for source in ("%load_ext jupyter_llmroute", MERGE, QUESTION)]
-            nbformat.write(nbformat.v4.new_notebook(cells=cells), lab.root / "orders.ipynb")
+            kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+            notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+            nbformat.write(notebook, lab.root / "orders.ipynb")
             page.goto(f"{lab.url}/lab/tree/orders.ipynb?reset&token={lab.token}")
             page.wait_for_selector("#jupyterlab-splash", state="detached")
             page.evaluate(KERNEL_READY, 60_000)
@@ -130,10 +137,3 @@ def test_pictures(page: Page, tmp_path: Path) -> None:
                 page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
                 panel.evaluate("(node) => node.scrollTo(0, 0)")
                 screenshot(page, name)
-            bare = []
-            page.on("pageerror", lambda error: bare.append(str(error)))
-            page.route("**/labextensions/jupyter-llmroute/**", lambda route: route.abort())
-            page.goto(f"{lab.url}/notebooks/orders.ipynb?token={lab.token}")
-            page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-            page.evaluate(KERNEL_READY, 60_000)
-            print("BARE", bare)
