@@ -11,8 +11,9 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ from jupyter_llmroute.core.audit.record import MOST_CHARS, Fingerprint, Kept, Or
 from jupyter_llmroute.core.audit.verify import verify
 
 from .logs import ORIGIN, bodies, event, events, kinds, log, path, put, repairs, taken
+
+NOBODY = 65534
+"""The user without rights, by custom."""
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="rights and signals of POSIX")
 
@@ -347,18 +351,32 @@ TROUBLES = {
 }
 
 
+@pytest.fixture
+def users_folder() -> Iterator[Path]:
+    """A folder of a user's without special rights, who this process is while it is used: an administrator may write
+    everywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        is_administrator = os.geteuid() == 0
+        if is_administrator:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            if is_administrator:
+                os.seteuid(0)
+
+
 @POSIX
 @pytest.mark.parametrize("make", TROUBLES)
 def test_what_stands_in_the_way_of_writing_is_found_before_anything_is_written(
-    make: Callable[[Path], None], tmp_path: Path
+    make: Callable[[Path], None], users_folder: Path
 ):
-    if make in (no_rights, no_rights_for_the_file) and os.geteuid() == 0:
-        pytest.skip("the administrator may write everywhere")
-    make(tmp_path)
-    said, remedy = Folder(path(tmp_path)).trouble().rsplit(": ", 1)
+    make(users_folder)
+    said, remedy = Folder(path(users_folder)).trouble().rsplit(": ", 1)
     assert TROUBLES[make][0] in said
     assert TROUBLES[make][1] in remedy
-    path(tmp_path).parent.chmod(0o700)
+    path(users_folder).parent.chmod(0o700)
 
 
 def test_of_a_log_that_can_be_written_there_is_no_trouble_and_nothing_is_added(tmp_path: Path):
