@@ -214,9 +214,9 @@ class EditOffers:
         who = "agreed beforehand (--yes)" if is_agreed else "agreed"
         note(self._session, who, _changes(project.root, proposal.changes), request)
         say = say or self._passing()
-        if waits_for_serena(proposal, project, as_shown=as_shown):
-            say(STARTING)
         try:
+            if waits_for_serena(proposal, project, as_shown=as_shown):
+                say(STARTING)
             done = self._session.run(applied(proposal, project, as_shown=as_shown))
         except BaseException as error:
             say(STOPPED if isinstance(error, KeyboardInterrupt) else "")
