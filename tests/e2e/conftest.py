@@ -24,6 +24,9 @@ from jupyter_llmroute.core.embedded import Running
 from ..scripted import Scripted, llamacpp, says
 from ..shown import NO_OTHERS
 
+collect_ignore = [] if os.environ.get("LLMROUTE_TEST_SHOTS") else ["test_pictures.py"]
+"""Pictures are made where somebody wants them."""
+
 CHROMIUM = os.environ.get("LLMROUTE_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SETTINGS = Path(__file__).parents[1] / "data" / "embedded-only.yaml"

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import pytest
 from playwright.sync_api import Page, expect
 
 from ..scripted import USAGE, Fault, Reply, delta, llamacpp
@@ -21,8 +19,6 @@ from ..shown import NO_OTHERS
 from .conftest import CODER, KERNEL_READY, TWO_SERVERS, WRITER, running_lab
 from .test_lab import output, run_cell, screenshot
 from .test_pinned import pick, picks
-
-pytestmark = pytest.mark.skipif("LLMROUTE_TEST_SHOTS" not in os.environ, reason="no pictures are wanted")
 
 MERGE = """\
 import pandas as pd
