@@ -102,6 +102,9 @@ REJECTIONS = {
         server(model()), {"standing": {"excluded": ("phi-4", "qwen2.5-coder")}}, RejectionReason.EXCLUDED, "excluded"),
     "a model that is another than the one that was locked": (
         server(model()), {"standing": {"changed": ((server().name, model().id),)}}, RejectionReason.CHANGED, "locked"),
+    "a model whose file is being compared with the locked one": (
+        server(model()), {"standing": {"checking": ((server().name, model().id),)}}, RejectionReason.CHECKING,
+        "compared"),
     "a model that is too large for this machine": (
         server(model(loaded=False)), {"standing": {"memory_bytes": 16 * 10**9}}, RejectionReason.MEMORY, "has 16 GB"),
     "a server that failed several times": (
