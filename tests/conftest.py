@@ -28,6 +28,8 @@ from jupyter_llmroute.core.sections import EmbeddedSettings
 # A machine that is shared may take any time for an example.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+# So may it for a server's answer to a look around; a test that waits for none names its own limit.
+os.environ.setdefault("LLMROUTE_LIMITS__SCAN_S", "30")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -35,7 +35,11 @@ def ran(notebook: Path, **variables: str) -> Any:
     content = nbformat.read(notebook, as_version=4)
     told = {"LLMROUTE_CASSETTE__FILE": recordings(notebook).name, **variables}
     client = NotebookClient(
-        content, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}}
+        content,
+        timeout=600,
+        kernel_name="python3",
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(notebook.parent)}},
     )
     client.execute(env={**os.environ, **told})
     for cell in content.cells:

@@ -70,7 +70,7 @@ CORE_LAYERS = (
     ("recording",),
     ("cassette_file",),
     ("cassette",),
-    ("lock_file", "unanswered"),
+    ("lock_file", "unanswered", "answer"),
     ("file_digests",),
     ("discovery", "executor", "ledger", "arbiter", "model_lock", "doctor_facts"),
     ("lookout", "diagnosis", "checksums"),
