@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import warnings
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import httpx
 
 from jupyter_llmroute.core.arbiter import arbitrate, unnoted
-from jupyter_llmroute.core.audit.folder import AuditError
-from jupyter_llmroute.core.audit.journal import AuditWarning, Journal
+from jupyter_llmroute.core.audit.journal import Journal
 from jupyter_llmroute.core.audit.once import Once
 from jupyter_llmroute.core.audit.question import Question
-from jupyter_llmroute.core.audit.record import Record, Refused, Security
+from jupyter_llmroute.core.audit.refusals import Refusals
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.cells_source import AttachmentsSource, CellsSource
 from jupyter_llmroute.core.classifier import Classification, classify
@@ -106,19 +104,18 @@ class Router:
         self.journal = journal
         self.last_decision: Decision | None = None
         """The newest decision, with all that it was taken on."""
+        once = Once(journal)
+        self._refusals = Refusals(self.policy.remarks, once)
         self._client = open_client(
             self.policy,
             connect_s=settings.limits.connect_s,
             transport=transport,
             ca_file=settings.security.ca_file,
-            on_refusal=self._note_refusal,
+            on_refusal=self._refusals.note,
         )
-        self._refused: dict[tuple[str, str], None] = {}
-        """Hosts that were refused, each with why, in their order."""
-        self._once = Once(journal)
         self._lookout = Lookout(settings, dialects, self.embedded, self._client, state)
         self._ledger = Ledger(settings.limits, state)
-        self._outlook = Outlook(settings, self.policy, self.catalog, self._lookout, self._once)
+        self._outlook = Outlook(settings, self.policy, self.catalog, self._lookout, once)
         self._margins: Margins = {}
         self._code: CodeSource | None = None
         self._looked_up: tuple[Request, Gathered] | None = None
@@ -132,7 +129,7 @@ class Router:
     ) -> None:
         """Close the connections, and give up the hold on embedded servers; what was refused last is written down."""
         try:
-            await self._write_last()
+            await self._refusals.write_last()
             self._outlook.checksums.close()
             await self._lookout.aclose()
             self.embedded.close()
@@ -180,7 +177,7 @@ class Router:
     async def _answer(
         self, request: Request, *, learns: bool, question: Question | None
     ) -> AsyncGenerator[Event, None]:
-        await self._write_down()
+        await self._refusals.write()
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
         context, routed = await self._decide_until(deadline, request, may_ask=True, question=question)
         yield routed
@@ -282,23 +279,8 @@ class Router:
             Look now, whenever the last look was.
         """
         found = await self._lookout.services(refresh=refresh)
-        await self._write_down()
+        await self._refusals.write()
         return found
-
-    def _note_refusal(self, host: str, reason: str) -> None:
-        self._refused[host, reason] = None
-
-    async def _write_down(self) -> None:
-        """Write down, once each, that outside addresses are allowed, and which hosts were refused."""
-        said: dict[tuple[str, ...], Record] = {("", remark): Security(event=remark) for remark in self.policy.remarks}
-        said |= {each: Refused(service=each[0], detail=each[1]) for each in self._refused}
-        await self._once.tell(said)
-
-    async def _write_last(self) -> None:
-        try:
-            await self._write_down()
-        except AuditError as error:  # who closes has no question that could fail
-            warnings.warn(f"What was refused last is not in the audit log: {error}", AuditWarning, stacklevel=2)
 
     @property
     def seen_at(self) -> float:

@@ -159,7 +159,7 @@ async def test_a_refusal_that_could_not_be_written_is_written_the_next_time(bloc
 async def test_a_host_is_written_down_for_each_reason_and_what_was_refused_last_too(log: Path):
     async with router("http://192.0.2.7:11434", log) as asked:
         for host, port in (("192.0.2.7", 1), ("192.0.2.7", 2), ("169.254.169.254", 1)):
-            asked._note_refusal(host, f"for {port}")
+            asked._refusals.note(host, f"for {port}")
     assert [(body["service"], body["detail"]) for body in told(log, "refused")] == [
         ("192.0.2.7", "for 1"),
         ("192.0.2.7", "for 2"),
