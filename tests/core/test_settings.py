@@ -52,6 +52,7 @@ security:
 @pytest.fixture(autouse=True)
 def _no_variables_of_the_developers(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("LLMROUTE_SETTINGS", raising=False)
+    monkeypatch.delenv("LLMROUTE_LIMITS__SCAN_S", raising=False)
 
 
 def write(folder: Path, text: str, name: str = "llmroute.yaml") -> Path:
