@@ -8,6 +8,7 @@ import io
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jupyter_llmroute
 from jupyter_llmroute import (
@@ -66,13 +67,23 @@ def _say(message: str) -> None:
     print(seen(message), file=sys.stderr)
 
 
+class _Command(argparse.ArgumentParser):
+    """A command that refuses what it does not know itself, with its own usage instead of the whole program's."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     from jupyter_llmroute.core.task import Task
 
-    parser = argparse.ArgumentParser(prog="jupyter-llmroute", description=jupyter_llmroute.__doc__)
+    parser = _Command(prog="jupyter-llmroute", description=jupyter_llmroute.__doc__)
     parser.add_argument("--version", action="version", version=jupyter_llmroute.__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands: argparse._SubParsersAction[Any] = parser.add_subparsers(required=True, metavar="COMMAND")
 
     services = commands.add_parser("services", help="show which model servers run, with which models")
     services.set_defaults(run=_services)

@@ -61,6 +61,15 @@ def test_classify_names_the_line_that_does_not_read(line: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("words", ["route why? --tsk coding", "models lock --al", "embedded stop now", "--verson"])
+def test_an_unknown_option_is_refused_with_the_usage_of_its_command(words: str) -> None:
+    done = run(*words.split())
+    command = " ".join(word for word in words.partition("--")[0].split() if word not in {"why?", "now"})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"usage: jupyter-llmroute {command}".strip())
+    assert "jupyter_llmroute" not in done.stderr
+
+
 def test_services_lists_what_runs(embedded: Running) -> None:
     done = run("services")
     assert done.stdout.split()[:2] == ["server", "product"]
