@@ -108,7 +108,10 @@ def test_the_status_bar_follows_the_pins_while_the_panel_is_closed(
     assert errors_seen == []
 
 
-SETTINGS_PAGE = "() => window.jupyterapp.commands.execute('settingeditor:open', { query: 'LLM route' })"
+SETTINGS_PAGE = """async () => {
+  await window.jupyterapp.restored;
+  await window.jupyterapp.commands.execute('settingeditor:open', { query: 'LLM route' });
+}"""
 
 
 def settings_page(page: Page) -> Locator:

@@ -15,7 +15,7 @@ from .test_lab import ONE_SERVER, output, run_cell
 
 NEVER_ENDS = sse(delta(role="assistant", content=None), delta("The first words"), HANG)
 NEW_VIEW = "() => window.jupyterapp.commands.execute('notebook:create-output-view')"
-OPEN = "(path) => window.jupyterapp.commands.execute('docmanager:open', { path })"
+OPEN = "async (path) => { await window.jupyterapp.commands.execute('docmanager:open', { path }); }"
 LEFT_TO = """(path) => [...window.jupyterapp.shell.widgets('main')]
   .find((one) => one.context?.path === path).sessionContext.session.kernel.status"""
 
