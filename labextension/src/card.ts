@@ -59,16 +59,27 @@ export class Card {
     this.why.open = isOpen;
   }
 
+  /** Whether there is something that "Stop" would stop. */
+  set canStop(canStop: boolean) {
+    this.isStoppable = canStop;
+    this.showStop();
+  }
+
   show(facts: IFacts): void {
+    this.isBusy = isBusy(facts);
     this.node.dataset.state = facts.state;
     this.node.dataset.level = facts.level ?? '';
     this.node.setAttribute('aria-label', label(facts, this.trans));
-    this.node.setAttribute('aria-busy', String(isBusy(facts)));
-    this.stop.hidden = !isBusy(facts);
+    this.node.setAttribute('aria-busy', String(this.isBusy));
+    this.showStop();
     setText(this.state, stateWords(facts.state, this.trans));
     this.showHead(facts);
     this.showNotice(facts);
     this.showWhy(facts);
+  }
+
+  private showStop(): void {
+    this.stop.hidden = !this.isBusy || !this.isStoppable;
   }
 
   private showHead(facts: IFacts): void {
@@ -103,6 +114,8 @@ export class Card {
     this.why.hidden = filled.length === 0;
   }
 
+  private isBusy = false;
+  private isStoppable = false;
   private readonly state = element('span', 'jp-llmroute-state-text');
   private readonly task = element('span', 'jp-llmroute-task');
   private readonly model = element('span', 'jp-llmroute-model');

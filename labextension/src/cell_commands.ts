@@ -11,44 +11,41 @@ import type { Runs } from './runs.js';
 import type { ISettings } from './settings.js';
 import type { Trans } from './trans.js';
 
-/** The ids that schema/plugin.json places in toolbar, menu and shortcuts. */
-export const COMMANDS: Record<Action, string> = {
-  route: 'llmroute:route-cell',
-  explain: 'llmroute:explain-cell',
-  problems: 'llmroute:find-problems',
-  document: 'llmroute:document-cell',
-  fix: 'llmroute:fix-error'
-};
-
-interface IWords {
+interface ICommand {
+  /** As schema/plugin.json names it in toolbar, menu and shortcuts. */
+  id: string;
   label: string;
   caption: string;
 }
 
-function words(action: Action, trans: Trans): IWords {
-  const all: Record<Action, IWords> = {
+function table(trans: Trans): Record<Action, ICommand> {
+  return {
     route: {
+      id: 'llmroute:route-cell',
       label: trans.__('Route This Cell'),
       caption: trans.__('Insert a question about this cell below; nothing is run')
     },
     explain: {
+      id: 'llmroute:explain-cell',
       label: trans.__('Explain'),
       caption: trans.__('Insert a cell below that asks what this one does')
     },
     problems: {
+      id: 'llmroute:find-problems',
       label: trans.__('Find Problems'),
       caption: trans.__('Insert a cell below that asks what is wrong with this one')
     },
     document: {
+      id: 'llmroute:document-cell',
       label: trans.__('Document'),
       caption: trans.__('Insert a cell below that asks for docstrings and comments')
     },
     fix: {
+      id: 'llmroute:fix-error',
       label: trans.__('Fix Error'),
       caption: trans.__('Insert a cell below that asks how to mend the error')
     }
   };
-  return all[action];
 }
 
 /** The commands that ask about the active cell. Each writes a cell, visible and to be changed, and runs nothing. */
@@ -68,9 +65,10 @@ export function addCellCommands(
     const at = active();
     return at !== null && canAsk(action, runs.asked(at.panel.content, at.cell));
   };
+  const all = table(trans);
   for (const action of ACTIONS) {
-    const { label, caption } = words(action, trans);
-    commands.addCommand(COMMANDS[action], {
+    const { id, label, caption } = all[action];
+    commands.addCommand(id, {
       label: args => (args.toolbar === true ? '' : label),
       caption: args => (args.toolbar === true ? `${label}: ${caption}` : caption),
       icon: args =>
@@ -100,11 +98,11 @@ export function addCellCommands(
         await insertBelow(panel.content, cell, [...first, asked]);
       }
     });
-    palette?.addItem({ command: COMMANDS[action], category: trans.__('LLM route') });
+    palette?.addItem({ command: id, category: trans.__('LLM route') });
   }
   const update = (): void => {
-    for (const action of ACTIONS) {
-      commands.notifyCommandChanged(COMMANDS[action]);
+    for (const { id } of Object.values(all)) {
+      commands.notifyCommandChanged(id);
     }
   };
   tracker.activeCellChanged.connect(update);

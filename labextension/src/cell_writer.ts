@@ -2,6 +2,7 @@ import type { Cell } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 
+import { sayIfDeaf } from './deaf_buttons.js';
 import { cellOf, insertBelow } from './insertion.js';
 import { Presses } from './presses.js';
 import type { Trans } from './trans.js';
@@ -20,7 +21,7 @@ export function addCellWriter(tracker: INotebookTracker, trans: Trans): void {
   document.addEventListener(
     'click',
     event => {
-      notePress(event, tracker, presses);
+      notePress(event, tracker, presses, trans);
     },
     true
   );
@@ -61,9 +62,21 @@ interface IAt {
   cell: Cell;
 }
 
-function notePress(event: MouseEvent, tracker: INotebookTracker, presses: Presses): void {
+function notePress(
+  event: MouseEvent,
+  tracker: INotebookTracker,
+  presses: Presses,
+  trans: Trans
+): void {
   if (!event.isTrusted || !(event.target instanceof Element)) {
     return;
+  }
+  const pressed = event.target.closest('button');
+  // Buttons beside one that writes are of the same row.
+  const isOurs = pressed?.parentElement?.querySelector(`:scope > [class*="${BUTTON}"]`);
+  const around = pressed && isOurs ? cellOf(tracker, pressed) : null;
+  if (pressed && around) {
+    void sayIfDeaf(around, pressed, trans);
   }
   for (const write of WRITES) {
     const button = event.target.closest<HTMLElement>(`button.${BUTTON}${write}`);

@@ -14,6 +14,7 @@ import { addCellCommands } from './cell_commands.js';
 import { addCellWriter } from './cell_writer.js';
 import { cellOfBlock } from './code_cell.js';
 import { cellOf, insertBelow, type INewCell } from './insertion.js';
+import { Interruption } from './interruption.js';
 import { NotebookState } from './notebook_state.js';
 import { Overview } from './overview.js';
 import { PANEL_ID, RoutePanel } from './panel.js';
@@ -21,6 +22,7 @@ import { addAnswerRenderer } from './renderer.js';
 import { Runs } from './runs.js';
 import { RouteServer } from './server.js';
 import { DEFAULTS, readSettings, type ISettings } from './settings.js';
+import { SlowLook } from './slow_look.js';
 import { RouteStatus } from './status.js';
 import { DOMAIN, ENGLISH } from './trans.js';
 
@@ -55,11 +57,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = translator?.load(DOMAIN) ?? ENGLISH;
     let settings = DEFAULTS;
-    const stop = (): void => {
-      // Through the kernel's interrupt: while a cell runs, the kernel hears nothing else. A click in an output makes
-      // its notebook the current one, whose kernel the command interrupts.
-      void app.commands.execute('notebook:interrupt-kernel');
-    };
+    const interruption = new Interruption(tracker, trans);
     const insert = (node: HTMLElement, cell: INewCell): void => {
       const at = tracker && cellOf(tracker, node);
       if (at) {
@@ -69,7 +67,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
     addAnswerRenderer(
       registry,
       {
-        stop,
+        stop: output => {
+          interruption.stopOutput(output);
+        },
+        canStop: output => interruption.isPossible(output),
         copy: code => {
           Clipboard.copyToSystem(code);
         },
@@ -91,7 +92,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
       new RouteServer(app.serviceManager.serverSettings),
       () => notebook.pins
     );
-    const panel = new RoutePanel(overview, notebook, stop, trans);
+    const stopLast = (): void => {
+      void interruption.stop(notebook.session);
+    };
+    const panel = new RoutePanel(overview, notebook, stopLast, trans);
     app.shell.add(panel, 'right', { rank: 900, type: 'LLM route' });
     restorer?.add(panel, PANEL_ID);
 
@@ -119,16 +123,23 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const cells =
       tracker && addCellCommands(app, tracker, new Runs(tracker), () => settings, palette, trans);
 
-    let isInStatusBar = false;
+    const status = new RouteStatus(overview, notebook, open, trans);
     statusBar?.registerStatusItem('jupyter-llmroute:status', {
-      item: new RouteStatus(overview, notebook, open, trans),
+      item: status,
       align: 'right',
       rank: 100,
-      isActive: () => settings.statusBar
+      isActive: () => status.isWanted,
+      activeStateChanged: status.isWantedChanged
     });
-    // Nobody asks for the status bar's sake but when there is something new to say.
+    // An open panel looks by itself; for the status bar's sake it is done seldom, and when something is new.
+    const slowly = new SlowLook(
+      () => {
+        overview.want('next');
+      },
+      () => status.isWanted && settings.pollSeconds > 0 && !panel.isVisible && !document.hidden
+    );
     const tell = (): void => {
-      if (panel.isVisible || isInStatusBar) {
+      if (panel.isVisible || status.isWanted) {
         overview.want('next');
       }
     };
@@ -142,9 +153,11 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
     const take = (changed: ISettings): void => {
       settings = changed;
-      overview.everyMs = settings.pollSeconds * 1000;
+      const everyMs = settings.pollSeconds * 1000;
+      overview.everyMs = everyMs;
       document.body.dataset.llmrouteCode = settings.codeButtons ? 'buttons' : 'plain';
-      isInStatusBar = statusBar !== null && settings.statusBar;
+      slowly.everyMs = everyMs;
+      status.isWanted = statusBar !== null && settings.statusBar;
       panel.take(settings);
       cells?.update();
       tell();

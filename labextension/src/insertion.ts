@@ -60,7 +60,7 @@ async function select(cell: Cell | undefined, { from, to }: ISelection): Promise
 /** The notebook's cell in whose output a node is. */
 export function cellOf(
   tracker: INotebookTracker,
-  node: HTMLElement
+  node: Element
 ): { panel: NotebookPanel; cell: Cell } | null {
   const panel = tracker.find(one => one.content.node.contains(node));
   const cell = panel?.content.widgets.find(one => one.node.contains(node));

@@ -1,3 +1,4 @@
+import type { ISessionContext } from '@jupyterlab/apputils';
 import { isCodeCellModel } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { Signal } from '@lumino/signaling';
@@ -56,6 +57,11 @@ export class NotebookState {
       model.setMetadata(METADATA_KEY, changed);
     }
     await panel.context.save();
+  }
+
+  /** The session of its kernel. */
+  get session(): ISessionContext | null {
+    return this.panel?.sessionContext ?? null;
   }
 
   private follow(panel: NotebookPanel | null): void {

@@ -10,6 +10,9 @@ const PARTS = ['refresh', 'services', 'next', 'doctor'] as const;
 
 export type Part = (typeof PARTS)[number];
 
+/** What comes of the parts. */
+export type Resource = Exclude<Part, 'refresh'>;
+
 /** How soon the servers are asked for again while they are being looked at. */
 const LOOKING_MS = 1000;
 
@@ -24,7 +27,7 @@ export class Overview {
   services: Services | null = null;
   next: NextUp | null = null;
   doctor: Doctor | null = null;
-  /** Why the newest request came to nothing. */
+  /** Why no request at all can come to anything now. */
   trouble: ServerTrouble | null = null;
 
   constructor(
@@ -36,6 +39,11 @@ export class Overview {
   /** Whether something is being asked for. */
   get isAsking(): boolean {
     return this.asking;
+  }
+
+  /** Why the newest request for this one came to nothing, where others may do better. */
+  troubleOf(resource: Resource): ServerTrouble | null {
+    return this.troubles.get(resource) ?? null;
   }
 
   /** Ask for these parts; what is asked for twice before its turn comes is asked once. */
@@ -72,20 +80,35 @@ export class Overview {
     this.cancel();
     this.asking = true;
     this.changed.emit(undefined);
-    try {
-      for (let part = this.take(); part !== null; part = this.take()) {
-        await this.get(part);
-        this.trouble = null;
-        this.changed.emit(undefined);
-      }
-    } catch (error) {
-      this.trouble =
-        error instanceof ServerTrouble ? error : new ServerTrouble('failed', String(error));
-      this.wanted.clear();
+    for (let part = this.take(); part !== null; part = this.take()) {
+      await this.attempt(part);
+      this.changed.emit(undefined);
     }
     this.asking = false;
     this.changed.emit(undefined);
     this.schedule();
+  }
+
+  private async attempt(part: Part): Promise<void> {
+    const resource = part === 'refresh' ? 'services' : part;
+    let trouble: ServerTrouble | null = null;
+    try {
+      await this.get(part);
+    } catch (error) {
+      trouble = error instanceof ServerTrouble ? error : new ServerTrouble('failed', String(error));
+    }
+    if (trouble?.isOfAll === true) {
+      this.trouble = trouble;
+      this.troubles.clear();
+      this.wanted.clear();
+      return;
+    }
+    this.trouble = null;
+    if (trouble === null) {
+      this.troubles.delete(resource);
+    } else {
+      this.troubles.set(resource, trouble);
+    }
   }
 
   private take(): Part | null {
@@ -122,7 +145,8 @@ export class Overview {
     if (!this.watched || this.asking || this.disposed || this.interval <= 0 || isHopeless) {
       return;
     }
-    const isLooking = this.trouble === null && this.services?.is_looking === true;
+    const isTold = this.trouble === null && this.troubleOf('services') === null;
+    const isLooking = isTold && this.services?.is_looking === true;
     const ms = isLooking ? Math.min(LOOKING_MS, this.interval) : this.interval;
     this.stop = this.clock.after(ms, () => {
       this.want('services', 'next');
@@ -134,6 +158,7 @@ export class Overview {
     this.stop = null;
   }
 
+  private readonly troubles = new Map<Resource, ServerTrouble>();
   private readonly wanted = new Set<Part>();
   private asking = false;
   private watched = false;

@@ -5,7 +5,7 @@ import { CheckList } from './check_list.js';
 import { Drawn, button, element, setText } from './dom.js';
 import { routeIcon } from './icons.js';
 import type { NotebookState } from './notebook_state.js';
-import type { Overview } from './overview.js';
+import type { Overview, Resource } from './overview.js';
 import { scopeWords, troubleWords } from './panel_words.js';
 import { Picker } from './picker.js';
 import type { Scope } from './pins.js';
@@ -35,10 +35,13 @@ export class RoutePanel extends Widget {
     this.picker = new Picker(trans, (scope, pin) => void this.pick(scope, pin));
     this.lastRoute = new Card({ stop }, trans);
     this.lastRoute.isOpen = true;
+    this.lastRoute.canStop = true;
     this.servers = new ServerList(trans);
     this.checks = new CheckList(trans);
     this.refresh = button('jp-llmroute-button', trans.__('Refresh'), () => {
-      overview.want('refresh', 'next', 'doctor');
+      if (!overview.isAsking) {
+        overview.want('refresh', 'next', 'doctor');
+      }
     });
     this.compose();
 
@@ -54,7 +57,12 @@ export class RoutePanel extends Widget {
   }
 
   override dispose(): void {
+    const { overview, notebook } = this;
+    overview.changed.disconnect(this.draw);
+    notebook.changed.disconnect(this.draw);
+    notebook.pinsChanged.disconnect(this.draw);
     document.removeEventListener('visibilitychange', this.watch);
+    overview.isWatched = false;
     super.dispose();
   }
 
@@ -91,8 +99,11 @@ export class RoutePanel extends Widget {
     const { trans } = this;
     const head = element('header', 'jp-llmroute-panel-head');
     head.append(element('h2', 'jp-llmroute-panel-title', trans.__('LLM route')), this.refresh);
-    this.notice.setAttribute('role', 'status');
-    this.models.append(element('h3', '', trans.__('Who would answer')), this.picker.node);
+    for (const notice of [this.notice, ...Object.values(this.troubles)]) {
+      notice.setAttribute('role', 'status');
+    }
+    const { next, services, doctor } = this.troubles;
+    this.models.append(element('h3', '', trans.__('Who would answer')), next, this.picker.node);
     this.last.append(
       element('h3', '', trans.__('Last answer of this notebook')),
       this.lastCell,
@@ -102,10 +113,11 @@ export class RoutePanel extends Widget {
     this.noRoute.textContent = trans.__('No cell of it holds a routed answer yet.');
     this.running.append(
       element('h3', '', trans.__('Servers and models')),
+      services,
       this.remarks,
       this.servers.node
     );
-    this.warned.append(element('h3', '', trans.__('Checks')), this.checks.node);
+    this.warned.append(element('h3', '', trans.__('Checks')), doctor, this.checks.node);
     this.node.append(head, this.notice, this.models, this.last, this.running, this.warned);
   }
 
@@ -116,13 +128,16 @@ export class RoutePanel extends Widget {
     }
     const { overview, notebook } = this;
     const { services, next, doctor, trouble } = overview;
-    this.refresh.disabled = overview.isAsking;
+    // Not disabled: that would take the focus away from it.
+    this.refresh.setAttribute('aria-disabled', String(overview.isAsking));
     this.node.setAttribute('aria-busy', String(overview.isAsking));
     this.notice.dataset.tone = trouble === null ? '' : 'error';
     this.drawn.redraw(this.notice, this.noticeLines(), lines =>
       lines.map(line => element('p', '', line))
     );
-    this.models.hidden = next === null && services === null;
+    this.showTroubles();
+    const { troubles } = this;
+    this.models.hidden = next === null && services === null && troubles.next.hidden;
     this.picker.show({
       notebook: notebook.name,
       isWritable: notebook.isWritable,
@@ -138,16 +153,31 @@ export class RoutePanel extends Widget {
     if (route !== null) {
       this.lastRoute.show(route.facts);
     }
-    this.running.hidden = services === null;
+    this.running.hidden = services === null && troubles.services.hidden;
     this.servers.show(services?.services ?? []);
     this.drawn.redraw(this.remarks, [...(services?.remarks ?? [])], lines =>
       lines.map(line => element('p', '', line))
     );
-    this.warned.hidden = doctor === null;
+    this.warned.hidden = doctor === null && troubles.doctor.hidden;
+    this.checks.node.hidden = doctor === null;
     if (doctor !== null) {
       this.checks.show(doctor);
     }
   };
+
+  /** Say what stands in the way where it does; what all parts suffer from is said once. */
+  private showTroubles(): void {
+    const said = new Set<string>();
+    for (const resource of ['next', 'services', 'doctor'] as const) {
+      const trouble = this.overview.troubleOf(resource);
+      const words = trouble === null ? [] : troubleWords(trouble, this.trans);
+      const lines = said.has(words.join('\n')) ? [] : words;
+      said.add(words.join('\n'));
+      this.drawn.redraw(this.troubles[resource], lines, all =>
+        all.map(line => element('p', '', line))
+      );
+    }
+  }
 
   private noticeLines(): string[] {
     const { trouble, services, isAsking } = this.overview;
@@ -190,6 +220,11 @@ export class RoutePanel extends Widget {
   }
 
   private readonly notice = element('div', 'jp-llmroute-notice');
+  private readonly troubles: Record<Resource, HTMLElement> = {
+    next: troubleNode(),
+    services: troubleNode(),
+    doctor: troubleNode()
+  };
   private readonly models = element('section', 'jp-llmroute-part');
   private readonly last = element('section', 'jp-llmroute-part');
   private readonly running = element('section', 'jp-llmroute-part');
@@ -203,4 +238,10 @@ export class RoutePanel extends Widget {
   private readonly servers: ServerList;
   private readonly checks: CheckList;
   private readonly drawn = new Drawn();
+}
+
+function troubleNode(): HTMLElement {
+  const node = element('div', 'jp-llmroute-notice');
+  node.dataset.tone = 'error';
+  return node;
 }

@@ -39,6 +39,18 @@ export function troubleWords(trouble: ServerTrouble, trans: Trans = ENGLISH): st
         trans.__('The Jupyter server does not answer: %1', trouble.message),
         trans.__('See whether JupyterLab still runs; then refresh.')
       ];
+    case 'version':
+      return [
+        trouble.message === ''
+          ? trans.__(
+              'The server extension "jupyter_llmroute" is of another version than this page.'
+            )
+          : trans.__(
+              'The server extension "jupyter_llmroute" is of another version (%1) than this page.',
+              trouble.message
+            ),
+        trans.__('Reload the page; if it stays so, update jupyter-llmroute and restart JupyterLab.')
+      ];
     case 'failed':
       return [trouble.message, trans.__("Refresh; if it stays so, see the Jupyter server's log.")];
   }
@@ -164,13 +176,18 @@ export interface IStatus {
 export function statusWords(
   next: NextUp | null,
   busy: string | null,
+  trouble: ServerTrouble | null = null,
   trans: Trans = ENGLISH
 ): IStatus | null {
   if (busy !== null) {
     return { text: trans.__('%1 is answering', busy), title: busy, tone: 'busy' };
   }
-  if (next === null) {
+  if (trouble?.kind === 'missing' || (trouble === null && next === null)) {
     return null;
+  }
+  if (trouble !== null || next === null) {
+    const title = trouble === null ? '' : troubleWords(trouble, trans).join('\n');
+    return { text: trans.__('Model not known'), title, tone: 'none' };
   }
   const models = new Set(TASKS.map(task => next.tasks[task].model).filter(model => model !== null));
   const title = TASKS.map(task =>

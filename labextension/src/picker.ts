@@ -1,3 +1,4 @@
+import { Choice } from './choice.js';
 import { Drawn, element, setText } from './dom.js';
 import type { NextUp, Service, Task } from './generated.js';
 import { choices, decisionWords, isPassedOver, scopeWords } from './panel_words.js';
@@ -27,17 +28,19 @@ export class Picker {
     this.said.setAttribute('role', 'status');
     this.node.append(this.where, list, this.said);
     for (const scope of SCOPES) {
-      const { select, name } = this.rows[scope];
-      name.textContent = scopeWords(scope, trans);
-      select.addEventListener('change', () => {
-        this.pick(scope, select.value === '' ? null : select.value);
-      });
+      this.rows[scope].name.textContent = scopeWords(scope, trans);
     }
   }
 
   show(picking: IPicking): void {
     const { notebook, isWritable } = picking;
     const { trans } = this;
+    if (notebook !== this.notebook) {
+      this.notebook = notebook;
+      Object.values(this.choices).forEach(choice => {
+        choice.drop();
+      });
+    }
     setText(
       this.where,
       notebook === null
@@ -64,7 +67,8 @@ export class Picker {
     select.hidden = picking.notebook === null;
     node.hidden = scope === 'any' && picking.notebook === null;
     // A list that is open must not change under the pointer.
-    if (document.activeElement !== select || !this.isSame(select, pins[scope])) {
+    const isKept = document.activeElement === select && select.value === (pins[scope] ?? '');
+    if (!isKept && !this.choices[scope].isOpen) {
       const offered = choices(services, scope, pins, this.trans);
       this.drawn.redraw(select, offered, all => all.map(one => new Option(one.label, one.value)));
       select.value = pins[scope] ?? '';
@@ -99,10 +103,29 @@ export class Picker {
     }
   }
 
-  private isSame(select: HTMLSelectElement, pin: string | undefined): boolean {
-    return select.value === (pin ?? '');
+  private choice(scope: Scope): Choice {
+    const { select } = this.rows[scope];
+    let before = '';
+    select.addEventListener('focus', () => {
+      before = select.value;
+    });
+    return new Choice(select, {
+      choose: () => {
+        before = select.value;
+        this.pick(scope, select.value === '' ? null : select.value);
+      },
+      offer: () => {
+        const offered = select.selectedOptions[0]?.label ?? '';
+        this.say(this.trans.__('Enter picks %1, Escape leaves it.', offered), 'good');
+      },
+      leave: () => {
+        select.value = before;
+        this.say('', 'good');
+      }
+    });
   }
 
+  private notebook: string | null = null;
   private readonly where = element('p', 'jp-llmroute-hint');
   private readonly said = element('p', 'jp-llmroute-said');
   private readonly drawn = new Drawn();
@@ -110,6 +133,9 @@ export class Picker {
     Scope,
     IRow
   >;
+  private readonly choices = Object.fromEntries(
+    SCOPES.map(scope => [scope, this.choice(scope)])
+  ) as Record<Scope, Choice>;
 }
 
 interface IRow {

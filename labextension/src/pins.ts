@@ -12,6 +12,7 @@ export const AUTO = 'auto';
 /** "model@service", "model" alone, or AUTO. */
 export type Pins = Partial<Record<Scope, string>>;
 
+/** Code points, as Python counts. */
 const MOST_CHARACTERS = 300;
 
 type Fields = Record<string, unknown>;
@@ -23,7 +24,7 @@ export function readPins(value: unknown): Pins {
   for (const scope of SCOPES) {
     const pin = held[scope];
     if (typeof pin === 'string' && isPin(pin)) {
-      pins[scope] = pin;
+      pins[scope] = pin.trim();
     }
   }
   return pins;
@@ -47,11 +48,12 @@ export function pinFor(pins: Pins, scope: Scope): string | null {
   return pins[scope] ?? pins.any ?? null;
 }
 
-/** As the server reads it: a model, and behind the last "@" a service. */
+/** What cannot be seen, or not told apart: controls, turns of direction, lone surrogates, separators but the space. */
+const UNSEEN = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
+
+/** As `jupyter_llmroute/core/pins.py` reads it; tests/pins.json holds both to it. */
 function isPin(pin: string): boolean {
-  const at = pin.lastIndexOf('@');
-  const [model, service] = at < 0 ? [pin, null] : [pin.slice(0, at), pin.slice(at + 1)];
-  return pin.length <= MOST_CHARACTERS && model.trim() !== '' && service?.trim() !== '';
+  return pin.trim() !== '' && Array.from(pin).length <= MOST_CHARACTERS && !UNSEEN.test(pin);
 }
 
 function without<T extends object>(value: T, name: string): T {

@@ -24,8 +24,6 @@ export interface IQuestion {
   selection: ISelection;
 }
 
-const FIX = '%%route --fix';
-
 const OURS = /^\s*%%?(?:route|ask|llm_\w+)\b/;
 
 /** Whether a cell is itself a question, or another of the magics. */
@@ -44,7 +42,8 @@ export function canAsk(action: Action, cell: IAskedCell): boolean {
  * The cell that asks about another one.
  *
  * A cell that ran in this session goes along by its number, with what it showed. The kernel knows no others, so they
- * stand in the question as they are. A text cell is a question itself. The words are such that each of them is taken
+ * stand in the question as they are. A text cell is a question itself. All words that are sent are in the cell, as
+ * the user's own to change. They are such that each of them is taken
  * for the task that it is: explaining and documenting for documentation, problems for analysis, a fix for coding.
  */
 export function question(action: Action, cell: IAskedCell, trans: Trans = ENGLISH): IQuestion {
@@ -53,7 +52,7 @@ export function question(action: Action, cell: IAskedCell, trans: Trans = ENGLIS
   }
   if (action === 'fix') {
     return cell.isLastFailure
-      ? { source: FIX, selection: { from: FIX.length, to: FIX.length } }
+      ? asked('%%route --fix', trans.__('Fix this error.'), [])
       : asked('%%route', words(action, null, trans), [cell.source, tail(cell.error ?? '')]);
   }
   return cell.number === null

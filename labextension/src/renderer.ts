@@ -16,9 +16,11 @@ const MARKDOWN = 'text/markdown';
 // Before text/html (50) and text/markdown (60), which the same bundle holds.
 const RANK = 40;
 
-/** What the page does for an answer; `node` tells in which cell it is. */
+/** What the page does for an answer; `output` and `node` tell in which cell it is. */
 export interface IAnswerActions {
-  stop: () => void;
+  stop: (output: Widget) => void;
+  /** Whether `stop` knows what to stop. */
+  canStop: (output: Widget) => boolean;
   copy: (code: string) => void;
   /** The next two are left out where there are no notebooks. */
   insert?: (node: HTMLElement, language: string, code: string) => void;
@@ -38,7 +40,9 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
     const { apply } = actions;
     this.card = new Card(
       {
-        stop: actions.stop,
+        stop: () => {
+          actions.stop(this);
+        },
         ...(apply && {
           apply: () => {
             apply(this.node);
@@ -83,6 +87,11 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
     if (!this.isDisposed) {
       addCodeButtons(this.text.node, this.codeActions(), this.trans);
     }
+  }
+
+  /** Only now it can be told whose output this is. */
+  protected override onAfterAttach(): void {
+    this.card.canStop = this.actions.canStop(this);
   }
 
   override dispose(): void {

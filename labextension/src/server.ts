@@ -1,8 +1,10 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
+import type { Check } from './check.js';
 import type { Doctor, NextUp, Services } from './generated.js';
 import type { Pins } from './pins.js';
+import { isDoctor, isNextUp, isServices, versionOf } from './shapes.js';
 import { ServerTrouble, type IRouteServer } from './trouble.js';
 
 // Looking at servers that do not answer takes a few seconds, the doctor somewhat longer.
@@ -13,18 +15,35 @@ export class RouteServer implements IRouteServer {
   constructor(private readonly settings: ServerConnection.ISettings) {}
 
   services(refresh: boolean): Promise<Services> {
-    return this.get('services', refresh ? { refresh: '1' } : {});
+    return this.get('services', isServices, refresh ? { refresh: '1' } : {});
   }
 
   next(pins: Pins): Promise<NextUp> {
-    return this.get('next', Object.keys(pins).length > 0 ? { pins: JSON.stringify(pins) } : {});
+    const query = Object.keys(pins).length > 0 ? { pins: JSON.stringify(pins) } : undefined;
+    return this.get('next', isNextUp, query);
   }
 
   doctor(): Promise<Doctor> {
-    return this.get('doctor', {});
+    return this.get('doctor', isDoctor);
   }
 
-  private async get<T>(path: string, query: Record<string, string>): Promise<T> {
+  private async get<T>(
+    path: string,
+    check: Check<T>,
+    query: Record<string, string> = {}
+  ): Promise<T> {
+    const said = await this.json(path, query);
+    if (!check(said)) {
+      throw new ServerTrouble('version', await this.version());
+    }
+    return said;
+  }
+
+  private version(): Promise<string> {
+    return this.json('openapi.json', {}).then(versionOf, () => '');
+  }
+
+  private async json(path: string, query: Record<string, string>): Promise<unknown> {
     const url =
       URLExt.join(this.settings.baseUrl, 'jupyter_llmroute', path) +
       URLExt.objectToQueryString(query);
@@ -38,7 +57,7 @@ export class RouteServer implements IRouteServer {
     if (!response.ok) {
       throw new ServerTrouble('failed', await message(response));
     }
-    return (await response.json()) as T;
+    return response.json();
   }
 
   private async response(url: string): Promise<Response> {

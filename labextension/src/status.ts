@@ -1,3 +1,4 @@
+import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
 import { isComing } from './answers.js';
@@ -9,6 +10,9 @@ import type { Trans } from './trans.js';
 
 /** In the status bar: who would answer, or who is answering; a click opens the panel. */
 export class RouteStatus extends Widget {
+  /** It is to be shown now, or no longer. */
+  readonly isWantedChanged = new Signal<this, void>(this);
+
   constructor(
     private readonly overview: Overview,
     private readonly notebook: NotebookState,
@@ -22,10 +26,29 @@ export class RouteStatus extends Widget {
     this.draw();
   }
 
+  get isWanted(): boolean {
+    return this.wanted;
+  }
+
+  set isWanted(isWanted: boolean) {
+    if (isWanted !== this.wanted) {
+      this.wanted = isWanted;
+      this.isWantedChanged.emit();
+    }
+  }
+
+  override dispose(): void {
+    this.overview.changed.disconnect(this.draw);
+    this.notebook.changed.disconnect(this.draw);
+    super.dispose();
+  }
+
   private readonly draw = (): void => {
+    const { next } = this.overview;
+    const trouble = this.overview.trouble ?? this.overview.troubleOf('next');
     const route = this.notebook.lastRoute;
     const busy = isComing(route) ? (route?.facts.model ?? this.trans.__('A model')) : null;
-    const said = statusWords(this.overview.next, busy, this.trans);
+    const said = statusWords(next, busy, trouble, this.trans);
     setText(this.node, said?.text ?? '');
     this.node.title = said?.title ?? '';
     this.node.dataset.tone = said?.tone ?? 'none';
@@ -33,4 +56,6 @@ export class RouteStatus extends Widget {
       this.node.setAttribute('aria-label', this.trans.__('LLM route: %1', said.text));
     }
   };
+
+  private wanted = false;
 }

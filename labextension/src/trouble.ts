@@ -2,7 +2,7 @@ import type { Doctor, NextUp, Services } from './generated.js';
 import type { Pins } from './pins.js';
 
 /** Why the server extension did not answer. */
-export type Trouble = 'missing' | 'refused' | 'unreachable' | 'failed';
+export type Trouble = 'missing' | 'refused' | 'unreachable' | 'failed' | 'version';
 
 export class ServerTrouble extends Error {
   constructor(
@@ -10,6 +10,11 @@ export class ServerTrouble extends Error {
     message: string
   ) {
     super(message);
+  }
+
+  /** Whether nothing else would be answered either. */
+  get isOfAll(): boolean {
+    return this.kind === 'missing' || this.kind === 'unreachable';
   }
 }
 

@@ -17,6 +17,8 @@ class Server implements IRouteServer {
   waiting: (() => void)[] = [];
   most = 0;
   trouble: ServerTrouble | null = null;
+  /** What of it comes to nothing; all of it where it does not say. */
+  troubled: string | null = null;
   found: Services = SERVICES;
 
   services(refresh: boolean): Promise<Services> {
@@ -42,7 +44,7 @@ class Server implements IRouteServer {
     this.asked.push(name);
     return new Promise((resolve, reject) => {
       this.waiting.push(() => {
-        if (this.trouble === null) {
+        if (this.trouble === null || !name.startsWith(this.troubled ?? '')) {
           resolve(value);
         } else {
           reject(this.trouble);
@@ -126,6 +128,23 @@ test('trouble is kept until an answer comes, and what waited is dropped', async 
   overview.want('next');
   await server.go();
   assert.equal(overview.trouble, null);
+});
+
+test('what one part is refused, the others still get', async () => {
+  const { server, overview } = page();
+  for (const kind of ['refused', 'failed', 'version'] as const) {
+    [server.trouble, server.troubled] = [new ServerTrouble(kind, 'no'), 'services'];
+    overview.want('services', 'next', 'doctor');
+    await server.go();
+    assert.equal(overview.troubleOf('services')?.kind, kind);
+    assert.deepEqual([overview.troubleOf('next'), overview.troubleOf('doctor')], [null, null]);
+    assert.deepEqual([overview.trouble, overview.services], [null, null]);
+    assert.deepEqual([overview.next, overview.doctor], [NEXT, DOCTOR]);
+  }
+  server.trouble = null;
+  overview.want('refresh');
+  await server.go();
+  assert.equal(overview.troubleOf('services'), null);
 });
 
 test('a server without the extension is not asked again by itself', async () => {

@@ -97,11 +97,29 @@ test('the status bar names who would answer, or who does', () => {
   assert.equal(statusWords(next(NOBODY), 'phi4')?.text, 'phi4 is answering');
 });
 
+test('the status bar does not name a model of which the server says no more', () => {
+  const gone = new ServerTrouble('unreachable', 'gone');
+  assert.equal(statusWords(next(PHI_ANSWERS), null, gone)?.text, 'Model not known');
+  assert.match(statusWords(null, null, gone)?.title ?? '', /does not answer: gone/);
+  assert.equal(statusWords(next(PHI_ANSWERS), null, new ServerTrouble('missing', '')), null);
+  assert.equal(statusWords(next(PHI_ANSWERS), 'phi4', gone)?.text, 'phi4 is answering');
+});
+
 test('every trouble says what to do', () => {
-  for (const kind of ['missing', 'refused', 'unreachable', 'failed'] satisfies Trouble[]) {
+  for (const kind of [
+    'missing',
+    'refused',
+    'unreachable',
+    'failed',
+    'version'
+  ] satisfies Trouble[]) {
     assert.ok(troubleWords(new ServerTrouble(kind, 'why')).length >= 2);
   }
   assert.match(troubleWords(new ServerTrouble('missing', '')).join(' '), /server extension enable/);
+  assert.match(
+    troubleWords(new ServerTrouble('version', '0.2'))[0] ?? '',
+    /another version \(0.2\)/
+  );
 });
 
 test('the worst warnings come first, and what passes is left out', () => {

@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { pinFor, readPins, withPin } from '../src/pins.js';
 
 test('pins of known tasks are read, and nothing else', () => {
-  const held = {
-    any: 'a@s',
-    coding: 'b',
-    poetry: 'c@s',
-    reasoning: 7,
-    analysis: '',
-    documentation: '@s'
-  };
+  const held = { any: 'a@s', coding: 'b', poetry: 'c@s', reasoning: 7, analysis: '' };
   assert.deepEqual(readPins({ pins: held }), { any: 'a@s', coding: 'b' });
+});
+
+test('pins are read as the kernel reads them', () => {
+  const file = new URL('../../../tests/pins.json', import.meta.url);
+  const table = JSON.parse(readFileSync(file, 'utf-8')) as { held: unknown; read: object }[];
+  for (const { held, read } of table) {
+    assert.deepEqual(readPins({ pins: held }), read, JSON.stringify(held));
+  }
+  const longest = '\u{1f600}'.repeat(300);
+  assert.deepEqual(readPins({ pins: { any: longest } }), { any: longest });
+  assert.deepEqual(readPins({ pins: { any: `${longest}a` } }), {});
 });
 
 test('whatever the metadata hold, reading them ends well', () => {
@@ -29,8 +34,6 @@ test('whatever the metadata hold, reading them ends well', () => {
     assert.deepEqual(readPins(held), {});
   }
   assert.deepEqual(readPins({ pins: { any: 'a'.repeat(301) } }), {});
-  assert.deepEqual(readPins({ pins: { any: 'a@ ' } }), {});
-  assert.deepEqual(readPins({ pins: { any: 'user@host/model@s' } }), { any: 'user@host/model@s' });
 });
 
 test('a pin is set beside what else is kept there', () => {

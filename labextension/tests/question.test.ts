@@ -47,8 +47,13 @@ test('code that holds fences is fenced by a longer one', () => {
   assert.ok(source.endsWith('\n\n`````\n"""\n````\n"""\n`````'));
 });
 
-test('the last error is asked about by its option, an earlier one in full', () => {
-  assert.equal(question('fix', FAILED).source, '%%route --fix');
+test('the last error is asked about by its option, and in words that can be seen', () => {
+  const asked = question('fix', FAILED);
+  assert.equal(asked.source, '%%route --fix\nFix this error.');
+  assert.equal(selected(asked), 'Fix this error.');
+});
+
+test('an earlier error is asked about in full', () => {
   const { source } = question('fix', { ...FAILED, isLastFailure: false });
   assert.match(source, /^%%route\nFix the error/);
   assert.ok(source.endsWith('```\nNameError: y\n```'));

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from jupyter_llmroute.view import ANSWER_MIME
 
-from ..scripted import llamacpp, nobody, says, text_reply
+from ..scripted import Scripted, llamacpp, nobody, says, text_reply
 from ..servers import PRODUCTS
 from ..shown import NO_OTHERS
 from .conftest import ANSWER
@@ -216,15 +217,22 @@ SOURCES = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .map((cell) => [cell.model.sharedModel.source, cell.model.executionCount ?? 0])"""
 
 
+@contextmanager
+def one_server(page: Page, folder: Path) -> Iterator[Scripted]:
+    """Give the kernel of the open notebook one server, and load the magics in its first cell; no other has outputs."""
+    with llamacpp(says(ANSWER)) as server:
+        settings = folder / "llmroute.yaml"
+        settings.write_text(ONE_SERVER.format(url=server.url, others=NO_OTHERS))
+        page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+        run_cell(page, 0, f"%env LLMROUTE_SETTINGS={settings}\n%load_ext jupyter_llmroute")
+        yield server
+
+
 def test_code_goes_into_a_new_cell_or_this_one_and_is_not_run(
     page: Page, open_notebook: OpenNotebook, tmp_path: Path, errors_seen: list[str]
 ) -> None:
-    with llamacpp(says(ANSWER)) as server:
-        settings = tmp_path / "llmroute.yaml"
-        settings.write_text(ONE_SERVER.format(url=server.url, others=NO_OTHERS))
-        open_notebook("01_first_route.ipynb")
-        page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
-        run_cell(page, 0, f"%env LLMROUTE_SETTINGS={settings}\n%load_ext jupyter_llmroute")
+    open_notebook("01_first_route.ipynb")
+    with one_server(page, tmp_path):
         before = page.evaluate(SOURCES)
         run_cell(page, 1, "%%route --to next\nsquares, please")
         expect(output(page, 1)).to_contain_text("is in a new cell below; it was not run.")
