@@ -13,7 +13,7 @@ from jupyter_llmroute.core.router import Preview
 from jupyter_llmroute.core.tokens import estimate_tokens
 from jupyter_llmroute.inert import seen
 from jupyter_llmroute.table import Table
-from jupyter_llmroute.wording import plural, who
+from jupyter_llmroute.wording import FIX, plural, who
 
 COLUMNS = ("what", "tokens", "why", "sent")
 NOTHING = "Nothing would be sent."
@@ -65,7 +65,9 @@ class _Rows:
             yield self._row(turn_ref(turn), turn.answer, "answered earlier", NEW)
         yield from (self._item(item, NEW) for item in self._context.items)
         question = self._context.request.question
-        yield self._row(f"question: {_short(question)}", question, "as you wrote it", NEW)
+        yield self._row(
+            f"question: {_short(question)}", question, "asked by --fix" if question == FIX else "as you wrote it", NEW
+        )
 
     def _item(self, item: ContextItem, sent: str) -> Row:
         return self._row(", ".join(filter(None, (item.ref, item.output_ref))), item_text(item), item.reason, sent)

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.request import CellRef, Request, Turn
     from jupyter_llmroute.notebook import NotebookSession
 
-FIX = "Fix this error."
-"""What is asked where the user writes `%%route --fix` and nothing else."""
-
 _NAMED = re.compile(r"(?<![\w@.`])@([^\W\d]\w*)(?![\w(])")
 """`@df` in a question: no e-mail address, no decorator that is called, nothing within backticks."""
 
@@ -88,6 +85,7 @@ class Questions:
         """
         from jupyter_llmroute.core.request import CellRef, Request
         from jupyter_llmroute.places import chosen, notebook_path, saved, with_prose
+        from jupyter_llmroute.wording import FIX
 
         with folded():
             number, cell = self._session.log.running, self._session.log.running_id

@@ -23,6 +23,9 @@ CUT_SHORT = "length"
 
 CUT_WORDS = "the answer was cut: it reached its limit of tokens"
 
+FIX = "Fix this error."
+"""What is asked where the user writes `%%route --fix` and nothing else."""
+
 LOADING = "loading"
 """Why nothing comes of a model that is not in memory; also the reason of the core's `Waiting`."""
 
