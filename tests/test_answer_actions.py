@@ -214,6 +214,32 @@ def test_a_page_that_refuses_says_why(kernel: Page) -> None:
     assert "<b>" not in kernel.bundles[2]["text/markdown"]
 
 
+def test_the_answer_is_copied_by_the_page_and_no_cell_is_touched(kernel: Page, home: Path) -> None:
+    before = len(edited(home))
+    asked(kernel, options="-t coding --actions")
+    kernel.click(description="Copy")
+    ((comm, target, data),) = kernel.comms
+    assert target == TARGET
+    assert data == {"version": 1, "action": "copy", "cell": "asks", "text": CODE, "expected": ""}
+    assert CODE.strip() in kernel.bundles[2]["text/plain"], "in case that the page cannot"
+    kernel.answer(comm, {"done": True})
+    assert kernel.bundles[2]["text/plain"] == "The answer's text is on the clipboard."
+    assert len(edited(home)) == before
+
+
+def test_where_the_page_cannot_copy_the_text_is_there_to_be_selected(kernel: Page) -> None:
+    asked(kernel, options="-t coding --actions")
+    kernel.click(description="Copy")
+    kernel.close(kernel.comms[0][0])
+    shown = kernel.bundles[2]
+    assert shown["text/plain"].startswith("This page copies nothing from a button. This is the answer's text:")
+    assert shown["text/markdown"].endswith(f"````markdown\n{CODE}\n````")
+    kernel.click(description="Copy")
+    kernel.answer(kernel.comms[1][0], {"done": False, "why": "not <b>now"})
+    assert "from a button (not <b>now). This" in kernel.bundles[2]["text/plain"]
+    assert "<b>" not in kernel.bundles[2]["text/markdown"].split("````")[0]
+
+
 def edited(home: Path) -> list[dict[str, Any]]:
     """What the log holds of edits, each with a question that it knows."""
     (log,) = home.rglob("audit.jsonl")
