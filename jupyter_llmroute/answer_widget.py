@@ -117,9 +117,11 @@ class _Row:
                 widget.close()
 
     def _rate(self, thumb: Thumb) -> None:
-        self._say(self._session.ratings.rate(thumb, self._shown.answered))
+        answered = self._shown.answered
+        said = None if answered and answered.thumb is thumb else thumb  # a second press takes it back
+        self._say(self._session.ratings.rate(said, answered))
         for each, button in self._thumbs.items():
-            button.button_style = THUMBS[each][3] if each is thumb else ""
+            button.button_style = THUMBS[each][3] if each is said else ""
 
     def _again(self) -> None:
         from jupyter_llmroute.widgets import show_retry

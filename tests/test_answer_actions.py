@@ -160,12 +160,26 @@ def test_a_setting_has_the_row_under_every_answer(kernel: Page) -> None:
 def test_thumbs_count_once_for_an_answer_and_move_the_next_choice(kernel: Page) -> None:
     asked(kernel, options="-t coding --actions")
     kernel.click(icon="thumbs-up")
-    kernel.click(icon="thumbs-up")
     assert "liked once for coding: +1.3 points" in kernel.text
     assert kernel.states[kernel.widget("ButtonModel", icon="thumbs-up")]["button_style"] == "success"
     kernel.click(icon="thumbs-down")
     assert "disliked once for coding: -1.3 points" in kernel.text
     assert "disliked once for coding" in asked(kernel)["reasons"]
+
+
+def test_a_second_press_and_a_magic_take_a_thumb_back(kernel: Page) -> None:
+    asked(kernel, options="-t coding --actions")
+    kernel.click(icon="thumbs-down")
+    kernel.click(icon="thumbs-down")
+    assert f"Taken back. {CODER}, not rated for coding: +0.0 points from now on." in kernel.text
+    assert kernel.states[kernel.widget("ButtonModel", icon="thumbs-down")]["button_style"] == ""
+    kernel.run("%llm_rate up")
+    kernel.run("%llm_rate up")
+    assert "liked once for coding: +1.3 points" in kernel.text
+    kernel.run("%llm_rate none")
+    kernel.run("%llm_rate")
+    assert "No answer was rated yet" in kernel.bundles[-1]["text/plain"]
+    assert not {"liked once for coding", "disliked once for coding"} & set(asked(kernel)["reasons"])
 
 
 def test_thumbs_are_kept_in_the_state_folder(kernel: Page, home: Path) -> None:
