@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from jupyter_llmroute.rating import Answered
     from jupyter_llmroute.response import Response
 
-THUMBS = {Thumb.UP: ("thumbs-up", "A good answer", "success"), Thumb.DOWN: ("thumbs-down", "A bad answer", "danger")}
-"""Icon, tooltip, and style where it was said."""
+THUMBS = {
+    Thumb.UP: ("thumbs-up", "Good", "A good answer: its model is chosen a little more often", "success"),
+    Thumb.DOWN: ("thumbs-down", "Bad", "A bad answer: its model is chosen a little less often", "danger"),
+}
+"""Icon, word, tooltip, and style where it was said. An icon alone has no name for those who cannot see it."""
 
 WORDS = {"below": "write a new cell below", "replace": "replace the cell"}
 """By what the page is asked for."""
@@ -23,7 +26,10 @@ NARROW = {"width": "auto"}
 
 ASKED = "The page is asked to write the cell. Where it cannot, this is what would be in it:"
 WRITTEN = "The code is in a cell now; it was not run."
-NOT_WRITTEN = "This page writes no cells from a button"
+NOT_WRITTEN = "No page has said that it wrote the cell"
+ASKED_TO_COPY = "The page is asked to copy the answer. Where it cannot, this is its text, to be copied by hand:"
+COPIED = "The answer's text is on the clipboard."
+NOT_COPIED = "This page copies nothing from a button"
 
 
 class Shown(NamedTuple):
@@ -63,14 +69,17 @@ class _Row:
 
         self._session, self._shown = session, shown
         self._thumbs = {thumb: self._thumb(ipywidgets, thumb) for thumb in THUMBS} if shown.answered else {}
+        self._copy = self._button(ipywidgets, "Copy", "Copy the text of the answer to the clipboard", self._take)
         self._below = self._button(ipywidgets, "Insert below", "Write its code into a new cell below", self._insert)
         self._replace = self._button(ipywidgets, "Replace", "Write its code into the cell that asked", self._put)
         self._retry = self._button(ipywidgets, "Retry…", "Ask another model, or as another task", self._again)
+        self._copy.add_class(f"{WRITES}{Action.COPY}")
         self._below.add_class(f"{WRITES}{Action.BELOW}")
         self._replace.add_class(f"{WRITES}{Action.REPLACE}")
+        self._copy.disabled = not shown.response.text or not shown.request.cell
         self._below.disabled = not shown.response.code or not shown.request.cell
         self._replace.disabled = self._below.disabled or not shown.asked
-        children = [*self._thumbs.values(), self._below, self._replace, self._retry]
+        children = [*self._thumbs.values(), self._copy, self._below, self._replace, self._retry]
         self._box = ipywidgets.HBox(children)
         self._controls = display(view_of(self._box), raw=True, display_id=True)
         self._note = display({"text/plain": ""}, raw=True, display_id=True)
@@ -83,8 +92,8 @@ class _Row:
         return button
 
     def _thumb(self, ipywidgets: Any, thumb: Thumb) -> Any:
-        icon, tooltip, _ = THUMBS[thumb]
-        button = ipywidgets.Button(icon=icon, tooltip=tooltip, layout=NARROW)
+        icon, word, tooltip, _ = THUMBS[thumb]
+        button = ipywidgets.Button(icon=icon, description=word, tooltip=tooltip, layout=NARROW)
         button.on_click(self._telling(lambda: self._rate(thumb)))
         return button
 
@@ -108,15 +117,31 @@ class _Row:
                 widget.close()
 
     def _rate(self, thumb: Thumb) -> None:
-        self._say(self._session.ratings.rate(thumb, self._shown.answered))
+        answered = self._shown.answered
+        said = None if answered and answered.thumb is thumb else thumb  # a second press takes it back
+        self._say(self._session.ratings.rate(said, answered))
         for each, button in self._thumbs.items():
-            button.button_style = THUMBS[each][2] if each is thumb else ""
+            button.button_style = THUMBS[each][3] if each is said else ""
 
     def _again(self) -> None:
         from jupyter_llmroute.widgets import show_retry
 
         self.leave()
         show_retry(self._session, self._shown.request, self._controls, self._screen)
+
+    def _take(self) -> None:
+        from jupyter_llmroute.cell_writer import Action, write
+
+        text = self._shown.response.text
+
+        def told(is_done: bool, why: str) -> None:
+            if is_done:
+                self._say(COPIED)
+            else:
+                self._say(f"{NOT_COPIED}{_of(why)}. This is the answer's text:", text, "markdown")
+
+        self._say(ASKED_TO_COPY, text, "markdown")
+        write(Action.COPY, cell=self._shown.request.cell, text=text, expected="", told=told)
 
     def _insert(self) -> None:
         from jupyter_llmroute.cell_writer import Action
@@ -144,11 +169,10 @@ class _Row:
         noted = of_cells(self._session, self._shown.request)
 
         def told(is_done: bool, why: str) -> None:
-            of_why = f" ({why})" if why else ""
-            line, code = (WRITTEN, "") if is_done else (f"{NOT_WRITTEN}{of_why}. This would be in it:", cell.text)
+            line, code = (WRITTEN, "") if is_done else (f"{NOT_WRITTEN}{_of(why)}. This would be in it:", cell.text)
             self._say(line, code)
             try:
-                noted(f"{words}: {'written' if is_done else f'not written{of_why}'}", asked, cell.text)
+                noted(f"{words}: {'written' if is_done else f'not written{_of(why)}'}", asked, cell.text)
             except LLMRouteError as error:  # the page has done what it has done, and that is said first
                 self._say(f"{error} {line}", code)
 
@@ -156,12 +180,16 @@ class _Row:
         self._say(ASKED, cell.text)
         write(action, cell=self._shown.request.cell, text=cell.text, expected=asked, told=told)
 
-    def _say(self, line: str, code: str = "") -> None:
+    def _say(self, line: str, code: str = "", language: str = "python") -> None:
         from jupyter_llmroute.core.context import fenced
         from jupyter_llmroute.inert import inert_line, inert_markdown, plain_line, seen
 
         markdown, plain = inert_line(line, 600), plain_line(line, 600)
         if code:
-            markdown += "\n\n" + inert_markdown(fenced(seen(code), "python"))
+            markdown += "\n\n" + inert_markdown(fenced(seen(code), language))
             plain += "\n\n" + seen(code)
         self._note.update({"text/markdown": markdown, "text/plain": plain}, raw=True)
+
+
+def _of(why: str) -> str:
+    return f" ({why})" if why else ""

@@ -1,7 +1,8 @@
-"""Asking the page to write a cell, from a button: a kernel can write one itself only while it runs one.
+"""Asking the page to write a cell or its clipboard, from a button.
 
-The page is told through a comm. JupyterLab with our extension writes the cell, never runs it, and answers; a page that
-does not know the comm closes it, as Jupyter's messages have it.
+A kernel can write a cell itself only while it runs one, and reaches no clipboard at all. The page is told through a
+comm. JupyterLab with our extension writes, never runs what it wrote, and answers; a page that does not know the comm
+closes it, as Jupyter's messages have it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ class Action(StrEnum):
     """A new cell below the one that asked."""
     REPLACE = "replace"
     """In the place of the one that asked, if that still holds what it held."""
+    COPY = "copy"
+    """To the clipboard; no cell is touched."""
 
 
 def write(action: Action, *, cell: str, text: str, expected: str, told: Callable[[bool, str], None]) -> None:
-    """Ask the page to write a cell.
+    """Ask the page to write.
 
     Parameters
     ----------

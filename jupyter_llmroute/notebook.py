@@ -235,7 +235,7 @@ class NotebookSession:
         if forget:
             self.say(f"Forgotten: {plural(self.ratings.forget(), 'rating')}.")
         elif thumb:
-            self.say(self.ratings.rate(Thumb(thumb)))
+            self.say(self.ratings.rate(None if thumb == "none" else Thumb(thumb)))
         else:
             self.show(table(self.ratings.feedback()).bundle())
 

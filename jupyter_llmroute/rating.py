@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("model", "task", "thumbs", "points")
 
-HOW = "%llm_rate up or down rates the last answer; %llm_rate --forget takes all of it back."
+HOW = "%llm_rate up or down rates the last answer, none takes that back; --forget takes all of it back."
 
 NOTHING = "No answer was rated yet: %llm_rate up or down rates the last one."
 
@@ -57,8 +57,8 @@ class Ratings:
         """Note the answer that a run brought."""
         self.last = answered(view, decision)
 
-    def rate(self, thumb: Thumb, answer: Answered | None = None) -> str:
-        """Count the user's word on an answer, by default the last one; return what there is to say.
+    def rate(self, thumb: Thumb | None, answer: Answered | None = None) -> str:
+        """Count the user's word on an answer, by default the last one, or take it back; return what there is to say.
 
         Raises
         ------
@@ -75,7 +75,8 @@ class Ratings:
             self._session.run(router.rate(answer.model, answer.task, thumb, before=answer.thumb))
             answer.thumb = thumb
         tally = self.feedback().of(answer.model, answer.task)
-        return f"Counted. {answer.model}, {tally or 'not rated'} for {answer.task}: {points(tally)} from now on."
+        done, words = "Counted" if thumb else "Taken back", str(tally) or "not rated"
+        return f"{done}. {answer.model}, {words} for {answer.task}: {points(tally)} from now on."
 
     def feedback(self) -> Feedback:
         """Return all that was counted."""

@@ -126,7 +126,9 @@ class SessionMagics(Magics):
             pick(self.session, options)
 
     @magic_arguments()
-    @argument("thumb", nargs="?", choices=("up", "down"), help="what the last answer was; left out: show what was said")
+    @argument(
+        "thumb", nargs="?", choices=("up", "down", "none"), help="the last answer was good or bad; none: take that back"
+    )
     @argument("--forget", action="store_true", help="forget all ratings")
     @line_magic
     def llm_rate(self, line: str) -> None:

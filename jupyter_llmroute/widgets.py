@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 AS_IT_IS = "as it is"
 """The order of a table that nobody sorted."""
 
+NAMED = 8
+"""Models that are named where nobody can choose one with a click."""
+
 
 def show_retry(
     session: NotebookSession, request: Request, place: Any = None, screen: OutputScreen | None = None
@@ -21,7 +24,8 @@ def show_retry(
     """Show the tasks and the models that could answer `request`, and a button that asks the chosen one.
 
     The answer comes into an output of the same cell, outside the widget. Once asked, the widget is replaced by a
-    line of text, because a saved widget shows an error when its kernel is gone.
+    line of text, because a saved widget shows an error when its kernel is gone. Where no widget can be shown, the
+    models are named, and how to ask them.
 
     Parameters
     ----------
@@ -39,7 +43,7 @@ def show_retry(
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.inert import plain_line
     from jupyter_llmroute.screen import OutputScreen
-    from jupyter_llmroute.wording import points, who
+    from jupyter_llmroute.wording import and_more, points, who
 
     free = request.model_copy(update={"model": None, "service": None})
     decided = session.decide(free)
@@ -52,15 +56,24 @@ def show_retry(
         told = (plain_line(f"{who(c.model.id, c.endpoint.name)}, {points(c)}") for c in candidates)
         return [(name, index) for index, name in enumerate(told)]
 
+    named = [name for name, _ in names()]
+    ways = "\n".join(
+        ("Ask again: %llm_retry -m MODEL, or -t TASK.", *named[:NAMED], *filter(None, [and_more(len(named) - NAMED)]))
+    )
+    if not hasattr(session.shell, "kernel"):
+        session.show({"text/plain": ways})
+        return
+
     task = ipywidgets.Dropdown(options=[each.value for each in Task], value=told.value, description="Task")
     picker = ipywidgets.Dropdown(options=names(), description="Ask")
     button = ipywidgets.Button(description="Retry", tooltip="Ask the last question again, of this model")
     box = ipywidgets.HBox([task, picker, button])
+    view = {**view_of(box), "text/plain": ways}
     if place is None:
-        shown = display(view_of(box), raw=True, display_id=True)
+        shown = display(view, raw=True, display_id=True)
     else:
         shown = place
-        shown.update(view_of(box), raw=True)
+        shown.update(view, raw=True)
     if screen is None:
         screen = OutputScreen()
         screen.reserve()
@@ -152,6 +165,6 @@ def show_table(table: Table, again: Callable[[], Table], *, shown: int | None, f
 
 
 def view_of(widget: Any) -> dict[str, Any]:
-    """Return the bundle of a widget, with nothing for viewers that have no widgets: it is never the only one to say."""
+    """Return the bundle of a widget, with nothing for viewers that have no widgets: outputs beside it say it all."""
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     return {"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}

@@ -160,12 +160,26 @@ def test_a_setting_has_the_row_under_every_answer(kernel: Page) -> None:
 def test_thumbs_count_once_for_an_answer_and_move_the_next_choice(kernel: Page) -> None:
     asked(kernel, options="-t coding --actions")
     kernel.click(icon="thumbs-up")
-    kernel.click(icon="thumbs-up")
     assert "liked once for coding: +1.3 points" in kernel.text
     assert kernel.states[kernel.widget("ButtonModel", icon="thumbs-up")]["button_style"] == "success"
     kernel.click(icon="thumbs-down")
     assert "disliked once for coding: -1.3 points" in kernel.text
     assert "disliked once for coding" in asked(kernel)["reasons"]
+
+
+def test_a_second_press_and_a_magic_take_a_thumb_back(kernel: Page) -> None:
+    asked(kernel, options="-t coding --actions")
+    kernel.click(icon="thumbs-down")
+    kernel.click(icon="thumbs-down")
+    assert f"Taken back. {CODER}, not rated for coding: +0.0 points from now on." in kernel.text
+    assert kernel.states[kernel.widget("ButtonModel", icon="thumbs-down")]["button_style"] == ""
+    kernel.run("%llm_rate up")
+    kernel.run("%llm_rate up")
+    assert "liked once for coding: +1.3 points" in kernel.text
+    kernel.run("%llm_rate none")
+    kernel.run("%llm_rate")
+    assert "No answer was rated yet" in kernel.bundles[-1]["text/plain"]
+    assert not {"liked once for coding", "disliked once for coding"} & set(asked(kernel)["reasons"])
 
 
 def test_thumbs_are_kept_in_the_state_folder(kernel: Page, home: Path) -> None:
@@ -202,7 +216,7 @@ def test_a_page_that_knows_no_such_comm_shows_the_code(kernel: Page) -> None:
     asked(kernel, options="-t coding --actions")
     kernel.click(description="Insert below")
     kernel.close(kernel.comms[0][0])
-    assert kernel.bundles[2]["text/plain"].startswith("This page writes no cells from a button. This would be in it:")
+    assert kernel.bundles[2]["text/plain"].startswith("No page has said that it wrote the cell. This would be in it:")
     assert kernel.bundles[2]["text/markdown"].endswith("```python\nprint(6 * 7)\n```")
 
 
@@ -212,6 +226,32 @@ def test_a_page_that_refuses_says_why(kernel: Page) -> None:
     kernel.answer(kernel.comms[0][0], {"done": False, "why": "the cell\nhas changed <b>"})
     assert "(the cell has changed <b>)" in kernel.bundles[2]["text/plain"]
     assert "<b>" not in kernel.bundles[2]["text/markdown"]
+
+
+def test_the_answer_is_copied_by_the_page_and_no_cell_is_touched(kernel: Page, home: Path) -> None:
+    before = len(edited(home))
+    asked(kernel, options="-t coding --actions")
+    kernel.click(description="Copy")
+    ((comm, target, data),) = kernel.comms
+    assert target == TARGET
+    assert data == {"version": 1, "action": "copy", "cell": "asks", "text": CODE, "expected": ""}
+    assert CODE.strip() in kernel.bundles[2]["text/plain"], "in case that the page cannot"
+    kernel.answer(comm, {"done": True})
+    assert kernel.bundles[2]["text/plain"] == "The answer's text is on the clipboard."
+    assert len(edited(home)) == before
+
+
+def test_where_the_page_cannot_copy_the_text_is_there_to_be_selected(kernel: Page) -> None:
+    asked(kernel, options="-t coding --actions")
+    kernel.click(description="Copy")
+    kernel.close(kernel.comms[0][0])
+    shown = kernel.bundles[2]
+    assert shown["text/plain"].startswith("This page copies nothing from a button. This is the answer's text:")
+    assert shown["text/markdown"].endswith(f"````markdown\n{CODE}\n````")
+    kernel.click(description="Copy")
+    kernel.answer(kernel.comms[1][0], {"done": False, "why": "not <b>now"})
+    assert "from a button (not <b>now). This" in kernel.bundles[2]["text/plain"]
+    assert "<b>" not in kernel.bundles[2]["text/markdown"].split("````")[0]
 
 
 def edited(home: Path) -> list[dict[str, Any]]:

@@ -288,6 +288,7 @@ def test_the_last_question_is_asked_again(kernel: Kernel) -> None:
     assert kernel.value("_route.question").strip() == "once more"
     shown = kernel.run("%llm_retry").bundles
     assert WIDGET in shown[0]
+    assert shown[0]["text/plain"].startswith("Ask again: %llm_retry -m MODEL, or -t TASK.\nSmolLM2-135M")
     assert shown[1:] == [{"text/plain": ""}]  # the place for the answer, outside the widget
 
 

@@ -158,6 +158,17 @@ def test_two_questions_of_one_cell_are_two_turns_and_a_retry_replaces_its_own(te
         assert contents == ["first?", "one", "second?", "better two", "third?"]
 
 
+def test_where_nothing_can_be_clicked_a_retry_names_the_models_and_how_to_ask_them(terminal: Terminal) -> None:
+    with llamacpp(says("one"), model="phi-4") as one, llamacpp(says("two"), model="qwen2.5-coder-7b") as other:
+        terminal.uses(one, other)
+        terminal.run("%route first?")
+        error, printed = terminal.run("%llm_retry")
+        assert error is None
+        assert printed.startswith("Ask again: %llm_retry -m MODEL, or -t TASK.\n")
+        assert "phi-4 on s0, " in printed
+        assert "qwen2.5-coder-7b on s1, " in printed
+
+
 def test_a_cell_that_has_just_failed_is_what_a_short_question_is_about(terminal: Terminal) -> None:
     with llamacpp(says("one")) as server:
         terminal.uses(server)

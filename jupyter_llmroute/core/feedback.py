@@ -66,8 +66,8 @@ class Feedback(Value):
 
     tallies: Mapping[str, Tally] = {}
 
-    def rated(self, model: str, task: Task, thumb: Thumb, before: Thumb | None = None) -> Feedback:
-        """Return the feedback with one thumb more.
+    def rated(self, model: str, task: Task, thumb: Thumb | None, before: Thumb | None = None) -> Feedback:
+        """Return the feedback with one thumb more, or with one taken back.
 
         Parameters
         ----------
@@ -76,14 +76,16 @@ class Feedback(Value):
         task
             What the question was taken for.
         thumb
-            The user's word.
+            The user's word; `None`: none any more.
         before
             Their earlier word on the same answer, which it takes the place of.
         """
         key, tallies = about(model, task), dict(self.tallies)
         tally = tallies.pop(key, Tally())
-        tally = (tally.counted(before, -1) if before else tally).counted(thumb, +1)
-        return Feedback(tallies=dict([*tallies.items(), (key, tally)][-KEPT:]))
+        tally = tally.counted(before, -1) if before else tally
+        tally = tally.counted(thumb, +1) if thumb else tally
+        said = [(key, tally)] if tally != Tally() else []
+        return Feedback(tallies=dict([*tallies.items(), *said][-KEPT:]))
 
     def of(self, model: str, task: Task) -> Tally:
         """Return the thumbs of a model for a task."""

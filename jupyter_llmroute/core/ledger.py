@@ -84,7 +84,7 @@ class Ledger:
         self._lean, self._lean_of = lean.corrected(said, right), self._shared.lean
         self._sharing.write(lambda old: old.with_named_task(said, right))
 
-    def note_thumb(self, model: str, task: Task, thumb: Thumb, before: Thumb | None = None) -> None:
+    def note_thumb(self, model: str, task: Task, thumb: Thumb | None, before: Thumb | None = None) -> None:
         """Count the user's word on an answer, in place of an earlier one on the same; see `Feedback.rated`."""
         self._feel(self.history().feedback.rated(model, task, thumb, before))
         self._sharing.write(lambda old: old.with_thumb(model, task, thumb, before))

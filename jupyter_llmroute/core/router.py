@@ -246,7 +246,7 @@ class Router:
         provider = self.providers[first.endpoint.provider]
         return Preview(first, context, expected(first, context, provider, self.settings.context, self._margins))
 
-    async def rate(self, model: str, task: Task, thumb: Thumb, *, before: Thumb | None = None) -> None:
+    async def rate(self, model: str, task: Task, thumb: Thumb | None, *, before: Thumb | None = None) -> None:
         """Count the user's word on an answer; later decisions rest on it, here and in the user's other notebooks.
 
         Parameters
@@ -256,7 +256,7 @@ class Router:
         task
             What the question was taken for.
         thumb
-            The word.
+            The word; `None` takes the one of before back.
         before
             An earlier word on the same answer, which this one takes the place of.
         """

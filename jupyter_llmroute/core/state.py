@@ -107,7 +107,7 @@ class State(Value):
         """Return the state after the user named the task of a question; see `Lean.corrected`."""
         return self.model_copy(update={"lean": self.lean.corrected(said, right)})
 
-    def with_thumb(self, model: str, task: Task, thumb: Thumb, before: Thumb | None) -> State:
+    def with_thumb(self, model: str, task: Task, thumb: Thumb | None, before: Thumb | None) -> State:
         """Return the state after the user rated an answer; see `Feedback.rated`."""
         return self.model_copy(update={"feedback": self.feedback.rated(model, task, thumb, before)})
 

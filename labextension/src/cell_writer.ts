@@ -2,6 +2,7 @@ import type { Cell } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 
+import { toClipboard } from './clipboard.js';
 import { sayIfDeaf } from './deaf_buttons.js';
 import { cellOf, insertBelow } from './insertion.js';
 import { Presses } from './presses.js';
@@ -12,9 +13,9 @@ import { TARGET, WRITES, readRequest, refusal, type IWriteRequest } from './writ
 const BUTTON = 'jp-llmroute-write-';
 
 /**
- * Write cells for the buttons that a kernel draws under its answers; nothing is run.
+ * Write cells, or the clipboard, for the buttons that a kernel draws under its answers; nothing is run.
  *
- * A kernel may ask at any time. It gets a cell only for a press of that button, in this page, by a person.
+ * A kernel may ask at any time. It gets that only for a press of that button, in this page, by a person.
  */
 export function addCellWriter(tracker: INotebookTracker, trans: Trans): void {
   const presses = new Presses();
@@ -37,12 +38,23 @@ export function addCellWriter(tracker: INotebookTracker, trans: Trans): void {
           return;
         }
         const at = find(tracker, kernel.id, request.cell);
+        const tell = (why: string | null): void => {
+          comm.send(why === null ? { done: true } : { done: false, why });
+          comm.close();
+        };
         const why = refusal(request, at && held(at), pressed, trans);
-        if (at !== null && why === null) {
-          write(at, request);
+        if (why !== null) {
+          tell(why);
+        } else if (request.write === 'copy') {
+          void toClipboard(request.text).then(isThere => {
+            tell(isThere ? null : trans.__('the browser lets this page copy nothing now'));
+          });
+        } else {
+          if (at !== null) {
+            write(at, request);
+          }
+          tell(null);
         }
-        comm.send(why === null ? { done: true } : { done: false, why });
-        comm.close();
       });
     };
     register(sessionContext.session?.kernel);

@@ -1,9 +1,10 @@
 import { ENGLISH, type Trans } from './trans.js';
 
-/** The comm by which a kernel asks for a cell to be written, when one of its buttons was pressed. */
+/** The comm by which a kernel asks for a cell or the clipboard to be written, when one of its buttons was pressed. */
 export const TARGET = 'jupyter_llmroute.cell';
 
-export const WRITES = ['below', 'replace'] as const;
+/** A new cell, the cell that asked, the clipboard. */
+export const WRITES = ['below', 'replace', 'copy'] as const;
 
 export type Write = (typeof WRITES)[number];
 
@@ -49,6 +50,9 @@ export function refusal(
   }
   if (pressed === 'late') {
     return trans.__('the kernel was busy for long after the click; press again');
+  }
+  if (request.write === 'copy') {
+    return null; // nothing of the notebook is touched
   }
   if (held === null) {
     return trans.__('the cell that asked is no longer here');

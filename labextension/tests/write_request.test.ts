@@ -50,6 +50,16 @@ test('a cell that is gone, read-only or changed is not written', () => {
   assert.equal(refusal(REPLACE, { ...HELD, source: '%%route\nx\n\n' }, 'now'), null);
 });
 
+test('an answer is copied for a press alone, also when its cell has changed or is gone', () => {
+  const copy: IWriteRequest = { ...BELOW, write: 'copy' };
+  assert.deepEqual(readRequest({ ...DATA, action: 'copy', expected: '' }), copy);
+  for (const held of [HELD, null, { ...HELD, isEditable: false }]) {
+    assert.equal(refusal(copy, held, 'now'), null);
+  }
+  assert.match(refusal(copy, HELD, 'never') ?? '', /nobody pressed/);
+  assert.match(refusal(copy, HELD, 'late') ?? '', /press again/);
+});
+
 test('a press is good for one cell, of the kind that was pressed, for a while', () => {
   const clock = new Clock();
   const presses = new Presses(clock);

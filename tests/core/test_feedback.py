@@ -184,3 +184,11 @@ def test_what_was_taught_is_kept_from_a_state_that_does_not_read(
     found = file.read()
     assert found.lean == Lean(corrections=corrections)
     assert found.feedback.of("m", Task.CODING).up == up
+
+
+def test_a_word_that_is_taken_back_leaves_nothing() -> None:
+    twice = Feedback().rated("m", Task.CODING, Thumb.UP).rated("m", Task.CODING, Thumb.UP)
+    once = twice.rated("m", Task.CODING, None, Thumb.UP)
+    assert once.of("m", Task.CODING) == Tally(up=1)
+    assert once.rated("m", Task.CODING, None, Thumb.UP) == Feedback()
+    assert Feedback().rated("m", Task.CODING, None) == Feedback()

@@ -31,6 +31,8 @@ CHROMIUM = os.environ.get("LLMROUTE_TEST_CHROMIUM") or shutil.which("chromium") 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SETTINGS = Path(__file__).parents[1] / "data" / "embedded-only.yaml"
 
+NODE = ("node", "nodejs", "npm", "npx", "corepack", "yarn")
+
 CHROMIUM_ARGS = [
     "--no-sandbox",  # CI runs as root
     "--disable-gpu",
@@ -141,6 +143,7 @@ def running_lab(base: Path, settings_file: Path) -> Iterator[Lab]:
     token = secrets.token_hex(16)
     env = {
         **os.environ,
+        "PATH": path_without_node(base / "bin"),
         "JUPYTER_CONFIG_DIR": str(config),
         "JUPYTER_DATA_DIR": str(base / "data"),
         "JUPYTER_RUNTIME_DIR": str(base / "runtime"),
@@ -168,6 +171,23 @@ def running_lab(base: Path, settings_file: Path) -> Iterator[Lab]:
         process.wait(30)
         reader.join(30)
         process.stdout.close()  # type: ignore[union-attr]
+
+
+def path_without_node(links: Path) -> str:
+    """Return PATH without what builds front ends: a folder that holds any of it is replaced by links to the rest."""
+    folders = []
+    for number, folder in enumerate(map(Path, os.environ["PATH"].split(os.pathsep))):
+        if any((folder / name).exists() for name in NODE):
+            rest = links / str(number)
+            rest.mkdir(parents=True)
+            for program in folder.iterdir():
+                if program.name not in NODE:
+                    (rest / program.name).symlink_to(program)
+            folder = rest
+        folders.append(str(folder))
+    path = os.pathsep.join(folders)
+    assert [name for name in NODE if shutil.which(name, path=path)] == []
+    return path
 
 
 def _free_port() -> int:

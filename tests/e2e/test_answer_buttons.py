@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import KERNEL_READY, Desk, opened
+from .conftest import ANSWER, KERNEL_READY, Desk, opened
 from .test_lab import SOURCES, output, run_cell, screenshot
 
 ASK = "%%route --actions --no-context\nsquares, please"
@@ -22,6 +22,15 @@ for action in ("below", "replace"):
 
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
 SCRIPTED_CLICK = "(button) => button.click()"
+
+
+PASTE = """async () => {
+  const area = document.body.appendChild(document.createElement('textarea'));
+  area.focus();
+  return navigator.clipboard.readText();
+}"""
+BY_PLAIN_HTTP = "() => Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })"
+"""What a page has that came from another machine without TLS."""
 
 
 def asked(page: Page, cell: int) -> Locator:
@@ -62,4 +71,30 @@ def test_code_is_written_below_or_into_the_cell_that_asked(
     sources = page.evaluate(SOURCES)
     assert sources[3][0] == UNASKED
     assert len(sources) == len(before) + 1
+    assert errors_seen == []
+
+
+@pytest.mark.parametrize("over", ["https", "http"])
+def test_the_answer_is_copied_for_a_press_and_not_unasked(
+    page: Page, desk: Desk, request: pytest.FixtureRequest, errors_seen: list[str], over: str
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened(page, desk.lab, "01_first_route.ipynb", request.node.name)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    page.evaluate("() => navigator.clipboard.writeText('before')")
+    run_cell(page, 0)
+    run_cell(page, 3, UNASKED.replace('("below", "replace")', '("copy",)'))
+    shown = asked(page, 1)
+    shown.get_by_role("button", name="Copy", exact=True).evaluate(SCRIPTED_CLICK)
+    expect(shown).to_contain_text("The page is asked to copy the answer.")
+    assert page.evaluate(PASTE) == "before"
+    if over == "http":
+        own = page.evaluate_handle("() => navigator.clipboard")
+        page.evaluate(BY_PLAIN_HTTP)
+    shown.get_by_role("button", name="Copy", exact=True).click()
+    expect(shown).to_contain_text("The answer's text is on the clipboard.")
+    screenshot(page, "answer-copied")
+    if over == "http":
+        page.evaluate("(own) => Object.defineProperty(navigator, 'clipboard', { value: own })", own)
+    assert page.evaluate(PASTE) == ANSWER
     assert errors_seen == []
