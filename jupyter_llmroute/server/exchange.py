@@ -41,7 +41,8 @@ class Exchange:
         self._arguments = dict(arguments or {})
         self._session: dict[str, Any] = {}
         self._made: _Made | None = None
-        self._making: asyncio.Task[_Made] | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
         atexit.register(self._let_go)
 
     @contextlib.asynccontextmanager
@@ -89,14 +90,20 @@ class Exchange:
         SettingsError
             A name or a value is none; nothing is changed.
         """
-        from jupyter_llmroute.core.errors import PolicyRefusal, SettingsError
-        from jupyter_llmroute.core.provenance import at, merged, without
+        from jupyter_llmroute.core.errors import PolicyRefusal
 
         if refused := [name for name in values if not may_set(name)]:
             raise PolicyRefusal(
                 f"{refused[0]!r} is not to be set over HTTP: write it in your settings file, and start Jupyter anew. "
                 f"What may be set: {', '.join(MAY_SET)}."
             )
+        async with self._one_at_a_time:
+            await self._change(values)
+
+    async def _change(self, values: Mapping[str, Any]) -> None:
+        from jupyter_llmroute.core.errors import SettingsError
+        from jupyter_llmroute.core.provenance import at, merged, without
+
         session = self._session
         for name, value in values.items():
             key = tuple(name.split("."))
@@ -119,16 +126,16 @@ class Exchange:
             await made.router.__aexit__(None, None, None)
 
     async def _current(self) -> _Made:
-        if self._made is None:
-            if self._making is None:
-                made = asyncio.to_thread(_make, self._folder, self._own, self._arguments, self._session)
-                self._making = asyncio.create_task(made)
-            try:
-                self._made = await asyncio.shield(self._making)
-            finally:
-                if self._making and self._making.done():
-                    self._making = None
-        return self._made
+        while (made := self._made) is None:
+            if self._making is None or self._making.done():
+                self._making = asyncio.create_task(self._make_first())
+            await asyncio.shield(self._making)
+        return made
+
+    async def _make_first(self) -> None:
+        async with self._one_at_a_time:
+            if self._made is None:
+                self._made = await asyncio.to_thread(_make, self._folder, self._own, self._arguments, self._session)
 
     def _let_go(self) -> None:
         if self._made:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import traceback
 from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +31,12 @@ ROUTING = "llmroute"
 MOST_BODY_BYTES = 8 << 20
 """A larger body is refused: no window holds so much text."""
 
+FAILED = "The server failed; see its log."
+"""What is told of what nobody expected."""
+
+MOST_CAUSES = 5
+"""Errors behind an error that are logged with it."""
+
 EVENT_STREAM = "text/event-stream"
 
 
@@ -48,6 +55,7 @@ class Handler(APIHandler):
         """Take the one router's keeper."""
         self.exchange = exchange
         self._work: asyncio.Task[None] | None = None
+        self._has_left = False
 
     @contextlib.asynccontextmanager
     async def router(self) -> AsyncIterator[Router]:
@@ -96,13 +104,26 @@ class Handler(APIHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         self.set_header("Content-Type", "application/json")
         self.set_status(status_code)  # without the reason that an error may carry
-        told = getattr(error, "told", None) or (
-            self._reason if status_code < 500 else "The server failed; see its log."
-        )
-        self.finish(json.dumps({"message": told, "reason": getattr(error, "log_message", None)}))
+        told = getattr(error, "told", None) or (self._reason if status_code < 500 else FAILED)
+        reason = getattr(error, "log_message", None) if status_code < 500 else None
+        self.finish(json.dumps({"message": told, "reason": reason}))
+
+    def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
+        """Log what went wrong; of what nobody expected, as `log_failure` does."""
+        if isinstance(value, HTTPError):
+            super().log_exception(kind, value, trace)
+        else:
+            self.log_failure(value)
+
+    def log_failure(self, error: BaseException) -> None:
+        """Log what nobody expected: its kind and where it happened; in its message may be what somebody asked."""
+        self.log.error("jupyter_llmroute: %s %s failed: %s", self.request.method, self.request.path, where(error))
 
     async def while_there(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do work for as long as the client is there."""
+        """Do work for as long as the client is there: all of it, so that it may leave at any time."""
+        if self._has_left:
+            work.close()
+            return
         self._work = asyncio.create_task(work)
         try:
             await asyncio.shield(self._work)
@@ -119,6 +140,7 @@ class Handler(APIHandler):
     def on_connection_close(self) -> None:
         """End the work: nobody reads what would come of it."""
         super().on_connection_close()
+        self._has_left = True
         if self._work:
             self._work.cancel()
 
@@ -139,6 +161,18 @@ class Handler(APIHandler):
         if self._headers.get("Content-Type") == EVENT_STREAM:
             kwargs["set_content_type"] = EVENT_STREAM
         return super().finish(*args, **kwargs)
+
+
+def where(error: BaseException) -> str:
+    """Return the kinds of an error and of those that led to it, each with the lines of code that it came through."""
+    told: list[BaseException] = []
+    cause = error.__cause__ or error.__context__
+    while cause is not None and len(told) < MOST_CAUSES:
+        told.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return "\ncaused by ".join(
+        f"{type(each).__name__}\n{''.join(traceback.format_tb(each.__traceback__))}".rstrip() for each in (error, *told)
+    )
 
 
 def problem(error: Any) -> str:
