@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 MAY_SET = ("limits", "context", "classifier", "task_routing", "models.excluded")
 """What may be changed over HTTP: nothing that opens the network, names a server, a file or a program, or is a key."""
+
+
+LONGEST_NAME = 200
+"""Characters of a setting's name with dots."""
 
 
 class Exchange:
@@ -90,13 +95,15 @@ class Exchange:
         SettingsError
             A name or a value is none; nothing is changed.
         """
-        from jupyter_llmroute.core.errors import PolicyRefusal
+        from jupyter_llmroute.core.errors import PolicyRefusal, SettingsError
 
         if refused := [name for name in values if not may_set(name)]:
             raise PolicyRefusal(
                 f"{refused[0]!r} is not to be set over HTTP: write it in your settings file, and start Jupyter anew. "
                 f"What may be set: {', '.join(MAY_SET)}."
             )
+        if any(len(name) > LONGEST_NAME for name in values) or not _can_be_told(values):
+            raise SettingsError("A name is too long to be one of a setting, or a number is none.")
         async with self._one_at_a_time:
             await self._change(values)
 
@@ -163,6 +170,15 @@ def may_set(name: str) -> bool:
     (True, False, False)
     """
     return any(name == allowed if "." in allowed else name.startswith(f"{allowed}.") for allowed in MAY_SET)
+
+
+def _can_be_told(values: Mapping[str, Any]) -> bool:
+    """Whether values are what JSON can hold: its readers here take endless numbers too."""
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _make(folder: Path | None, own: Sequence[Path], arguments: Mapping[str, Any], session: Mapping[str, Any]) -> _Made:

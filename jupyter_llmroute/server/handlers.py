@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 AUDIT, DOCTOR, SETTINGS = "llmroute_audit", "llmroute_doctor", "llmroute_settings"
 
 MOST_RECORDS = 1000
+MOST_DIGITS = 4
 
 
 async def look(router: Router, *, refresh: bool = False) -> None:
@@ -151,7 +152,7 @@ class AuditHandler(Handler):
     async def get(self) -> None:
         """Give so many as are wanted, without the words of questions and answers."""
         wanted = self.get_query_argument("tail", "50")
-        if not wanted.isdecimal() or not 0 <= int(wanted) <= MOST_RECORDS:
+        if not wanted.isdecimal() or len(wanted) > MOST_DIGITS or int(wanted) > MOST_RECORDS:
             raise Refusal(400, f"tail: wants a number from 0 to {MOST_RECORDS}.")
         async with self.router():
             loaded = await self.exchange.loaded()

@@ -40,6 +40,9 @@ FINISHED = ("stop", "length", "tool_calls", "content_filter")
 
 MOST_TOOLS_CHARS = 1_000_000
 
+MOST = 1 << 63
+"""Whole numbers that are as large can be sent to no server."""
+
 REFUSED = Kind(400, INVALID)
 
 
@@ -120,9 +123,9 @@ class ChatCompletion(BaseModel):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, gt=0)
-    max_completion_tokens: int | None = Field(None, gt=0)
-    seed: int | None = None
+    max_tokens: int | None = Field(None, gt=0, lt=MOST)
+    max_completion_tokens: int | None = Field(None, gt=0, lt=MOST)
+    seed: int | None = Field(None, gt=-MOST, lt=MOST)
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
 
@@ -159,7 +162,7 @@ def read(body: bytes) -> Wanted:
         raise Problem(f"Unknown parameter: {unknown[0][:100]!r}.", kind, unknown[0][:100])
     passed = {key: value for key, value in more.items() if key in PASSED}
     wanted = _format(passed)
-    if len(json.dumps(passed)) > MOST_TOOLS_CHARS:
+    if _chars(passed) > MOST_TOOLS_CHARS:
         raise Problem(f"The tools and the like have more than {MOST_TOOLS_CHARS:,} characters.", param="tools")
     messages = tuple(each.message() for each in sent.messages)
     request = Request(
@@ -174,6 +177,23 @@ def read(body: bytes) -> Wanted:
     )
     with_usage = bool(sent.stream_options and sent.stream_options.include_usage)
     return Wanted(sent.model, request, bool(sent.stream), with_usage)
+
+
+def _chars(passed: Mapping[str, Any]) -> int:
+    """Return how long the passed keys are; what no server can be sent would count as the failure of all that it is."""
+    try:
+        return len(json.dumps(passed, allow_nan=False))
+    except ValueError:
+        name = next(key for key, value in passed.items() if not _is_finite(value))
+        raise Problem(f"{name}: a number that is none.", param=name) from None
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _format(passed: dict[str, Any]) -> Format:
