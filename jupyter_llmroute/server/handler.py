@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import traceback
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_server.base.handlers import APIHandler
@@ -56,6 +56,8 @@ class Handler(APIHandler):
         self.exchange = exchange
         self._work: asyncio.Task[None] | None = None
         self._has_left = False
+        self._sent: Awaitable[None] | None = None
+        self._is_due = False
 
     @contextlib.asynccontextmanager
     async def router(self) -> AsyncIterator[Router]:
@@ -152,9 +154,23 @@ class Handler(APIHandler):
         self._transforms: list[Any] = []  # Jupyter packs what is text: each piece by itself would be larger than it was
 
     async def send(self, piece: str) -> None:
-        """Write a piece of a stream, and wait until it is on its way: a slow reader slows the writer."""
+        """Write a piece of a stream: the first at once, and then those together that come together.
+
+        A slow reader slows the writer: it waits until what went before is on its way.
+        """
+        if self._sent:
+            await self._sent
         self.write(piece)
-        await self.flush()
+        if not self._headers_written:
+            await self.flush()
+        elif not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._send_on)
+
+    def _send_on(self) -> None:
+        self._is_due = False
+        if not self._finished:
+            self._sent = self.flush()
 
     def finish(self, *args: Any, **kwargs: Any) -> Any:
         """End the answer; of a stream the type stays what it is."""
