@@ -30,6 +30,8 @@ TOKENS = 20
 ROUNDS = 20
 ALONE = 50
 """Requests one after another, in each round: a thousand in all."""
+RATED = 5
+"""Rounds from one in which many ask together to the next."""
 TOGETHER, AT_ONCE = 64, 16
 MANY = 200
 PROXY = "LiteLLM proxy"
@@ -211,10 +213,10 @@ async def measure(targets: Sequence[Target]) -> None:
     rates: dict[str, list[float]] = {target.name: [] for target in targets}
     for target in targets:
         await one_by_one(target, 10)
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         for target in targets:
             alone[target.name] += await one_by_one(target, ALONE)
-        for target in targets:
+        for target in targets if number % RATED == 0 else ():
             rates[target.name].append(await together(target, TOGETHER, AT_ONCE))
     direct = alone[targets[0].name]
     print(f"{'':22} {'answers/s':>9}   added to the first token (whole answer), ms")
