@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.likeness import meant
 from jupyter_llmroute.core.pins import Pin, divided
 from jupyter_llmroute.core.route import Candidate, Rejection
@@ -28,7 +29,7 @@ class Wanted(NamedTuple):
     @classmethod
     def by(cls, pin: Pin, snapshot: Snapshot) -> Wanted:
         """Return whom a pin means, of all that is served."""
-        model, service = divided(pin.model, [endpoint.name for endpoint in snapshot.endpoints])
+        model, service = named(pin.model, snapshot.endpoints)
         ids = ids_meant(model, service, snapshot)
         servers = {
             endpoint.name
@@ -57,6 +58,16 @@ class Wanted(NamedTuple):
             return [closed[0].detail.rstrip(".")]
         nowhere = f"{self.service} has no such model" if self.service else "no server has such a model"
         return [nowhere, *(f"{r.service}: {r.detail.rstrip('.')}" for r in closed[:TOLD])]
+
+
+def named(asked: str, endpoints: Sequence[Endpoint]) -> tuple[str, str | None]:
+    """Return the model and the server that a user names; `None` where they name no server.
+
+    What is some model's whole name is that model, whatever it looks like.
+    """
+    if any(model.id == asked for endpoint in endpoints for model in endpoint.models):
+        return asked, None
+    return divided(asked, [endpoint.name for endpoint in endpoints])
 
 
 def ids_meant(asked: str, service: str | None, snapshot: Snapshot) -> frozenset[str]:

@@ -103,16 +103,22 @@ def pinned_for(task: Task, pins: Iterable[Pin]) -> Pin | None:
 def divided(model: str, services: Iterable[str]) -> tuple[str, str | None]:
     """Return the model and the server that a pin names; `None` where it names no server.
 
-    Names of models hold `@` too: only behind the last one, and only what is there, is a server.
+    Names of models hold `@` too, and so do those of servers: it is divided where a server's name is behind, the last
+    of such places first.
 
     Examples
     --------
     >>> divided("m@q4_k_m@LM Studio", ["lm studio"]), divided("m@q4_k_m", ["lm studio"])
     (('m@q4_k_m', 'lm studio'), ('m@q4_k_m', None))
+    >>> divided("m@q8_0@ann@desk", ["ann@desk"])
+    ('m@q8_0', 'ann@desk')
     """
-    name, _, behind = model.rpartition("@")
-    service = next((each for each in services if each.lower() == behind.strip().lower()), None)
-    return (name.strip(), service) if service is not None and name.strip() else (model, None)
+    known = {each.lower(): each for each in services}
+    for at in (at for at in reversed(range(len(model))) if model[at] == "@"):
+        name, service = model[:at].strip(), known.get(model[at + 1 :].strip().lower())
+        if name and service is not None:
+            return name, service
+    return model, None
 
 
 def _passed_over(data: Mapping[object, object], found: Mapping[str, object], origin: Origin) -> Iterator[str]:

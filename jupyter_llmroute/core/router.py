@@ -229,6 +229,31 @@ class Router:
         """Return the decision that `stream` would take, and ask nobody; not the arbiter either."""
         return (await self._decide(request))[1]
 
+    async def decide_each(self, requests: Sequence[Request], *, refresh: bool = False) -> list[Routed]:
+        """Return the decisions for several requests, all on the same servers as they were last seen.
+
+        Where one of them has nobody who can answer, servers are looked for once for all.
+
+        Parameters
+        ----------
+        requests
+            At least one.
+        refresh
+            Look now, whenever the last look was.
+        """
+        began = time.time()
+        await self.services(refresh=refresh)
+        taken, seen_at = await self._decided_alike(requests)
+        if seen_at < began and not all(each.route.candidates for each in taken):
+            await self.services(refresh=True)
+            taken, _ = await self._decided_alike(requests)
+        return taken
+
+    async def _decided_alike(self, requests: Sequence[Request]) -> tuple[list[Routed], float]:
+        """Return the decisions on what is known now, and when that was seen."""
+        snapshot = await self._seen()
+        return [(await self._decide(each, snapshot=snapshot))[1] for each in requests], snapshot.seen_at
+
     async def preview(self, request: Request) -> Preview:
         """Return what `stream` would send, as far as that can be told without asking a server.
 
@@ -338,10 +363,11 @@ class Router:
         *,
         may_ask: bool = False,
         question: Question | None = None,
+        snapshot: Snapshot | None = None,
     ) -> tuple[Context, Routed]:
-        began = time.time()
+        began, may_look = time.time(), snapshot is None
         context = await gather(request, self.sources)
-        snapshot, history = await self._seen(), await self._ledger.recall()
+        snapshot, history = snapshot or await self._seen(), await self._ledger.recall()
         what = known or classify(request, context, history.lean)
         if may_ask and self.settings.classifier.arbiter:
             what = await arbitrate(
@@ -360,7 +386,7 @@ class Router:
         if not route.candidates:
             # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if
             # it is well.
-            if snapshot.seen_at < began:
+            if may_look and snapshot.seen_at < began:
                 await self.services(refresh=True)
                 snapshot = await self._seen()
             history = history.with_pauses_over(snapshot.seen_at)

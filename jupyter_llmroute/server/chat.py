@@ -11,9 +11,10 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from jupyter_server.auth.decorator import authorized
+from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
-from jupyter_llmroute.server.handler import ROUTING, Handler
+from jupyter_llmroute.server.handler import FAILED, ROUTING, Handler
 from jupyter_llmroute.server.handlers import asked
 
 if TYPE_CHECKING:
@@ -32,11 +33,13 @@ class ChatHandler(Handler):
     @authorized(action="execute")
     async def post(self) -> None:
         """Answer a question."""
+        await self.while_there(self._answered())
+
+    async def _answered(self) -> None:
         async with self.router() as router:
             from jupyter_llmroute.server.shapes import ChatQuestion
 
-            request = _chat(self.taken(ChatQuestion))
-            await self.while_there(self._answer(router, request))
+            await self._answer(router, _chat(self.taken(ChatQuestion)))
 
     async def _answer(self, router: Router, request: Request) -> None:
         from jupyter_llmroute.core.errors import LLMRouteError
@@ -47,10 +50,16 @@ class ChatHandler(Handler):
                     if not self._headers_written:
                         self.begin_events()
                     await self.send(f"event: {event.kind}\ndata: {event.model_dump_json()}\n\n")
-        except LLMRouteError as error:
+        except StreamClosedError:
+            raise
+        except Exception as error:
             if not self._headers_written:
                 raise
-            failed = {"message": self.exchange.hidden(str(error)), "reason": type(error).__name__}
+            message = str(error)
+            if not isinstance(error, LLMRouteError):
+                self.log_failure(error)
+                message = FAILED
+            failed = {"message": self.exchange.hidden(message), "reason": type(error).__name__}
             await self.send(f"event: failed\ndata: {json.dumps(failed)}\n\n")
         await self.send("event: end\ndata: {}\n\n")
 

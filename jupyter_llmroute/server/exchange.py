@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 MAY_SET = ("limits", "context", "classifier", "task_routing", "models.excluded")
 """What may be changed over HTTP: nothing that opens the network, names a server, a file or a program, or is a key."""
+
+
+LONGEST_NAME = 200
+"""Characters of a setting's name with dots."""
 
 
 class Exchange:
@@ -41,7 +46,8 @@ class Exchange:
         self._arguments = dict(arguments or {})
         self._session: dict[str, Any] = {}
         self._made: _Made | None = None
-        self._making: asyncio.Task[_Made] | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
         atexit.register(self._let_go)
 
     @contextlib.asynccontextmanager
@@ -90,13 +96,21 @@ class Exchange:
             A name or a value is none; nothing is changed.
         """
         from jupyter_llmroute.core.errors import PolicyRefusal, SettingsError
-        from jupyter_llmroute.core.provenance import at, merged, without
 
         if refused := [name for name in values if not may_set(name)]:
             raise PolicyRefusal(
                 f"{refused[0]!r} is not to be set over HTTP: write it in your settings file, and start Jupyter anew. "
                 f"What may be set: {', '.join(MAY_SET)}."
             )
+        if any(len(name) > LONGEST_NAME for name in values) or not _can_be_told(values):
+            raise SettingsError("A name is too long to be one of a setting, or a number is none.")
+        async with self._one_at_a_time:
+            await self._change(values)
+
+    async def _change(self, values: Mapping[str, Any]) -> None:
+        from jupyter_llmroute.core.errors import SettingsError
+        from jupyter_llmroute.core.provenance import at, merged, without
+
         session = self._session
         for name, value in values.items():
             key = tuple(name.split("."))
@@ -119,16 +133,16 @@ class Exchange:
             await made.router.__aexit__(None, None, None)
 
     async def _current(self) -> _Made:
-        if self._made is None:
-            if self._making is None:
-                made = asyncio.to_thread(_make, self._folder, self._own, self._arguments, self._session)
-                self._making = asyncio.create_task(made)
-            try:
-                self._made = await asyncio.shield(self._making)
-            finally:
-                if self._making and self._making.done():
-                    self._making = None
-        return self._made
+        while (made := self._made) is None:
+            if self._making is None or self._making.done():
+                self._making = asyncio.create_task(self._make_first())
+            await asyncio.shield(self._making)
+        return made
+
+    async def _make_first(self) -> None:
+        async with self._one_at_a_time:
+            if self._made is None:
+                self._made = await asyncio.to_thread(_make, self._folder, self._own, self._arguments, self._session)
 
     def _let_go(self) -> None:
         if self._made:
@@ -156,6 +170,15 @@ def may_set(name: str) -> bool:
     (True, False, False)
     """
     return any(name == allowed if "." in allowed else name.startswith(f"{allowed}.") for allowed in MAY_SET)
+
+
+def _can_be_told(values: Mapping[str, Any]) -> bool:
+    """Whether values are what JSON can hold: its readers here take endless numbers too."""
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _make(folder: Path | None, own: Sequence[Path], arguments: Mapping[str, Any], session: Mapping[str, Any]) -> _Made:

@@ -14,14 +14,16 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
-from jupyter_llmroute.server.handler import MOST_BODY_BYTES, ROUTING, Handler
+from jupyter_llmroute.server.handler import FAILED, MOST_BODY_BYTES, ROUTING, Handler
 from jupyter_llmroute.server.handlers import look
 
 if TYPE_CHECKING:
     from jupyter_llmroute.core.events import AttemptStarted, Event, Routed
     from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.server.gateway_names import Meant
     from jupyter_llmroute.server.openai_wire import Wanted, Writer
 
 HEADER = "x-llmroute-"
@@ -90,22 +92,28 @@ class GatewayModelsHandler(GatewayHandler):
 
 async def _listed(router: Router) -> dict[str, Any]:
     """Return the models that may be asked, those that stand for several first."""
-    from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.server.describe import models
-    from jupyter_llmroute.server.openai_wire import AUTO
-    from jupyter_llmroute.server.shapes import GatewayModel
+    from jupyter_llmroute.server.gateway_names import offered
 
     await look(router)
     assert router.last_decision
-    names = (AUTO, *(f"{AUTO}:{task}" for task in Task))
-    servers: dict[str, list[str]] = {}
-    for model in models(router.last_decision):
-        if model.is_usable:
-            servers.setdefault(model.id, []).append(model.service)
-    own = [GatewayModel(id=name, owned_by="jupyter-llmroute") for name in names]
-    return {each.id: each for each in own} | {
-        id: GatewayModel(id=id, owned_by=", ".join(owners)) for id, owners in servers.items() if id not in names
-    }
+    return offered(models(router.last_decision))
+
+
+async def _meant(router: Router, name: str) -> Meant:
+    """Return whom a name means: of what was seen, or where that has nobody of this name, of what is there now."""
+    from jupyter_llmroute.core.task import Task
+    from jupyter_llmroute.server.gateway_names import AUTO, STANDING, Meant, meant
+    from jupyter_llmroute.server.openai_wire import Problem
+    from jupyter_llmroute.server.problems import INVALID, Kind
+
+    found = meant(name, () if name.lower() in STANDING else await router.services())
+    if found is None and "@" in name:
+        found = meant(name, await router.services(refresh=True))
+    if found is None and name.lower().startswith(f"{AUTO}:"):
+        kind = Kind(404, INVALID, "model_not_found")
+        raise Problem(f"{name[len(AUTO) + 1 :][:100]!r} is no task: {', '.join(Task)}.", kind, "model")
+    return found or Meant(model=name)
 
 
 class CompletionsHandler(GatewayHandler):
@@ -117,6 +125,9 @@ class CompletionsHandler(GatewayHandler):
     @authorized(action="execute")
     async def post(self) -> None:
         """Answer, in one or in pieces."""
+        await self.while_there(self._answered())
+
+    async def _answered(self) -> None:
         async with self.exchange.router() as router:
             from jupyter_llmroute.server.asking_tool import by_tool
             from jupyter_llmroute.server.openai_wire import Problem, read
@@ -125,10 +136,10 @@ class CompletionsHandler(GatewayHandler):
             if len(self.request.body) > MOST_BODY_BYTES:
                 raise Problem(f"The body is larger than {MOST_BODY_BYTES >> 20} MiB.", Kind(413, INVALID))
             wanted = read(self.request.body)
+            request = wanted.request.model_copy(update=(await _meant(router, wanted.model))._asdict())
             said_by = self.request.headers.get("User-Agent", "")
-            wanted = wanted._replace(request=by_tool(wanted.request, said_by, router.settings.callers))
-            answer = self._stream if wanted.is_stream else self._whole
-            await self.while_there(answer(router, wanted))
+            wanted = wanted._replace(request=by_tool(request, said_by, router.settings.callers))
+            await (self._stream if wanted.is_stream else self._whole)(router, wanted)
 
     async def _whole(self, router: Router, wanted: Wanted) -> None:
         from jupyter_llmroute.core.events import Completed, ReasoningDelta, TextDelta, ToolCallDelta
@@ -154,6 +165,7 @@ class CompletionsHandler(GatewayHandler):
 
     async def _stream(self, router: Router, wanted: Wanted) -> None:
         """Give an answer as it comes. Nothing is sent before somebody answers: until then another may be asked."""
+        from jupyter_llmroute.core.errors import LLMRouteError
         from jupyter_llmroute.server.openai_wire import Writer, failure
 
         writer = Writer()
@@ -161,9 +173,13 @@ class CompletionsHandler(GatewayHandler):
             async with contextlib.aclosing(self._pieces(router, wanted, writer)) as pieces:
                 async for piece in pieces:
                     await self.send(piece)
+        except StreamClosedError:
+            raise
         except Exception as error:
             if not self._headers_written:
                 raise
+            if not isinstance(error, LLMRouteError | _Broken):
+                self.log_failure(error)
             message, kind, param = explained(error, 500)
             told = failure(self.exchange.hidden(message), kind, param)
             await self.send(f"data: {told.model_dump_json()}\n\n")
@@ -249,8 +265,9 @@ _UNSEEN = {code: "?" for code in (*range(32), 127)}
 def explained(error: BaseException | None, status: int) -> tuple[str, Any, str | None]:
     """Return the message, the kind and the parameter of an error; there may be secrets in it."""
     from jupyter_llmroute.core import errors
+    from jupyter_llmroute.server import problems
     from jupyter_llmroute.server.openai_wire import Problem
-    from jupyter_llmroute.server.problems import DENIED, FAILED, INVALID, Kind, kind_of
+    from jupyter_llmroute.server.problems import DENIED, INVALID, Kind, kind_of
 
     match error:
         case Problem():
@@ -267,4 +284,4 @@ def explained(error: BaseException | None, status: int) -> tuple[str, Any, str |
             return error.log_message or "Forbidden.", Kind(403, DENIED), None
         case HTTPError() if status < 500:
             return error.log_message or "The request is refused.", Kind(status, INVALID), None
-    return "The server failed; see its log.", Kind(status, FAILED), None
+    return FAILED, Kind(status, problems.FAILED), None

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Coroutine
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_server.base.handlers import APIHandler
@@ -30,6 +31,12 @@ ROUTING = "llmroute"
 MOST_BODY_BYTES = 8 << 20
 """A larger body is refused: no window holds so much text."""
 
+FAILED = "The server failed; see its log."
+"""What is told of what nobody expected."""
+
+MOST_CAUSES = 5
+"""Errors behind an error that are logged with it."""
+
 EVENT_STREAM = "text/event-stream"
 
 
@@ -48,6 +55,9 @@ class Handler(APIHandler):
         """Take the one router's keeper."""
         self.exchange = exchange
         self._work: asyncio.Task[None] | None = None
+        self._has_left = False
+        self._sent: Awaitable[None] | None = None
+        self._is_due = False
 
     @contextlib.asynccontextmanager
     async def router(self) -> AsyncIterator[Router]:
@@ -96,13 +106,26 @@ class Handler(APIHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         self.set_header("Content-Type", "application/json")
         self.set_status(status_code)  # without the reason that an error may carry
-        told = getattr(error, "told", None) or (
-            self._reason if status_code < 500 else "The server failed; see its log."
-        )
-        self.finish(json.dumps({"message": told, "reason": getattr(error, "log_message", None)}))
+        told = getattr(error, "told", None) or (self._reason if status_code < 500 else FAILED)
+        reason = getattr(error, "log_message", None) if status_code < 500 else None
+        self.finish(json.dumps({"message": told, "reason": reason}))
+
+    def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
+        """Log what went wrong; of what nobody expected, as `log_failure` does."""
+        if isinstance(value, HTTPError):
+            super().log_exception(kind, value, trace)
+        else:
+            self.log_failure(value)
+
+    def log_failure(self, error: BaseException) -> None:
+        """Log what nobody expected: its kind and where it happened; in its message may be what somebody asked."""
+        self.log.error("jupyter_llmroute: %s %s failed: %s", self.request.method, self.request.path, where(error))
 
     async def while_there(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do work for as long as the client is there."""
+        """Do work for as long as the client is there: all of it, so that it may leave at any time."""
+        if self._has_left:
+            work.close()
+            return
         self._work = asyncio.create_task(work)
         try:
             await asyncio.shield(self._work)
@@ -119,6 +142,7 @@ class Handler(APIHandler):
     def on_connection_close(self) -> None:
         """End the work: nobody reads what would come of it."""
         super().on_connection_close()
+        self._has_left = True
         if self._work:
             self._work.cancel()
 
@@ -130,15 +154,41 @@ class Handler(APIHandler):
         self._transforms: list[Any] = []  # Jupyter packs what is text: each piece by itself would be larger than it was
 
     async def send(self, piece: str) -> None:
-        """Write a piece of a stream, and wait until it is on its way: a slow reader slows the writer."""
+        """Write a piece of a stream: the first at once, and then those together that come together.
+
+        A slow reader slows the writer: it waits until what went before is on its way.
+        """
+        if self._sent:
+            await self._sent
         self.write(piece)
-        await self.flush()
+        if not self._headers_written:
+            await self.flush()
+        elif not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._send_on)
+
+    def _send_on(self) -> None:
+        self._is_due = False
+        if not self._finished:
+            self._sent = self.flush()
 
     def finish(self, *args: Any, **kwargs: Any) -> Any:
         """End the answer; of a stream the type stays what it is."""
         if self._headers.get("Content-Type") == EVENT_STREAM:
             kwargs["set_content_type"] = EVENT_STREAM
         return super().finish(*args, **kwargs)
+
+
+def where(error: BaseException) -> str:
+    """Return the kinds of an error and of those that led to it, each with the lines of code that it came through."""
+    told: list[BaseException] = []
+    cause = error.__cause__ or error.__context__
+    while cause is not None and len(told) < MOST_CAUSES:
+        told.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return "\ncaused by ".join(
+        f"{type(each).__name__}\n{''.join(traceback.format_tb(each.__traceback__))}".rstrip() for each in (error, *told)
+    )
 
 
 def problem(error: Any) -> str:

@@ -7,32 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from jupyter_llmroute.server.handler import ROUTING, Handler, Refusal, problem
+from jupyter_llmroute.server.handler import ROUTING, Handler, Refusal
 
 if TYPE_CHECKING:
+    from jupyter_llmroute.core.pins import Pins
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.core.router import Router
-    from jupyter_llmroute.server.shapes import Question
-
-T = TypeVar("T")
+    from jupyter_llmroute.server.shapes import Decision, Question
 
 AUDIT, DOCTOR, SETTINGS = "llmroute_audit", "llmroute_doctor", "llmroute_settings"
 
 MOST_RECORDS = 1000
+MOST_DIGITS = 4
 
 
 async def look(router: Router, *, refresh: bool = False) -> None:
     """Have the router look around, where that is due or wanted, and decide on an empty question."""
     from jupyter_llmroute.core.request import Request
 
-    await router.services(refresh=refresh)
-    await router.decide(Request(question=""))
+    await router.decide_each([Request(question="")], refresh=refresh)
 
 
 def asked(question: Question) -> Request:
@@ -98,7 +97,8 @@ class DecideHandler(Handler):
         async with self.router() as router:
             from jupyter_llmroute.server.shapes import Question
 
-            self.give(await _decided(router, asked(self.taken(Question))))
+            (taken,) = await _decided(router, [asked(self.taken(Question))])
+            self.give(taken)
 
 
 class NextHandler(Handler):
@@ -109,36 +109,37 @@ class NextHandler(Handler):
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Give the decision for each task, under the pins of the address."""
+        """Give the decision for each task, under the pins of the address; anybody may have written those."""
         async with self.router() as router:
+            from jupyter_llmroute.core.request import Request
             from jupyter_llmroute.core.task import Task
-            from jupyter_llmroute.server.shapes import NextUp, Question
+            from jupyter_llmroute.server.shapes import NextUp
 
-            try:
-                pins = json.loads(self.get_query_argument("pins", "{}"))
-            except (ValueError, RecursionError):
-                raise Refusal(400, "pins: it is no JSON.") from None
-            question = self._read(lambda: Question(question="", pins=pins))
-            requests = {task: asked(question.model_copy(update={"task": task})) for task in Task}
-            self.give(NextUp(tasks={task: await _decided(router, each) for task, each in requests.items()}))
-
-    def _read(self, make: Callable[[], T]) -> T:
-        from pydantic import ValidationError
-
-        try:
-            return make()
-        except ValidationError as error:
-            raise Refusal(400, problem(error)) from None
+            pins, remarks = _pins(self.get_query_argument("pins", "{}"))
+            requests = [Request(question="", task=task, pins=pins, remarks=remarks, with_code=False) for task in Task]
+            taken = await _decided(router, requests)
+            self.give(NextUp(tasks=dict(zip(Task, taken, strict=True))))
 
 
-async def _decided(router: Router, request: Request) -> Any:
+def _pins(text: str) -> Pins:
+    """Return the pins that a notebook's metadata says; what cannot be read there is named, and stops nothing."""
+    from jupyter_llmroute.core.pins import Origin, Pins, read
+
+    try:
+        return read(json.loads(text), Origin.NOTEBOOK)
+    except (ValueError, RecursionError):
+        return Pins(remarks=(f"The pins {Origin.NOTEBOOK} are passed over: they are no JSON.",))
+
+
+async def _decided(router: Router, requests: Sequence[Request]) -> list[Decision]:
     from jupyter_llmroute.core.errors import LLMRouteError
     from jupyter_llmroute.server.describe import decision, undecided
 
     try:
-        return decision(await router.decide(request), request)
+        taken = await router.decide_each(requests)
     except LLMRouteError as error:
-        return undecided(error)
+        return [undecided(error)] * len(requests)
+    return [decision(routed, request) for routed, request in zip(taken, requests, strict=True)]
 
 
 class AuditHandler(Handler):
@@ -151,7 +152,7 @@ class AuditHandler(Handler):
     async def get(self) -> None:
         """Give so many as are wanted, without the words of questions and answers."""
         wanted = self.get_query_argument("tail", "50")
-        if not wanted.isdecimal() or not 0 <= int(wanted) <= MOST_RECORDS:
+        if not wanted.isdecimal() or len(wanted) > MOST_DIGITS or int(wanted) > MOST_RECORDS:
             raise Refusal(400, f"tail: wants a number from 0 to {MOST_RECORDS}.")
         async with self.router():
             loaded = await self.exchange.loaded()

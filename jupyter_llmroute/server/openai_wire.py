@@ -13,12 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from jupyter_llmroute.core.events import Completed, Usage
 from jupyter_llmroute.core.message import Message, ToolCall
 from jupyter_llmroute.core.request import Format, Request, Sampling
-from jupyter_llmroute.core.task import Task
+from jupyter_llmroute.server.gateway_names import LONGEST
 from jupyter_llmroute.server.problems import INVALID, Kind
 from jupyter_llmroute.server.shapes import MOST_CHARS, MOST_MESSAGES, GatewayFailure, GatewayProblem
-
-AUTO = "auto"
-"""The model that stands for whichever suits; behind a colon may stand the task."""
 
 PASSED = frozenset(
     "tools tool_choice parallel_tool_calls response_format stop top_p top_k min_p frequency_penalty presence_penalty "
@@ -42,6 +39,9 @@ ROLES: Mapping[str, Literal["system", "user", "assistant", "tool"]] = {
 FINISHED = ("stop", "length", "tool_calls", "content_filter")
 
 MOST_TOOLS_CHARS = 1_000_000
+
+MOST = 1 << 63
+"""Whole numbers that are as large can be sent to no server."""
 
 REFUSED = Kind(400, INVALID)
 
@@ -117,15 +117,15 @@ class ChatCompletion(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
 
-    model: str = Field(min_length=1, max_length=300)
+    model: str = Field(min_length=1, max_length=LONGEST)
     """`auto`, `auto:` and a task, the id of a model, or `model@service`."""
     messages: tuple[_Message, ...] = Field(min_length=1, max_length=MOST_MESSAGES)
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, gt=0)
-    max_completion_tokens: int | None = Field(None, gt=0)
-    seed: int | None = None
+    max_tokens: int | None = Field(None, gt=0, lt=MOST)
+    max_completion_tokens: int | None = Field(None, gt=0, lt=MOST)
+    seed: int | None = Field(None, gt=-MOST, lt=MOST)
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
 
@@ -133,7 +133,10 @@ class ChatCompletion(BaseModel):
 class Wanted(NamedTuple):
     """A request, read."""
 
+    model: str
+    """Whom the client names, in its own words."""
     request: Request
+    """What is asked, and nothing yet of whom."""
     is_stream: bool
     with_usage: bool
     """Whether the stream ends with the usage."""
@@ -159,16 +162,12 @@ def read(body: bytes) -> Wanted:
         raise Problem(f"Unknown parameter: {unknown[0][:100]!r}.", kind, unknown[0][:100])
     passed = {key: value for key, value in more.items() if key in PASSED}
     wanted = _format(passed)
-    if len(json.dumps(passed)) > MOST_TOOLS_CHARS:
+    if _chars(passed) > MOST_TOOLS_CHARS:
         raise Problem(f"The tools and the like have more than {MOST_TOOLS_CHARS:,} characters.", param="tools")
     messages = tuple(each.message() for each in sent.messages)
-    task, model, service = _named(sent.model)
     request = Request(
         question=next((each.content for each in reversed(messages) if each.role == "user"), messages[-1].content),
         messages=messages,
-        task=task,
-        model=model,
-        service=service,
         sampling=Sampling(
             temperature=sent.temperature, max_tokens=sent.max_completion_tokens or sent.max_tokens, seed=sent.seed
         ),
@@ -177,7 +176,24 @@ def read(body: bytes) -> Wanted:
         with_code=False,
     )
     with_usage = bool(sent.stream_options and sent.stream_options.include_usage)
-    return Wanted(request, bool(sent.stream), with_usage)
+    return Wanted(sent.model, request, bool(sent.stream), with_usage)
+
+
+def _chars(passed: Mapping[str, Any]) -> int:
+    """Return how long the passed keys are; what no server can be sent would count as the failure of all that it is."""
+    try:
+        return len(json.dumps(passed, allow_nan=False))
+    except ValueError:
+        name = next(key for key, value in passed.items() if not _is_finite(value))
+        raise Problem(f"{name}: a number that is none.", param=name) from None
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _format(passed: dict[str, Any]) -> Format:
@@ -189,21 +205,6 @@ def _format(passed: dict[str, Any]) -> Format:
     if kind in ("text", "json_object"):
         del passed["response_format"]
     return Format.JSON if kind == "json_object" else Format.MARKDOWN
-
-
-def _named(model: str) -> tuple[Task | None, str | None, str | None]:
-    """Return the task, the model and the server that a model's name stands for."""
-    first, _, task = model.partition(":")
-    if first.lower() != AUTO:
-        name, _, service = model.rpartition("@")
-        return (None, name, service) if name and service else (None, model, None)
-    if not task:
-        return None, None, None
-    try:
-        return Task(task.lower()), None, None
-    except ValueError:
-        kind = Kind(404, INVALID, "model_not_found")
-        raise Problem(f"{task[:100]!r} is no task: {', '.join(Task)}.", kind, "model") from None
 
 
 def failure(message: str, kind: Kind, param: str | None = None) -> GatewayFailure:

@@ -1,9 +1,11 @@
 """What the gateway adds to an answer, beside the LiteLLM proxy: the same fake server behind both, asked in turns.
 
-Run: python tests/bench/gateway.py [--litellm PATH_OF_ITS_PROGRAM] [--audit]
+Run: python tests/bench/gateway.py [--litellm PATH_OF_ITS_PROGRAM] [--tokens 64] [--without-audit-too]
 
-The fake server, the Jupyter server and the proxy are processes of their own; each answer is a stream of 20 tokens that
-come at once. The added latency is what one client at a time waits longer than it does without a gateway.
+The fake server, the Jupyter server and the proxy are processes of their own; each answer is a stream of tokens that
+come at once. The gateway keeps its audit log, forced to the disk, as it does where nobody says otherwise; the proxy
+keeps none. The added latency is what one client at a time waits longer than it does without a gateway, each taking a
+few turns and then the next; ratios are of the same run, for the machine may do other things too.
 """
 
 from __future__ import annotations
@@ -25,11 +27,14 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 TOKENS = 20
-ROUNDS = 3
-ALONE = 20
-"""Requests one after another, in each round."""
+ROUNDS = 20
+ALONE = 50
+"""Requests one after another, in each round: a thousand in all."""
+RATED = 5
+"""Rounds from one in which many ask together to the next."""
 TOGETHER, AT_ONCE = 64, 16
 MANY = 200
+PROXY = "LiteLLM proxy"
 KEY = "sk-bench-0123456789"
 TIMEOUT_S = 120
 
@@ -40,6 +45,8 @@ class Target(NamedTuple):
     name: str
     url: str
     model: str
+    tokens: int
+    """Of each of its answers."""
 
 
 class Took(NamedTuple):
@@ -90,7 +97,7 @@ class Connection:
         await self._reader.readline()
         whole_s = time.perf_counter() - began
         tokens = len(re.findall(rb'"content": ?"[^"]', text))
-        if b" 200 " not in status[:20] or tokens != TOKENS:
+        if b" 200 " not in status[:20] or tokens != self._target.tokens:
             raise SystemExit(f"{self._target.name}: {tokens} tokens\n{status.decode()}{text.decode()[:500]}")
         return Took(first_s, whole_s)
 
@@ -152,7 +159,7 @@ async def _is_ready(url: str, running: subprocess.Popen[bytes]) -> bool:
 
 
 @contextlib.contextmanager
-def jupyter(upstream: str, folder: Path, *, with_audit: bool) -> Iterator[Target]:
+def jupyter(upstream: str, folder: Path, tokens: int, *, with_audit: bool) -> Iterator[Target]:
     port = free_port()
     settings = {
         "services": {"custom_endpoints": [{"name": "fake", "endpoint": upstream}]},
@@ -173,11 +180,11 @@ def jupyter(upstream: str, folder: Path, *, with_audit: bool) -> Iterator[Target
     )
     url = f"http://127.0.0.1:{port}/jupyter_llmroute/v1"
     with process(*words, ready=f"{url}/models", environ=environ, log=folder / "jupyter.log"):
-        yield Target("gateway" + (", audit on" if with_audit else ""), url, "auto")
+        yield Target(f"gateway, audit {'on' if with_audit else 'off'}", url, "auto", tokens)
 
 
 @contextlib.contextmanager
-def litellm(program: str, upstream: str, folder: Path) -> Iterator[Target]:
+def litellm(program: str, upstream: str, folder: Path, tokens: int) -> Iterator[Target]:
     port = free_port()
     config = {
         "model_list": [
@@ -194,7 +201,7 @@ def litellm(program: str, upstream: str, folder: Path) -> Iterator[Target]:
     words = (program, "--config", str(folder / "litellm.yaml"), "--port", str(port), "--host", "127.0.0.1")
     environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "DISABLE_ADMIN_UI": "True"}
     with process(*words, ready=f"{url}/health/liveliness", environ=environ, log=folder / "litellm.log"):
-        yield Target("LiteLLM proxy", f"{url}/v1", "clock")
+        yield Target(PROXY, f"{url}/v1", "clock", tokens)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -206,10 +213,10 @@ async def measure(targets: Sequence[Target]) -> None:
     rates: dict[str, list[float]] = {target.name: [] for target in targets}
     for target in targets:
         await one_by_one(target, 10)
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         for target in targets:
             alone[target.name] += await one_by_one(target, ALONE)
-        for target in targets:
+        for target in targets if number % RATED == 0 else ():
             rates[target.name].append(await together(target, TOGETHER, AT_ONCE))
     direct = alone[targets[0].name]
     print(f"{'':22} {'answers/s':>9}   added to the first token (whole answer), ms")
@@ -224,11 +231,25 @@ async def measure(targets: Sequence[Target]) -> None:
         print(f"{target.name:22} {statistics.median(rates[target.name]):9.1f}   {told if took is not direct else ''}")
     for target in targets:
         print(f"{MANY} streams at once, {target.name}: {await together(target, MANY, MANY):.1f} answers/s")
+    print(f"{ROUNDS * ALONE} answers of {targets[0].tokens} tokens each, one client at a time")
+    if PROXY in alone:
+        for name in (target.name for target in targets[1:] if target.name != PROXY):
+            print(f"{name}, of the proxy's: {_ratios(alone[name], alone[PROXY], rates[name], rates[PROXY])}")
+
+
+def _ratios(ours: Sequence[Took], theirs: Sequence[Took], our_rates: list[float], their_rates: list[float]) -> str:
+    def ratio(at: int, share: float) -> float:
+        return percentile([took[at] for took in ours], share) / percentile([took[at] for took in theirs], share)
+
+    what = ("first token", "whole answer")
+    waits = (f"{what[at]} p{100 * share:g} {ratio(at, share):.2f}" for at in (0, 1) for share in (0.5, 0.99))
+    rates = statistics.median(mine / other for mine, other in zip(our_rates, their_rates, strict=True))
+    return f"{', '.join(waits)}; answers/s {rates:.2f}"
 
 
 @contextlib.contextmanager
-def upstream() -> Iterator[str]:
-    words = (sys.executable, str(Path(__file__).with_name("token_server.py")), str(TOKENS), "0")
+def upstream(tokens: int) -> Iterator[str]:
+    words = (sys.executable, str(Path(__file__).with_name("token_server.py")), str(tokens), "0")
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdin
         assert running.stdout
@@ -236,24 +257,30 @@ def upstream() -> Iterator[str]:
         running.stdin.close()
 
 
+def load_now() -> str:
+    return ", ".join(f"{each:.1f}" for each in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--litellm", metavar="PROGRAM", help="of an environment in which litellm[proxy] is installed")
-    parser.add_argument("--audit", action="store_true", help="ask the gateway with its audit log too")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="of each answer")
+    parser.add_argument("--without-audit-too", action="store_true", help="ask a gateway that keeps no log too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as running:
         folder = Path(name)
-        url = running.enter_context(upstream())
-        targets = [Target("direct", f"{url}/v1", "clock")]
-        for with_audit in (False, True)[: 1 + options.audit]:
+        tokens: int = options.tokens
+        url = running.enter_context(upstream(tokens))
+        targets = [Target("direct", f"{url}/v1", "clock", tokens)]
+        for with_audit in (True, False)[: 1 + options.without_audit_too]:
             place = folder / f"audit_{with_audit}"
             place.mkdir()
-            targets.append(running.enter_context(jupyter(url, place, with_audit=with_audit)))
+            targets.append(running.enter_context(jupyter(url, place, tokens, with_audit=with_audit)))
         if options.litellm:
-            targets.append(running.enter_context(litellm(options.litellm, url, folder)))
-        load = ", ".join(f"{each:.1f}" for each in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
-        print(f"{os.cpu_count()} cores, load before: {load}")
+            targets.append(running.enter_context(litellm(options.litellm, url, folder, tokens)))
+        print(f"{os.cpu_count()} cores, load before: {load_now()}")
         asyncio.run(measure(targets))
+        print(f"load after: {load_now()}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from jupyter_llmroute.core.request import CellRef, Request, Sampling, Turn
 from jupyter_llmroute.core.router import Router
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.state import FILE_NAME, StateFile
+from jupyter_llmroute.core.task import Task
 
 from ..scripted import (
     CUT,
@@ -381,6 +382,20 @@ async def test_decide_decides_as_stream_does_and_asks_nobody():
             assert one.chats == two.chats == []
             events, _ = await ask(asked)
     assert events[0] == decided
+
+
+async def test_several_decisions_rest_on_one_look_also_where_nobody_can_answer():
+    script = {"GET /v1/models": [json_reply({}, 404), json_reply({"data": [{"id": "m"}]})]}
+    requests = [Request(question="", task=task) for task in Task]
+    with Scripted(script) as late, Scripted({}) as never:
+        async with router({"late": late.url}) as asked:
+            await asked.services()
+            taken = await asked.decide_each(requests)
+        async with router({"never": never.url}) as asked:
+            nobody_can = await asked.decide_each(requests, refresh=True)
+    assert [[each.model.id for each in routed.route.candidates] for routed in taken] == [["m"]] * len(Task)
+    assert [routed.route.candidates for routed in nobody_can] == [()] * len(Task)
+    assert [server.lines.count("GET /v1/models") for server in (late, never)] == [2, 1]
 
 
 async def test_nothing_is_looked_for_before_it_is_needed():

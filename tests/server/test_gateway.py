@@ -329,6 +329,11 @@ REFUSED: list[tuple[dict[str, Any] | bytes, int, str | None]] = [
     ({**ASK, "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, 400, None),
     ({**ASK, "temperature": 3}, 400, "temperature"),
     ({**ASK, "max_tokens": 0}, 400, "max_tokens"),
+    ({**ASK, "max_tokens": 10**400}, 400, "max_tokens"),
+    ({**ASK, "seed": -(10**30)}, 400, "seed"),
+    ({**ASK, "temperature": float("nan")}, 400, "temperature"),
+    ({**ASK, "top_p": float("nan")}, 400, "top_p"),
+    ({**ASK, "stop": ["END"], "logit_bias": {"1": float("inf")}}, 400, "logit_bias"),
     ({**ASK, "n": 2}, 400, "n"),
     ({**ASK, "logprobs": True}, 400, "logprobs"),
     ({**ASK, "response_format": {"type": "xml"}}, 400, "response_format"),
@@ -349,9 +354,13 @@ async def test_what_cannot_be_done_is_refused_and_nobody_asked(
         async with start(server.url) as jupyter:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             answer = await jupyter.client.post(CHAT, content=content)
+            for _ in range(3):  # nor is a server left alone for what a client sends
+                again = await jupyter.client.post(CHAT, content=content)
+            served = (await jupyter.client.get("services")).json()["services"]
         assert not server.chats
+        assert served[0]["healthy"]
     error = answer.json()["error"]
-    assert answer.status_code == status, answer.text
+    assert (answer.status_code, again.status_code) == (status, status), answer.text
     assert set(error) == {"message", "type", "param", "code"}
     assert error["type"] == "invalid_request_error"
     if param:

@@ -18,7 +18,7 @@ from jupyter_llmroute.server.shapes import (
     ShownSettings,
 )
 
-from ..scripted import CUT, delta, llamacpp, nobody, sse
+from ..scripted import CUT, Scripted, delta, llamacpp, nobody, sse
 from .conftest import Start
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +112,43 @@ async def test_a_pin_wins_for_its_task(start: Start, pins: dict[str, str], expec
     assert {task: tasks[Task(task)].model for task in expected} == expected
     asked = next(data for kind, data in events_of(chat.text) if kind == "attempt_started")
     assert asked["model"] == expected["coding"]
+
+
+@pytest.mark.parametrize(
+    "pins",
+    [
+        "{",
+        "[]",
+        "[" * 10_000,
+        "9" * 5_000,
+        "null",
+        '{"any": 3}',
+        r'{"any": "\u0085"}',
+        r'{"any": "\ud800"}',
+        r'{"any": "m\u202e", "\ud800": "m"}',
+        r'{"any": "a\nb", "coding": ["m"], "poetry": "m"}',
+        json.dumps({"any": "m" * 301}),
+        json.dumps({str(number): "m" for number in range(1000)}),
+    ],
+)
+async def test_a_pin_that_cannot_be_read_is_named_and_passed_over(start: Start, pins: str) -> None:
+    with llamacpp(model="m") as server:
+        async with start(server.url) as jupyter:
+            answer = await jupyter.client.get("next", params={"pins": pins})
+    assert answer.status_code == 200, answer.text
+    for decision in NextUp.model_validate_json(answer.content).tasks.values():
+        assert decision.model == "m"
+        assert any("passed over" in remark for remark in decision.remarks) == (pins != "null")
+        assert all(remark.isprintable() for remark in decision.remarks)
+
+
+@pytest.mark.parametrize("path", ["services?refresh=1", "services", "models", "next", "v1/models"])
+async def test_where_nobody_can_answer_servers_are_looked_for_once_a_request(start: Start, path: str) -> None:
+    with Scripted({}) as server:
+        async with start(server.url) as jupyter:
+            for number in (1, 2):
+                assert (await jupyter.client.get(path)).status_code == 200
+                assert server.lines.count("GET /v1/models") == number
 
 
 async def test_a_pin_that_cannot_hold_is_told(start: Start) -> None:
@@ -225,12 +262,14 @@ async def test_a_setting_that_is_changed_holds_until_it_is_taken_back(start: Sta
         ("limits.attempts", "many", 400),
         ("limits.no_such_thing", 1, 400),
         ("limits.no_such_thing", None, 400),
+        ("limits." + "a." * 5000, 1, 400),
+        ("limits.total_s", 1e999, 400),
     ],
 )
 async def test_a_setting_that_is_not_to_be_changed_stays(start: Start, name: str, value: Any, status: int) -> None:
     async with start() as jupyter:
         before = (await jupyter.client.get("settings")).json()
-        answer = await jupyter.client.put("settings", json={"settings": {name: value}})
+        answer = await jupyter.client.put("settings", content=json.dumps({"settings": {name: value}}))
         after = (await jupyter.client.get("settings")).json()
     assert answer.status_code == status, answer.text
     assert after == before
@@ -263,7 +302,7 @@ async def test_a_body_that_is_not_what_it_should_be_is_refused(
 
 
 @pytest.mark.parametrize(
-    "query", ["audit?tail=-1", "audit?tail=all", "audit?tail=100000", "next?pins={", "next?pins=[]"]
+    "query", ["audit?tail=-1", "audit?tail=all", "audit?tail=100000", "audit?tail=%C2%B2", "audit?tail=" + "9" * 5000]
 )
 async def test_an_argument_that_is_none_is_refused(start: Start, query: str) -> None:
     async with start() as jupyter:

@@ -56,6 +56,7 @@ class Journal:
     ) -> None:
         self._log = log
         self._kept = (queries, responses)
+        self._salt: bytes | None = None
         self._is_required = is_required
         self._digests = digests
         self._packer = Packer()
@@ -189,7 +190,9 @@ class Journal:
     async def _salted(self) -> tuple[bytes, tuple[Kept, Kept]]:
         """Return the salt, and what is to be kept; without a salt nothing is, as short texts could be guessed."""
         try:
-            return await asyncio.to_thread(lambda: self._log.salt), self._kept
+            if self._salt is None:
+                self._salt = await asyncio.to_thread(lambda: self._log.salt)
+            return self._salt, self._kept
         except AuditError as error:
             self._fail(error, 0)
             return b"", (Kept.NOTHING, Kept.NOTHING)
