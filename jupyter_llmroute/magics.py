@@ -228,6 +228,7 @@ class RouteMagics(LLMRoute, Magics):
             sampling=sampling,
             format=Format(options.format),
             timeout_s=options.timeout,
+            may_start_over=options.start_over,
         )
 
     def _deliver(self, response: Response, to: str | None = None, asked: str = "") -> None:

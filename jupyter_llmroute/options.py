@@ -74,6 +74,11 @@ OPTIONS = (
     argument("--apply", action="store_true", help="have it write changes of project files, shown as a diff to apply"),
     argument("--yes", action="store_true", help="with --apply: apply them at once; %%llm_undo takes them back"),
     argument("--no-context", action="store_true", help="send the question alone, without earlier cells and answers"),
+    argument(
+        "--start-over",
+        action="store_true",
+        help="where a server fails in the middle of its answer, the next one starts over; what had come stays above",
+    ),
     argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long; default: limits.total_s"),
     argument(
         "--replay",

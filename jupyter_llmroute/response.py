@@ -51,6 +51,8 @@ class Response(Value):
     finish_reason: str | None = None
     attempts: tuple[Attempt, ...] = ()
     """Those that failed, the last of them perhaps in the middle of its answer."""
+    abandoned: tuple[str, ...] = ()
+    """What others had said before they failed and the next one started over."""
     usage: Usage = Usage()
     time_to_first_token_s: float | None = None
     elapsed_s: float | None = None

@@ -8,7 +8,7 @@ made from names and messages of servers, so each is made inert on its way out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, assert_never
 
 from jupyter_llmroute.card import card
@@ -42,6 +42,8 @@ ANSWER_MIME = "application/vnd.llmroute.answer.v1+json"
 KEPT = "What had come is kept; %llm_retry asks again, of another model too."
 """Said of an answer that failed in its middle."""
 
+STARTED_OVER = "(So far it came before its server failed; the next one starts over.)"
+
 KEPT_IN_FACTS = 40
 """Others that the facts hold."""
 
@@ -68,7 +70,9 @@ class RunView:
         self.attempts: list[Attempt] = []
         """Those that failed."""
         self.pieces: list[str] = []
-        """The answer so far, in the pieces in which it came."""
+        """All text so far, in the pieces in which it came."""
+        self._begins = [0]
+        """With which pieces answers begin: the last one's, before it those that failed in their middle."""
         self._reasoning: list[str] = []
         self.waiting: Waiting | None = None
         """What the server said of why nothing comes, if anything."""
@@ -81,7 +85,12 @@ class RunView:
     @property
     def text(self) -> str:
         """The answer so far, as it came."""
-        return "".join(self.pieces)
+        return "".join(self.pieces[self._begins[-1] :])
+
+    @property
+    def abandoned(self) -> tuple[str, ...]:
+        """What others had said before they failed and the next one started over."""
+        return tuple("".join(self.pieces[begin:end]) for begin, end in pairwise(self._begins))
 
     @property
     def plain(self) -> str:
@@ -105,6 +114,8 @@ class RunView:
                 self._routed = event
             case AttemptStarted():
                 self.started, self.state = event, State.WAITING
+                if len(self.pieces) > self._begins[-1]:
+                    self._begins.append(len(self.pieces))
                 # Thoughts of an attempt that failed before its first visible token are not this answer's.
                 self._reasoning.clear()
                 self.waiting, self.waited_s = None, 0.0
@@ -164,18 +175,21 @@ class RunView:
             service=self.started and self.started.service,
             level=self.started and self.started.level,
             attempts=tuple(self.attempts),
+            abandoned=self.abandoned,
             **(done.model_dump(include=_MEASURED) if done else {}),
         )
 
     def bundle(self) -> dict[str, Any]:
         """Return the mime bundle of the run as it stands."""
         card = self.card()
-        markdown = "\n".join((*card, markdown_of(self.text, self.request.format, is_over=self.is_over)))
+        form = self.request.format
+        before = [_quoted(markdown_of(text, form)) for text in self.abandoned]
+        markdown = "\n".join((*card, *before, markdown_of(self.text, form, is_over=self.is_over)))
         return {
             ANSWER_MIME: self.facts(card_lines=len(card)).model_dump(mode="json"),
             "text/markdown": markdown,
             # Consoles print it as it is.
-            "text/plain": seen(self.plain),
+            "text/plain": seen("\n\n".join((*(f"{text}\n{STARTED_OVER}" for text in self.abandoned), self.plain))),
         }
 
     def facts(self, card_lines: int = 0) -> AnswerFacts:
@@ -305,6 +319,11 @@ class RunView:
                 service=plain_line(rejection.service),
                 verdict=plain_line(rejection.detail),
             )
+
+
+def _quoted(markdown: str) -> str:
+    """Return Markdown as a quotation, which closes whatever stays open in it."""
+    return "\n".join((*(f"> {line}" for line in markdown.splitlines()), ">", f"> *{STARTED_OVER}*", ""))
 
 
 def _failed(attempt: Attempt) -> FailedAttempt:

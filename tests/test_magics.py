@@ -216,6 +216,19 @@ def test_a_server_that_breaks_off_leaves_what_had_come(terminal: Terminal) -> No
         assert "Traceback" not in printed
 
 
+def test_the_next_server_starts_over_where_that_is_wanted(terminal: Terminal) -> None:
+    with llamacpp(sse(delta("```python\nhalf = "))) as breaks, llamacpp(says("a whole answer")) as other:
+        terminal.uses(breaks, other)
+        error, printed = terminal.run("%%route --start-over\nhi")
+        response = terminal.shell.user_ns["_route"]
+        assert error is None
+        assert (response.text, response.service) == ("a whole answer", "s1")
+        assert set(response.abandoned) == {"```python\nhalf = "}
+        assert printed.index("half = ") < printed.index("failed   m on s0") < printed.index("a whole answer")
+        terminal.run("%%route\nand then?")
+        assert "half" not in str(other.chats[-1].json["messages"])
+
+
 def test_an_interrupt_keeps_what_had_come_and_tells_the_server(terminal: Terminal) -> None:
     with llamacpp([sse(delta("begun"), HANG), says("so")]) as server:
         terminal.uses(server)

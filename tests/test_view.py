@@ -304,6 +304,18 @@ def test_what_had_come_is_kept_when_it_is_stopped_or_fails() -> None:
     assert figures_line(view).endswith("failed")
 
 
+def test_what_others_had_said_stands_above_the_answer_that_starts_over() -> None:
+    failed = AttemptFailed(attempt=Attempt(number=1, service="gpu", model="phi-4", error="x"))
+    half = TextDelta(text="```python\nhalf <b>")
+    view = view_of(routed("phi-4"), started(), half, failed, started(number=2), TextDelta(text="whole"), DONE)
+    assert (view.response().text, view.response().abandoned) == ("whole", ("```python\nhalf <b>",))
+    shown = view.bundle()
+    assert shown["text/markdown"].endswith("\n\nwhole")
+    assert "\n> ~~~python\n> half <b>\n> ~~~\n" in shown["text/markdown"]
+    plain = shown["text/plain"]
+    assert plain.index("half") < plain.index("starts over") < plain.index("whole")
+
+
 def test_an_interrupt_after_the_end_changes_nothing() -> None:
     view = view_of(routed("phi-4"), started(), TextDelta(text="x"), DONE)
     view.interrupt()

@@ -1,8 +1,9 @@
 """One attempt after another, streamed.
 
 The fallback contract: another candidate is asked only when the one before failed before its first visible token;
-after that, what has come is kept and the error is the caller's. One deadline and one budget of attempts hold for
-the whole chain, and every attempt's error is kept. Who is next is `fallback`'s to say.
+after that, what has come is kept and the error is the caller's, unless the request lets another start over. One
+deadline and one budget of attempts hold for the whole chain, and every attempt's error is kept. Who is next is
+`fallback`'s to say.
 """
 
 from __future__ import annotations
@@ -79,11 +80,12 @@ async def execute(
     UserError
         The prompt holds what cannot be sent as text.
     PeerError
-        The server failed after the first visible token, or refused an option that no other would take either; TimedOut
-        also where the time was over before anybody was asked.
+        The server failed after the first visible token and nobody may start over, or refused an option that no other
+        would take either; TimedOut also where the time was over before anybody was asked.
     """
     _refuse_half_characters(lay_out(context))
     deadline = time.monotonic() + limits.total_s if deadline is None else deadline
+    may_start_over = context.request.may_start_over
     tried: list[Tried] = []
     while (step := next_step(route, tried, limits.attempts, has_context=bool(context.refs()))) is not None:
         if time.monotonic() + step.pause_s >= deadline:
@@ -105,7 +107,7 @@ async def execute(
             failure = _ours(error, step)
             tried.append(Tried(step, failure))
             yield AttemptFailed(attempt=_failed(len(tried), tried[-1]))
-            if visible or not failure.may_fall_back:
+            if not failure.may_fall_back or (visible and not may_start_over):
                 raise failure from (None if failure is error else error)
     if not tried and time.monotonic() >= deadline:
         raise TimedOut(f"The time for the question was over before anybody was asked ({_limit(context, limits)}).")

@@ -140,6 +140,8 @@ class Request(Value):
     """The tool that asks, by its own word, where one asks through us; empty where it is this very process."""
     timeout_s: float | None = Field(None, gt=0, le=MOST_SECONDS)
     """Seconds for the question, all attempts together; `None` leaves it to `limits.total_s`."""
+    may_start_over: bool = False
+    """Whether another model starts over where one fails in the middle of its answer."""
 
     @property
     def code(self) -> tuple[CellRef, ...]:

@@ -280,6 +280,14 @@ async def test_after_the_first_word_nobody_else_is_asked(fault):
     assert len(provider.asked) == 1
 
 
+async def test_after_the_first_word_the_next_one_starts_over_where_that_is_wanted():
+    provider = Plays(a=[text("Hel"), BrokenStream("cut")], b=[text("Yes"), STOP])
+    context = Context(request=Request(question="Why?", may_start_over=True))
+    transcript, error = await play(provider, route("a", "b"), context=context)
+    assert error is None
+    assert transcript == ["ask a", "text 'Hel'", "failed a: cut", "ask b", "text 'Yes'", "completed b: stop"]
+
+
 @pytest.mark.parametrize("fault", [RefusedOption("temperature"), UserError("mend it")])
 async def test_what_no_other_server_would_take_ends_the_chain(fault):
     provider = Plays(a=[fault], b=[text("Yes"), STOP])

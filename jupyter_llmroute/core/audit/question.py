@@ -270,6 +270,7 @@ class Question:
     def _failed(self, event: AttemptFailed) -> Iterable[Record]:
         attempt = event.attempt
         who = self._who(attempt.service, attempt.model)
+        came = self._response.fingerprint()
         yield Failed(
             question=self.id,
             attempt=attempt.number,
@@ -277,6 +278,7 @@ class Question:
             level=attempt.level,
             failure=attempt.failure,
             error=attempt.error,
+            response=came if came and came.chars else None,
         )
         if attempt.failure == PolicyRefusal.__name__:
             yield Refused(question=self.id, service=who.service, model=who.model, detail=attempt.error)

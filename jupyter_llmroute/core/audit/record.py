@@ -281,6 +281,8 @@ class Failed(OfQuestion):
     failure: str
     """The class of the error."""
     error: Remark
+    response: Fingerprint | None = None
+    """What had come; `None` also where that is nothing."""
 
 
 class Refused(OfQuestion):
