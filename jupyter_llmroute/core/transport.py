@@ -298,7 +298,9 @@ def peer_errors(who: str, *, key: str | None = None) -> Iterator[None]:
             ) from error
         raise Unreachable(f"{who} refused the connection: is the server running?") from error
     except httpx.RequestError as error:  # a packed body is one of these, and no TransportError
-        raise BrokenStream(f"{who} broke off ({type(error).__name__}: {without_key(str(error), key)}).") from error
+        # A connection that is gone has no words of its own.
+        why = ": ".join(filter(None, (type(error).__name__, without_key(str(error), key))))
+        raise BrokenStream(f"{who} broke off ({why}).") from error
 
 
 def _root(error: BaseException) -> BaseException:
