@@ -40,7 +40,7 @@ TASKS = ("coding", "reasoning", "analysis", "documentation")
 FORMATS = ("markdown", "code", "json", "text")
 
 OPTIONS = (
-    argument("-m", "--model", help="ask only this model: its name, or enough of its words to tell it"),
+    argument("-m", "--model", help="ask only this model: its name, or enough of its words to tell it; or NAME@SERVER"),
     argument("-s", "--service", help="ask only this server, by its name in %%llm_services"),
     argument("-t", "--task", choices=TASKS, help="name the task yourself"),
     argument("-o", "--output", metavar="NAME", help="also keep the Response in this variable"),

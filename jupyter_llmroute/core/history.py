@@ -45,4 +45,4 @@ class History(Value):
     def with_pauses_over(self, at: float) -> History:
         """Return the same with nobody left alone after `at`, in seconds since the epoch; failures still count."""
         breakers = {place: breaker.with_pause_over(at) for place, breaker in self.breakers.items()}
-        return self.model_copy(update={"breakers": breakers})
+        return self.model_copy(update={"breakers": breakers, "now": max(self.now, at)})

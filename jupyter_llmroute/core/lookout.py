@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 import httpx
 
 from jupyter_llmroute.core.discovery import discover, listed_again, places, with_unique_names
-from jupyter_llmroute.core.endpoint import Endpoint, Health
+from jupyter_llmroute.core.endpoint import Endpoint, Health, ServedModel
 from jupyter_llmroute.core.environment import detect, neighbours
 from jupyter_llmroute.core.providers import Provider
 from jupyter_llmroute.core.providers.embedded import Embedded
@@ -45,6 +45,8 @@ class Lookout:
         """Whether something failed since the look that goes on began, so that it may not be true any more."""
         self._windows: dict[tuple[str, str], int] = {}
         """Windows that servers told by refusing a prompt; by address and model."""
+        self._models: dict[str, tuple[ServedModel, ...]] = {}
+        """What servers had when they were well; by address."""
         self.seen_at = 0.0
         """When the servers were last looked at, in seconds since the epoch."""
 
@@ -133,8 +135,16 @@ class Lookout:
         look, built_in = await asyncio.gather(self._found(hosts, is_forced), self._embedded.endpoints())
         self.seen_at = look.seen_at
         found = with_unique_names((*look.endpoints, *built_in))
-        self._endpoints = endpoints = tuple(self._with_windows(endpoint) for endpoint in found)
+        self._endpoints = endpoints = tuple(self._with_windows(self._remembered(endpoint)) for endpoint in found)
         return endpoints
+
+    def _remembered(self, endpoint: Endpoint) -> Endpoint:
+        """Return an endpoint that is not well with the models that it had: no other's are to be taken for them."""
+        if endpoint.health is Health.WELL:
+            self._models[endpoint.base_url] = endpoint.models
+        had = self._models.get(endpoint.base_url, ())
+        is_gone = endpoint.health not in (Health.WELL, Health.LOADING) and not endpoint.models
+        return endpoint.model_copy(update={"models": had}) if is_gone and had else endpoint
 
     def _with_windows(self, endpoint: Endpoint) -> Endpoint:
         """Return an endpoint with the windows that it told when a prompt was too long."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.likeness import meant
+from jupyter_llmroute.core.likeness import Likeness, likeness, meant
 from jupyter_llmroute.core.pins import Pin, divided
-from jupyter_llmroute.core.route import Candidate, Rejection
+from jupyter_llmroute.core.route import Candidate, Rejection, RejectionReason
 from jupyter_llmroute.core.snapshot import Row, Snapshot
 
 TOLD = 2
@@ -82,6 +82,23 @@ def ids_meant(asked: str, service: str | None, snapshot: Snapshot) -> frozenset[
         for model in endpoint.models
     )
     return frozenset(model_id for model_id, _ in meant(asked, served))
+
+
+def stands_in(asked: str, service: str | None, snapshot: Snapshot, rejections: Iterable[Rejection]) -> str | None:
+    """Return what is to be said of models that bear more words than were asked for, in a sentence.
+
+    `None` where a name was asked for as it is, or no server is out of sight that may have that very one.
+    """
+    closed = list(dict.fromkeys(r.service for r in rejections if r.reason is RejectionReason.NOT_WELL and not r.model))
+    if not closed:
+        return None
+    model, server = named(asked, snapshot.endpoints)
+    ids = ids_meant(model, service or server, snapshot)
+    infos = {each.id: snapshot.catalog.describe(each) for e in snapshot.endpoints for each in e.models}
+    if server or not ids or any(likeness(model, name, infos[name].id) < Likeness.SOME_WORDS for name in ids):
+        return None
+    which = ", ".join(sorted(ids)[:TOLD]) + (" and others" if len(ids) > TOLD else "")
+    return f"{', '.join(closed[:TOLD])} may have a model {asked!r} and cannot be looked into: {which} is taken for it."
 
 
 def is_named(name: str, asked: str) -> bool:

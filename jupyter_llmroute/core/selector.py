@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from jupyter_llmroute.core.catalog import GUESSED
 from jupyter_llmroute.core.classifier import Classification
 from jupyter_llmroute.core.context import Context
+from jupyter_llmroute.core.endpoint import Endpoint
 from jupyter_llmroute.core.history import History
 from jupyter_llmroute.core.naming import same_model
-from jupyter_llmroute.core.pinned import Wanted, ids_meant, is_named
+from jupyter_llmroute.core.pinned import Wanted, ids_meant, is_named, named, stands_in
 from jupyter_llmroute.core.pins import Pin, pinned_for
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.prompt import answer_reserve, estimate_prompt, estimate_tools, lay_out
@@ -68,6 +69,13 @@ class Wish(Value):
             pins=request.pins,
         )
 
+    def on_server(self, endpoints: Sequence[Endpoint]) -> Wish:
+        """Return the wish with its model's name divided, where that names a server of these as well."""
+        if self.model is None or self.service:
+            return self
+        model, service = named(self.model, endpoints)
+        return self.model_copy(update={"model": model, "service": service}) if service else self
+
     def pinned(self, what: Classification, snapshot: Snapshot) -> Wanted | None:
         """Return whom a pin wants for a task; `None` where nobody is pinned, or the question names a model itself."""
         pin = None if self.model else pinned_for(what.task, self.pins)
@@ -106,7 +114,7 @@ def select(
 
 def choose(what: Classification, wish: Wish, snapshot: Snapshot, policy: Policy, history: History) -> Route:
     """Choose who may answer a wish; what `select` and `replay` have in common."""
-    roster = snapshot.roster(policy)
+    roster, wish = snapshot.roster(policy), wish.on_server(snapshot.endpoints)
     rows, rejections = _asked_for(roster, wish, snapshot)
     wanted = wish.pinned(what, snapshot)
     pinned = [*wanted.among(rows)] if wanted else []
@@ -120,6 +128,9 @@ def choose(what: Classification, wish: Wish, snapshot: Snapshot, policy: Policy,
     candidates = [judge.candidate(scored) for scored in _spread(best[:RANKED], history)]
     rejections += judge.rejections()
     unmet = wanted.unmet(candidates, rejections) if wanted else None
+    asked = wanted.pin.model if wanted else wish.model
+    if asked and candidates and not unmet:
+        unmet = stands_in(asked, wish.service, snapshot, rejections)
     return Route(
         candidates=tuple(candidates),
         rejections=tuple(rejections),
@@ -136,7 +147,7 @@ def in_memory(
 
     Nobody of those whom `choose` would refuse, and of the others only whose server says that it is loaded.
     """
-    rows, _ = _asked_for(snapshot.roster(policy), wish, snapshot)
+    rows, _ = _asked_for(snapshot.roster(policy), wish.on_server(snapshot.endpoints), snapshot)
     judge = _Judge(what, wish, snapshot, history)
     for row in rows:
         is_free = row.model.loaded and not row.model.remote and not history.busy.get(row.place)
@@ -286,7 +297,8 @@ class _Judge:
             breaker = self._history.breakers[place]
             wait_s = max(0.0, (breaker.open_until or 0) - self._history.now)
             detail = f"failed {breaker.failures} times in a row; left alone for {wait_s:.0f} s more"
-            yield Rejection(service=row.endpoint.name, reason=RejectionReason.BREAKER_OPEN, detail=detail)
+            model = row.model.id if self._wish.model else None
+            yield Rejection(service=row.endpoint.name, model=model, reason=RejectionReason.BREAKER_OPEN, detail=detail)
         for row, reason in self.refused:
             if reason is RejectionReason.WINDOW_TOO_SMALL:
                 needed, assumed = self._wish.needed_tokens, " that are assumed (set context_window)"
@@ -364,13 +376,23 @@ def _asked_for(roster: Roster, wish: Wish, snapshot: Snapshot) -> tuple[list[Row
         pinned = ids_meant(wish.model, wish.service, snapshot)
         rejections = [
             _not_asked_for(r.service, r.model, wish.model) if r.model and r.model not in pinned else r
-            for r in rejections
+            for r in _by_model(rejections, pinned, snapshot)
         ]
         rejections += [
             _not_asked_for(row.endpoint.name, row.model.id, wish.model) for row in rows if row.model.id not in pinned
         ]
         rows = [row for row in rows if row.model.id in pinned]
     return rows, rejections
+
+
+def _by_model(rejections: Iterable[Rejection], ids: frozenset[str], snapshot: Snapshot) -> Iterator[Rejection]:
+    """Yield rejections, that of a server which has a model of these ids once for each of its models."""
+    having = {e.name: e.models for e in snapshot.endpoints if any(model.id in ids for model in e.models)}
+    for rejection in rejections:
+        if rejection.model is None and (models := having.get(rejection.service)):
+            yield from (rejection.model_copy(update={"model": model.id}) for model in models)
+        else:
+            yield rejection
 
 
 def _not_asked_for(service: str, model: str | None, asked: str) -> Rejection:
