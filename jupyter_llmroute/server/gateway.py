@@ -110,7 +110,9 @@ async def _meant(router: Router, name: str) -> tuple[Meant, float | None]:
     from jupyter_llmroute.server.openai_wire import Problem
     from jupyter_llmroute.server.problems import INVALID, Kind
 
-    found, since = meant(name, () if name.lower() in STANDING else await router.services(), router.catalog), None
+    if name.lower() in STANDING:
+        return Meant(task=STANDING[name.lower()]), None
+    found, since = meant(name, await router.services(), router.catalog), None
     if found is None and "@" in name:
         since = time.time() - NEW_S
         if router.seen_at < since:

@@ -51,14 +51,12 @@ def meant(name: str, endpoints: Sequence[Endpoint], catalog: Catalog) -> Meant |
     Parameters
     ----------
     name
-        As the client wrote it.
+        As the client wrote it; none of `STANDING`.
     endpoints
         The servers that are known.
     catalog
         What is known of models.
     """
-    if name.lower() in STANDING:
-        return Meant(task=STANDING[name.lower()])
     model, service = named(name, endpoints)
     served = (each for endpoint in endpoints for each in endpoint.models)
     is_like = service is not None or any(likeness(name, m.id, catalog.describe(m).id) < Likeness.NONE for m in served)
