@@ -85,6 +85,7 @@ class _Row:
         self._note = display({"text/plain": ""}, raw=True, display_id=True)
         self._screen = OutputScreen()
         self._screen.reserve()
+        session.ratings.redraw = self._draw
 
     def _button(self, ipywidgets: Any, words: str, tooltip: str, do: Callable[[], None]) -> Any:
         button = ipywidgets.Button(description=words, tooltip=tooltip, layout=NARROW)
@@ -117,9 +118,16 @@ class _Row:
                 widget.close()
 
     def _rate(self, thumb: Thumb) -> None:
+        answered, ratings = self._shown.answered, self._session.ratings
+        is_again = answered is not None and ratings.said(answered) is thumb
+        self._say(ratings.rate(None if is_again else thumb, answered))  # a second press takes it back
+
+    def _draw(self) -> None:
+        """Show what was said of the answer, by these buttons or by the magic."""
         answered = self._shown.answered
-        said = None if answered and answered.thumb is thumb else thumb  # a second press takes it back
-        self._say(self._session.ratings.rate(said, answered))
+        if answered is None or self._box.comm is None:
+            return
+        said = self._session.ratings.said(answered)
         for each, button in self._thumbs.items():
             button.button_style = THUMBS[each][3] if each is said else ""
 

@@ -129,10 +129,8 @@ def _models(options: argparse.Namespace) -> int:
 
     async def look() -> str:
         async with workplace.router() as router:
-            await router.services(refresh=True)
-            await router.decide(Request(question="", task=task))
-            assert router.last_decision is not None
-            found = table(router.last_decision, task, scores=options.scores).found(options.find)
+            (taken,) = await router.decide_each([Request(question="", task=task)], refresh=True)
+            found = table(taken.decision, task, scores=options.scores).found(options.find)
             return found.text(None if options.all else SHOWN)
 
     print(asyncio.run(look()))

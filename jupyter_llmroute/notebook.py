@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -181,23 +181,22 @@ class NotebookSession:
             is_live = self.cassettes.cassette(mode) is None
         return self.cassettes.kept(partial(sent_of, request, kind="decision"), Routed, live, mode)
 
-    def survey(self, task: Task | None = None, *, refresh: bool = True) -> Decision:
-        """Return the decision for an empty question: it holds all models, and says who cannot be asked, and why.
+    def survey(self, tasks: Iterable[Task], *, refresh: bool = False) -> dict[Task, Decision]:
+        """Return the decisions for an empty question of each task, all on the same look at the servers.
 
         Parameters
         ----------
-        task
-            What the candidates are ranked for.
+        tasks
+            At least one.
         refresh
             Whether to look around now.
         """
         from jupyter_llmroute.core.request import Request
 
-        self.services(refresh=refresh)
-        self.decide(Request(question="", task=task, pins=self.held_pins().pins))
-        decision = self.router.last_decision
-        assert decision is not None
-        return decision
+        pins = self.held_pins().pins
+        requests = {task: Request(question="", task=task, pins=pins) for task in tasks}
+        taken = self.run(self.router.decide_each([*requests.values()], refresh=refresh))
+        return {task: each.decision for task, each in zip(requests, taken, strict=True)}
 
     def held_pins(self) -> Pins:
         """Return the pins that hold now: this session's, then those of the notebook as it was saved last."""

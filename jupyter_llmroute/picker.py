@@ -93,15 +93,16 @@ class Picker:
 
     def table(self, task: Task | None = None, notes: Iterable[str] = (), *, refresh: bool = False) -> Table:
         """Return who would answer now, with what is pinned; of one task where it is named."""
+        return self.shown(self.decisions(task, refresh=refresh), notes)
+
+    def shown(self, decisions: Decisions, notes: Iterable[str] = ()) -> Table:
+        """Return decisions as a table, with what is pinned."""
         held = self._session.held_pins()
-        decisions = self.decisions([task] if task else Task, refresh=refresh)
         return table(decisions, held.pins, (*notes, *held.remarks))
 
-    def decisions(self, tasks: Iterable[Task], *, refresh: bool = False) -> dict[Task, Decision]:
-        """Return what would be decided now for each task."""
-        if refresh:
-            self._session.services(refresh=True)
-        return {task: self._session.survey(task, refresh=False) for task in tasks}
+    def decisions(self, task: Task | None = None, *, refresh: bool = False) -> Decisions:
+        """Return what would be decided now for each task, or for the one that is named."""
+        return self._session.survey([task] if task else Task, refresh=refresh)
 
     def pick(self, task: Task | None, model: str) -> tuple[str, ...]:
         """Pin a model to a task, or to all; return what there is to say."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from jupyter_llmroute.notebook import NotebookSession
-    from jupyter_llmroute.picker import Picker
+    from jupyter_llmroute.picker import Decisions, Picker
     from jupyter_llmroute.table import Table
 
 UNPINNED = "no pin of this session"
@@ -53,16 +53,15 @@ def show_picker(picker: Picker, task: Task | None = None) -> None:
     from jupyter_llmroute.widgets import view_of
     from jupyter_llmroute.wording import points, who
 
-    first = picker.table(task, refresh=True)
+    first = picker.decisions(task, refresh=True)
 
-    def models() -> list[tuple[str, str]]:
+    def models(decisions: Decisions) -> list[tuple[str, str]]:
         """Return what can be chosen: for all tasks, each model that can answer one of them."""
-        tasks = list(Task) if chosen() is None else [Task(tasks_box.value)]
         found = {
             name_of(one): plain_line(
-                f"{who(one.model.id, one.endpoint.name)}" + (f", {points(one)}" if len(tasks) == 1 else "")
+                f"{who(one.model.id, one.endpoint.name)}" + (f", {points(one)}" if len(decisions) == 1 else "")
             )
-            for decision in picker.decisions(tasks).values()
+            for decision in decisions.values()
             for one in decision.route.candidates
         }
         return [(UNPINNED, ""), (BY_SCORE, AUTO), *((label, name) for name, label in found.items())]
@@ -75,12 +74,12 @@ def show_picker(picker: Picker, task: Task | None = None) -> None:
         value=task.value if task else ANY,
         description="Task",
     )
-    models_box = ipywidgets.Dropdown(options=models(), description="Model", layout={"width": "26em"})
+    models_box = ipywidgets.Dropdown(options=models(first), description="Model", layout={"width": "26em"})
     pin = ipywidgets.Button(description="Pin", tooltip="Have this model answer these questions in this session")
     close = ipywidgets.Button(description="Close", tooltip="Take these controls away; the table stays")
     box = ipywidgets.HBox([tasks_box, models_box, pin, close])
     controls = display(view_of(box), raw=True, display_id=True)
-    output = display(first.bundle(None), raw=True, display_id=True)
+    output = display(picker.shown(first).bundle(None), raw=True, display_id=True)
 
     def draw(table: Table) -> None:
         output.update(table.bundle(None), raw=True)
@@ -98,8 +97,9 @@ def show_picker(picker: Picker, task: Task | None = None) -> None:
         return handler
 
     def look() -> None:
-        models_box.options = models()
-        draw(picker.table(chosen()))
+        decisions = picker.decisions(chosen())
+        models_box.options = models(decisions)
+        draw(picker.shown(decisions))
 
     def put() -> None:
         task, model = chosen(), models_box.value

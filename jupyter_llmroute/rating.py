@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jupyter_llmroute.core.errors import UserError
@@ -36,7 +37,9 @@ class Answered:
         self.model = model
         self.task = task
         self.thumb: Thumb | None = None
-        """What the user said of it last."""
+        """What the user said of it last; `Ratings.said` knows whether that still counts."""
+        self.round = 0
+        """Of the ratings, when they said it."""
 
 
 class Ratings:
@@ -52,6 +55,10 @@ class Ratings:
         self._session = session
         self.last: Answered | None = None
         """The answer that came last."""
+        self.redraw: Callable[[], None] = lambda: None
+        """Called when what was said of an answer may be another."""
+        self._round = 0
+        """How often all was forgotten."""
 
     def note(self, view: RunView, decision: Decision | None) -> None:
         """Note the answer that a run brought."""
@@ -70,13 +77,20 @@ class Ratings:
             raise UserError(
                 "There is no answer to rate yet: ask a question with %%route. A recorded answer is not rated."
             )
-        if answer.thumb is not thumb:
+        before = self.said(answer)
+        if before is not thumb:
             router = self._session.router
-            self._session.run(router.rate(answer.model, answer.task, thumb, before=answer.thumb))
-            answer.thumb = thumb
+            self._session.run(router.rate(answer.model, answer.task, thumb, before=before))
+            answer.thumb, answer.round = thumb, self._round
+            self.redraw()
         tally = self.feedback().of(answer.model, answer.task)
-        done, words = "Counted" if thumb else "Taken back", str(tally) or "not rated"
+        taken_back = "Taken back" if before else "There was nothing to take back"
+        done, words = "Counted" if thumb else taken_back, str(tally) or "not rated"
         return f"{done}. {answer.model}, {words} for {answer.task}: {points(tally)} from now on."
+
+    def said(self, answer: Answered) -> Thumb | None:
+        """Return the user's word on an answer; what was forgotten since is none."""
+        return answer.thumb if answer.round == self._round else None
 
     def feedback(self) -> Feedback:
         """Return all that was counted."""
@@ -86,8 +100,8 @@ class Ratings:
         """Forget all that was counted; return of how many pairs of model and task."""
         number = len(self.feedback().tallies)
         self._session.run(self._session.router.forget_feedback())
-        if self.last:
-            self.last.thumb = None
+        self._round += 1
+        self.redraw()
         return number
 
 

@@ -56,11 +56,9 @@ class Reports:
         from jupyter_llmroute.table import Table
 
         async def live() -> Table:
-            router = self._session.router
-            await router.services(refresh=refresh)
-            await router.decide(Request(question="", task=task, pins=self._session.held_pins().pins))
-            assert router.last_decision is not None
-            return table(router.last_decision, task, scores=scores)
+            request = Request(question="", task=task, pins=self._session.held_pins().pins)
+            (taken,) = await self._session.router.decide_each([request], refresh=refresh)
+            return table(taken.decision, task, scores=scores)
 
         asked = command(
             "models", task=task and task.value, scores=scores, **pinned(self._session.held_pins().pins, task)

@@ -36,9 +36,6 @@ def show_retry(
     place, screen
         The outputs for the widget and for the answer. Default: new ones of the running cell.
     """
-    import ipywidgets
-    from IPython.display import display
-
     from jupyter_llmroute.core.errors import LLMRouteError
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.inert import plain_line
@@ -63,6 +60,9 @@ def show_retry(
     if not hasattr(session.shell, "kernel"):
         session.show({"text/plain": ways})
         return
+
+    import ipywidgets
+    from IPython.display import display
 
     task = ipywidgets.Dropdown(options=[each.value for each in Task], value=told.value, description="Task")
     picker = ipywidgets.Dropdown(options=names(), description="Ask")

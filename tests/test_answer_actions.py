@@ -182,6 +182,42 @@ def test_a_second_press_and_a_magic_take_a_thumb_back(kernel: Page) -> None:
     assert not {"liked once for coding", "disliked once for coding"} & set(asked(kernel)["reasons"])
 
 
+def style(kernel: Page, thumb: str) -> str:
+    return str(kernel.states[kernel.widget("ButtonModel", icon=f"thumbs-{thumb}")]["button_style"])
+
+
+def test_a_thumb_that_was_forgotten_takes_nothing_off_a_newer_answer(kernel: Page) -> None:
+    asked(kernel, options="-t coding --actions")
+    kernel.click(icon="thumbs-up")
+    asked(kernel)
+    kernel.run("%llm_rate --forget")
+    assert style(kernel, "up") == ""
+    kernel.run("%llm_rate up")
+    kernel.click(icon="thumbs-up")
+    assert "Counted." in kernel.bundles[2]["text/plain"]
+    assert "liked twice for coding" in kernel.bundles[2]["text/plain"]
+    assert style(kernel, "up") == "success"
+
+
+def test_the_row_shows_what_the_magic_says_of_its_answer(kernel: Page) -> None:
+    asked(kernel, options="-t coding --actions")
+    kernel.run("%llm_rate down")
+    assert (style(kernel, "up"), style(kernel, "down")) == ("", "danger")
+    kernel.run("%llm_rate none")
+    assert style(kernel, "down") == ""
+    kernel.run("%llm_rate up")
+    asked(kernel)
+    kernel.run("%llm_rate down")
+    assert (style(kernel, "up"), style(kernel, "down")) == ("success", ""), "that was another answer"
+
+
+def test_where_nothing_was_said_nothing_is_taken_back(kernel: Page) -> None:
+    asked(kernel)
+    kernel.run("%llm_rate none")
+    told = f"There was nothing to take back. {CODER}, not rated for coding: +0.0 points from now on."
+    assert kernel.bundles[-1]["text/plain"] == told
+
+
 def test_thumbs_are_kept_in_the_state_folder(kernel: Page, home: Path) -> None:
     asked(kernel)
     kernel.run("%llm_rate up")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,6 +168,24 @@ def test_where_nothing_can_be_clicked_a_retry_names_the_models_and_how_to_ask_th
         assert printed.startswith("Ask again: %llm_retry -m MODEL, or -t TASK.\n")
         assert "phi-4 on s0, " in printed
         assert "qwen2.5-coder-7b on s1, " in printed
+
+
+def test_a_shell_without_widgets_needs_no_package_for_them(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # as where it is not installed
+    with llamacpp(says("one")) as server:
+        terminal.uses(server)
+        terminal.run("%route first?")
+        error, printed = terminal.run("%llm_retry")
+        assert error is None
+        assert printed.startswith("Ask again: ")
+
+
+@pytest.mark.parametrize("line", ["%llm_pick", "%llm_pick coding", "%llm_models"])
+def test_where_nobody_can_answer_a_table_is_made_of_one_look(terminal: Terminal, line: str) -> None:
+    with Scripted({}) as server:
+        terminal.uses(server)
+        assert terminal.run(line)[0] is None
+        assert server.lines.count("GET /v1/models") == 1
 
 
 def test_a_cell_that_has_just_failed_is_what_a_short_question_is_about(terminal: Terminal) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import ipywidgets
 import pytest
 
 from jupyter_llmroute.core.errors import SettingsError
+from jupyter_llmroute.core.pins import Pins
+from jupyter_llmroute.core.selector import Decision
+from jupyter_llmroute.core.task import Task
+from jupyter_llmroute.picker import Picker
+from jupyter_llmroute.picker_widget import show_picker
 from jupyter_llmroute.table import Table
 from jupyter_llmroute.widgets import AS_IT_IS, show_table
 
-from .shown import HOSTILE, dangers
+from .shown import CODER, DESK, HOSTILE, dangers, decision
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -124,3 +129,28 @@ def test_hostile_names_come_out_inert(page: Page) -> None:
     assert dangers(page.table["text/markdown"]) == []
     finder.value = "<img src=x>"
     assert dangers(page.table["text/markdown"]) == []
+
+
+class Surveyed:
+    """A session that notes what decisions are asked of it."""
+
+    def __init__(self) -> None:
+        self.surveys: list[tuple[list[Task], bool]] = []
+
+    def held_pins(self) -> Pins:
+        return Pins()
+
+    def survey(self, tasks: Iterable[Task], *, refresh: bool = False) -> dict[Task, Decision]:
+        self.surveys.append(([*tasks], refresh))
+        return {task: decision(DESK, task=task) for task in tasks}
+
+
+def test_the_picker_makes_its_table_and_its_list_of_the_same_decisions(page: Page) -> None:
+    session: Any = Surveyed()
+    show_picker(Picker(session))
+    tasks, models, *_ = controls(page)
+    assert all(f"\n{task} " in page.table["text/plain"] for task in Task)
+    tasks.value = "coding"
+    assert f"\n{CODER.id} " in page.table["text/plain"]
+    assert any(label.startswith(f"{CODER.id} on desk, ") for label, _ in models.options)
+    assert session.surveys == [([*Task], True), ([Task.CODING], False)]

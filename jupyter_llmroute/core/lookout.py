@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 import httpx
 
@@ -19,6 +20,14 @@ from jupyter_llmroute.core.providers import Provider
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.settings import Settings
 from jupyter_llmroute.core.state import Look, Sharing, StateFile, fingerprint, with_keys
+
+
+class Seen(NamedTuple):
+    """What one look found."""
+
+    endpoints: tuple[Endpoint, ...]
+    seen_at: float
+    """When, in seconds since the epoch."""
 
 
 class Lookout:
@@ -40,7 +49,7 @@ class Lookout:
         self._sharing = Sharing(state)
         self._hosts: tuple[str, ...] | None = None
         self._endpoints: tuple[Endpoint, ...] | None = None
-        self._looking: asyncio.Task[tuple[Endpoint, ...]] | None = None
+        self._looking: asyncio.Task[Seen] | None = None
         self._has_failed = False
         """Whether something failed since the look that goes on began, so that it may not be true any more."""
         self._windows: dict[tuple[str, str], int] = {}
@@ -50,7 +59,7 @@ class Lookout:
         self.seen_at = 0.0
         """When the servers were last looked at, in seconds since the epoch."""
 
-    async def services(self, *, refresh: bool = False) -> tuple[Endpoint, ...]:
+    async def seen(self, *, refresh: bool = False) -> Seen:
         """Return the servers as last seen, looking for them when that is too long ago.
 
         Parameters
@@ -66,7 +75,7 @@ class Lookout:
         # What was seen a while ago is good enough to begin with: the new look goes on beside the answer.
         if self._looking and (refresh or self._endpoints is None):
             return await asyncio.shield(self._looking)
-        return self._endpoints or ()
+        return Seen(self._endpoints or (), self.seen_at)
 
     async def listed_again(self, endpoints: tuple[Endpoint, ...], names: Collection[str]) -> tuple[Endpoint, ...]:
         """Return servers, those named with the digests that they tell at this moment, however lately they were seen.
@@ -117,26 +126,26 @@ class Lookout:
             await asyncio.wait([self._looking])
         await self._sharing.aclose()
 
-    async def _look(self, *, is_forced: bool) -> tuple[Endpoint, ...]:
+    async def _look(self, *, is_forced: bool) -> Seen:
         """Look around, or take what another process has seen lately.
 
         Not the latter once this process has seen something itself: then something did not go as it was seen.
         """
         try:
             self._has_failed = False
-            endpoints = await self._look_once(is_forced)
+            seen = await self._look_once(is_forced)
             # What failed meanwhile may have been looked at before it did.
-            return await self._look_once(True) if self._has_failed else endpoints
+            return await self._look_once(True) if self._has_failed else seen
         finally:
             self._looking = None
 
-    async def _look_once(self, is_forced: bool) -> tuple[Endpoint, ...]:
+    async def _look_once(self, is_forced: bool) -> Seen:
         hosts = await self._hosts_around()
         look, built_in = await asyncio.gather(self._found(hosts, is_forced), self._embedded.endpoints())
         self.seen_at = look.seen_at
         found = with_unique_names((*look.endpoints, *built_in))
         self._endpoints = endpoints = tuple(self._with_windows(self._remembered(endpoint)) for endpoint in found)
-        return endpoints
+        return Seen(endpoints, look.seen_at)
 
     def _remembered(self, endpoint: Endpoint) -> Endpoint:
         """Return an endpoint that is not well with the models that it had: no other's are to be taken for them."""

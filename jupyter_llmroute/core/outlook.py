@@ -9,7 +9,7 @@ from jupyter_llmroute.core.audit.record import MODEL_CHANGED, Security
 from jupyter_llmroute.core.catalog import Catalog
 from jupyter_llmroute.core.checksums import Checked, Checksums
 from jupyter_llmroute.core.endpoint import Endpoint
-from jupyter_llmroute.core.lookout import Lookout
+from jupyter_llmroute.core.lookout import Lookout, Seen
 from jupyter_llmroute.core.memory import total_memory_bytes
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.settings import Settings
@@ -28,7 +28,7 @@ class Outlook:
     catalog
         What is known of models.
     lookout
-        Tells when the servers were last looked at.
+        Asks servers for their digests anew.
     once
         Writes down that a model is another than it was.
     """
@@ -37,20 +37,18 @@ class Outlook:
         self._settings = settings
         self._policy = policy
         self._catalog = catalog
-        self._lookout = lookout
         self._once = once
         self.checksums = Checksums(settings.embedded, lookout.listed_again)
         """Whether models are the locked ones."""
         self._snapshot: Snapshot | None = None
 
-    async def snapshot(self, endpoints: tuple[Endpoint, ...]) -> Snapshot:
+    async def snapshot(self, seen: Seen) -> Snapshot:
         """Return what a decision on these servers rests on.
 
         What was worked out of it stays for as long as nothing new is seen.
         """
-        checked = await self._checked(endpoints)
-        endpoints = checked.endpoints
-        seen_at, snapshot = self._lookout.seen_at, self._snapshot
+        checked = await self._checked(seen.endpoints)
+        endpoints, seen_at, snapshot = checked.endpoints, seen.seen_at, self._snapshot
         is_known = snapshot and (snapshot.endpoints is endpoints or snapshot.endpoints == endpoints)
         is_compared = snapshot and (snapshot.changed, snapshot.checking) == (checked.changed, checked.checking)
         if snapshot is None or not (is_known and is_compared):

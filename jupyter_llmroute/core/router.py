@@ -28,7 +28,7 @@ from jupyter_llmroute.core.executor import LOADING_POLL_S, execute
 from jupyter_llmroute.core.feedback import Feedback, Thumb
 from jupyter_llmroute.core.fitting import Fitted, Margins, expected
 from jupyter_llmroute.core.ledger import Ledger, Turn
-from jupyter_llmroute.core.lookout import Lookout
+from jupyter_llmroute.core.lookout import Lookout, Seen
 from jupyter_llmroute.core.outlook import Outlook
 from jupyter_llmroute.core.policy import Policy
 from jupyter_llmroute.core.providers import Provider, load_providers
@@ -56,6 +56,17 @@ class Preview(NamedTuple):
     """All that belongs to the request."""
     fitted: Fitted
     """What of it fits."""
+
+
+class Taken(NamedTuple):
+    """A decision that was taken."""
+
+    context: Context
+    """All that belongs to the request."""
+    routed: Routed
+    """As it is told."""
+    decision: Decision
+    """With all that it was taken on."""
 
 
 class Router:
@@ -139,7 +150,9 @@ class Router:
         finally:
             await self._client.aclose()
 
-    async def stream(self, request: Request, *, learns: bool = True) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, request: Request, *, learns: bool = True, since: float | None = None
+    ) -> AsyncGenerator[Event, None]:
         """Answer a request; closing the iterator stops the server's work.
 
         Parameters
@@ -148,6 +161,9 @@ class Router:
             What to ask.
         learns
             Whether a task that the request names is the user's word, which later questions learn from.
+        since
+            In seconds since the epoch: servers that were looked at since then are not looked for again where nobody
+            can answer. Default: now.
 
         Yields
         ------
@@ -167,7 +183,7 @@ class Router:
             What happens cannot be written down, and the settings require that it is.
         """
         question = await self.journal.question(request) if self.journal else None
-        events = self._answer(request, learns=learns, question=question)
+        events = self._answer(request, learns=learns, since=since, question=question)
         if self.journal:
             events = self.journal.recorded(request, events, lambda: self.last_decision, question)
         async with contextlib.aclosing(events):
@@ -175,11 +191,11 @@ class Router:
                 yield event
 
     async def _answer(
-        self, request: Request, *, learns: bool, question: Question | None
+        self, request: Request, *, learns: bool, since: float | None, question: Question | None
     ) -> AsyncGenerator[Event, None]:
         await self._refusals.write()
         deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
-        context, routed = await self._decide_until(deadline, request, may_ask=True, question=question)
+        context, routed, _ = await self._decide_until(deadline, request, may_ask=True, since=since, question=question)
         yield routed
         async with contextlib.aclosing(self._waited(request, deadline, context, routed)) as waits:
             async for newest in waits:
@@ -220,16 +236,16 @@ class Router:
                     )
                 yield Waiting(reason=why.value, elapsed_s=waited_s), context, routed
                 await asyncio.sleep(LOADING_POLL_S)
-                context, again = await self._decide_until(deadline, request, routed.classification)
+                context, again, _ = await self._decide_until(deadline, request, routed.classification)
                 if again.route != routed.route:
                     routed = again
                     yield routed, context, routed
 
     async def decide(self, request: Request) -> Routed:
         """Return the decision that `stream` would take, and ask nobody; not the arbiter either."""
-        return (await self._decide(request))[1]
+        return (await self._decide(request)).routed
 
-    async def decide_each(self, requests: Sequence[Request], *, refresh: bool = False) -> list[Routed]:
+    async def decide_each(self, requests: Sequence[Request], *, refresh: bool = False) -> list[Taken]:
         """Return the decisions for several requests, all on the same servers as they were last seen.
 
         Where one of them has nobody who can answer, servers are looked for once for all.
@@ -244,15 +260,15 @@ class Router:
         began = time.time()
         await self.services(refresh=refresh)
         taken, seen_at = await self._decided_alike(requests)
-        if seen_at < began and not all(each.route.candidates for each in taken):
+        if seen_at < began and not all(each.decision.route.candidates for each in taken):
             await self.services(refresh=True)
             taken, _ = await self._decided_alike(requests)
         return taken
 
-    async def _decided_alike(self, requests: Sequence[Request]) -> tuple[list[Routed], float]:
+    async def _decided_alike(self, requests: Sequence[Request]) -> tuple[list[Taken], float]:
         """Return the decisions on what is known now, and when that was seen."""
         snapshot = await self._seen()
-        return [(await self._decide(each, snapshot=snapshot))[1] for each in requests], snapshot.seen_at
+        return [await self._decide(each, snapshot=snapshot) for each in requests], snapshot.seen_at
 
     async def preview(self, request: Request) -> Preview:
         """Return what `stream` would send, as far as that can be told without asking a server.
@@ -264,7 +280,7 @@ class Router:
         RouteFailed
             Nobody could answer.
         """
-        context, routed = await self._decide(request)
+        context, routed, _ = await self._decide(request)
         if not routed.route.candidates:
             raise nobody(request, routed.route)
         first = routed.route.candidates[0]
@@ -303,9 +319,7 @@ class Router:
         refresh
             Look now, whenever the last look was.
         """
-        found = await self._lookout.services(refresh=refresh)
-        await self._refusals.write()
-        return found
+        return (await self._look(refresh=refresh)).endpoints
 
     @property
     def seen_at(self) -> float:
@@ -342,12 +356,13 @@ class Router:
         known: Classification | None = None,
         *,
         may_ask: bool = False,
+        since: float | None = None,
         question: Question | None = None,
-    ) -> tuple[Context, Routed]:
+    ) -> Taken:
         now = time.monotonic()
         try:
             async with asyncio.timeout(None if deadline is None else max(0.0, deadline - now)):
-                return await self._decide(request, known, may_ask=may_ask, question=question)
+                return await self._decide(request, known, may_ask=may_ask, since=since, question=question)
         except TimeoutError as error:
             if deadline is None or time.monotonic() < deadline:
                 raise
@@ -362,10 +377,11 @@ class Router:
         known: Classification | None = None,
         *,
         may_ask: bool = False,
+        since: float | None = None,
         question: Question | None = None,
         snapshot: Snapshot | None = None,
-    ) -> tuple[Context, Routed]:
-        began, may_look = time.time(), snapshot is None
+    ) -> Taken:
+        since, may_look = time.time() if since is None else since, snapshot is None
         context = await gather(request, self.sources)
         snapshot, history = snapshot or await self._seen(), await self._ledger.recall()
         what = known or classify(request, context, history.lean)
@@ -386,12 +402,12 @@ class Router:
         if not route.candidates:
             # By what was seen before nobody can answer: who was started since may, and who was left alone is asked if
             # it is well.
-            if may_look and snapshot.seen_at < began:
+            if may_look and snapshot.seen_at < since:
                 await self.services(refresh=True)
                 snapshot = await self._seen()
             history = history.with_pauses_over(snapshot.seen_at)
             route = select(what, context, snapshot, self.policy, history)
-        self.last_decision = Decision(
+        decision = self.last_decision = Decision(
             classification=what,
             wish=Wish.of(context),
             snapshot=snapshot,
@@ -399,13 +415,14 @@ class Router:
             history=history,
             route=route,
         )
-        return context, Routed(
+        routed = Routed(
             classification=what,
             route=route,
             context=context.refs(),
             items=context.items,
             remarks=(*self.policy.remarks, *changed(route), *context.remarks, *route.remarks),
         )
+        return Taken(context, routed, decision)
 
     def project(self, request: Request) -> ProjectCode | None:
         """Return who knows the code of the project that a request belongs to; `None` where there is no project.
@@ -425,7 +442,12 @@ class Router:
         return self._code
 
     async def _seen(self) -> Snapshot:
-        return await self._outlook.snapshot(await self.services())
+        return await self._outlook.snapshot(await self._look())
+
+    async def _look(self, *, refresh: bool = False) -> Seen:
+        seen = await self._lookout.seen(refresh=refresh)
+        await self._refusals.write()
+        return seen
 
     async def _of_code(self, context: Context, what: Classification, *, is_preview: bool) -> Gathered:
         """Return what a question needs of its project's code."""

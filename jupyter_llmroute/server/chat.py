@@ -39,7 +39,7 @@ class ChatHandler(Handler):
         async with self.router() as router:
             from jupyter_llmroute.server.shapes import ChatQuestion
 
-            await self._answer(router, _chat(self.taken(ChatQuestion)))
+            await self._answer(router, _chat(self.taken(ChatQuestion, has_pins=True)))
 
     async def _answer(self, router: Router, request: Request) -> None:
         from jupyter_llmroute.core.errors import LLMRouteError

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 HEADER = "x-llmroute-"
 
 LONGEST_HEADER = 300
+
+NEW_S = 5.0
+"""Seconds for which a look is new enough for a name that nothing has: clients ask for such a one again and again."""
 
 
 class GatewayHandler(Handler):
@@ -76,44 +80,47 @@ class GatewayModelsHandler(GatewayHandler):
     async def get(self, model: str | None = None) -> None:
         """Give all, or one by its id."""
         async with self.exchange.router() as router:
+            from jupyter_llmroute.server.describe import models
+            from jupyter_llmroute.server.gateway_names import answering, offered
             from jupyter_llmroute.server.openai_wire import Problem
             from jupyter_llmroute.server.problems import INVALID, Kind
             from jupyter_llmroute.server.shapes import GatewayModels
 
-            every = await _listed(router)
+            decided = await look(router)
+            every = offered(models(decided))
             if model is None:
                 self.give(GatewayModels(data=tuple(every.values())))
-            elif model in every:
-                self.give(every[model])
+            elif found := every.get(model) or answering(model, models(decided), decided.snapshot):
+                self.give(found)
             else:
                 kind = Kind(404, INVALID, "model_not_found")
                 raise Problem(f"There is no model {model[:LONGEST_HEADER]!r}.", kind, "model")
 
 
-async def _listed(router: Router) -> dict[str, Any]:
-    """Return the models that may be asked, those that stand for several first."""
-    from jupyter_llmroute.server.describe import models
-    from jupyter_llmroute.server.gateway_names import offered
+async def _meant(router: Router, name: str) -> tuple[Meant, float | None]:
+    """Return whom a name means: of what was seen, or where that has nobody of this name, of what is there now.
 
-    await look(router)
-    assert router.last_decision
-    return offered(models(router.last_decision))
-
-
-async def _meant(router: Router, name: str) -> Meant:
-    """Return whom a name means: of what was seen, or where that has nobody of this name, of what is there now."""
+    Returns
+    -------
+    tuple
+        Beside it, since when what was seen is new enough for this question; `None` leaves that to the router.
+    """
     from jupyter_llmroute.core.task import Task
     from jupyter_llmroute.server.gateway_names import AUTO, STANDING, Meant, meant
     from jupyter_llmroute.server.openai_wire import Problem
     from jupyter_llmroute.server.problems import INVALID, Kind
 
-    found = meant(name, () if name.lower() in STANDING else await router.services())
+    if name.lower() in STANDING:
+        return Meant(task=STANDING[name.lower()]), None
+    found, since = meant(name, await router.services(), router.catalog), None
     if found is None and "@" in name:
-        found = meant(name, await router.services(refresh=True))
+        since = time.time() - NEW_S
+        if router.seen_at < since:
+            found = meant(name, await router.services(refresh=True), router.catalog)
     if found is None and name.lower().startswith(f"{AUTO}:"):
         kind = Kind(404, INVALID, "model_not_found")
         raise Problem(f"{name[len(AUTO) + 1 :][:100]!r} is no task: {', '.join(Task)}.", kind, "model")
-    return found or Meant(model=name)
+    return found or Meant(model=name), since
 
 
 class CompletionsHandler(GatewayHandler):
@@ -136,17 +143,19 @@ class CompletionsHandler(GatewayHandler):
             if len(self.request.body) > MOST_BODY_BYTES:
                 raise Problem(f"The body is larger than {MOST_BODY_BYTES >> 20} MiB.", Kind(413, INVALID))
             wanted = read(self.request.body)
-            request = wanted.request.model_copy(update=(await _meant(router, wanted.model))._asdict())
+            whom, since = await _meant(router, wanted.model)
+            request = wanted.request.model_copy(update=whom._asdict())
             said_by = self.request.headers.get("User-Agent", "")
             wanted = wanted._replace(request=by_tool(request, said_by, router.settings.callers))
-            await (self._stream if wanted.is_stream else self._whole)(router, wanted)
+            events = router.stream(wanted.request, learns=False, since=since)
+            await (self._stream if wanted.is_stream else self._whole)(events, wanted)
 
-    async def _whole(self, router: Router, wanted: Wanted) -> None:
+    async def _whole(self, answer: AsyncGenerator[Event, None], wanted: Wanted) -> None:
         from jupyter_llmroute.core.events import Completed, ReasoningDelta, TextDelta, ToolCallDelta
         from jupyter_llmroute.server.openai_wire import Writer
 
         writer, taken = Writer(), _Taken()
-        async with contextlib.aclosing(router.stream(wanted.request, learns=False)) as events:
+        async with contextlib.aclosing(answer) as events:
             async for event in events:
                 taken.note(event)
                 match event:
@@ -163,14 +172,14 @@ class CompletionsHandler(GatewayHandler):
                     case _ if event.kind == "attempt_started":
                         writer = Writer()  # thoughts of an attempt that failed are not this answer's
 
-    async def _stream(self, router: Router, wanted: Wanted) -> None:
+    async def _stream(self, answer: AsyncGenerator[Event, None], wanted: Wanted) -> None:
         """Give an answer as it comes. Nothing is sent before somebody answers: until then another may be asked."""
         from jupyter_llmroute.core.errors import LLMRouteError
         from jupyter_llmroute.server.openai_wire import Writer, failure
 
         writer = Writer()
         try:
-            async with contextlib.aclosing(self._pieces(router, wanted, writer)) as pieces:
+            async with contextlib.aclosing(self._pieces(answer, wanted, writer)) as pieces:
                 async for piece in pieces:
                     await self.send(piece)
         except StreamClosedError:
@@ -184,11 +193,13 @@ class CompletionsHandler(GatewayHandler):
             told = failure(self.exchange.hidden(message), kind, param)
             await self.send(f"data: {told.model_dump_json()}\n\n")
 
-    async def _pieces(self, router: Router, wanted: Wanted, writer: Writer) -> AsyncGenerator[str, None]:
+    async def _pieces(
+        self, answer: AsyncGenerator[Event, None], wanted: Wanted, writer: Writer
+    ) -> AsyncGenerator[str, None]:
         from jupyter_llmroute.core.events import AttemptFailed, Completed, ReasoningDelta, TextDelta, ToolCallDelta
 
         taken, has_begun = _Taken(), False
-        async with contextlib.aclosing(router.stream(wanted.request, learns=False)) as events:
+        async with contextlib.aclosing(answer) as events:
             async for event in events:
                 taken.note(event)
                 if not has_begun and isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):

@@ -80,8 +80,15 @@ class Handler(APIHandler):
         """Write an answer."""
         self.finish(shape.model_dump_json())
 
-    def taken(self, shape: type[Shape]) -> Shape:
+    def taken(self, shape: type[Shape], *, has_pins: bool = False) -> Shape:
         """Return the body, read.
+
+        Parameters
+        ----------
+        shape
+            What it is to be.
+        has_pins
+            Whether a notebook's pins are in it: these may hold anything, half a character too, and stop nothing.
 
         Raises
         ------
@@ -93,9 +100,13 @@ class Handler(APIHandler):
         if len(self.request.body) > MOST_BODY_BYTES:
             raise Refusal(413, f"The body is larger than {MOST_BODY_BYTES >> 20} MiB.")
         try:
+            if has_pins:
+                return shape.model_validate(json.loads(self.request.body))
             return shape.model_validate_json(self.request.body)
         except ValidationError as error:
             raise Refusal(400, problem(error)) from None
+        except (ValueError, RecursionError):
+            raise Refusal(400, "body: Invalid JSON") from None
 
     def is_asked(self, name: str) -> bool:
         """Whether an argument of the address says yes."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jupyter_llmroute.core.pins import Pins
     from jupyter_llmroute.core.request import Request
     from jupyter_llmroute.core.router import Router
+    from jupyter_llmroute.core.selector import Decision as Decided
     from jupyter_llmroute.server.shapes import Decision, Question
 
 AUDIT, DOCTOR, SETTINGS = "llmroute_audit", "llmroute_doctor", "llmroute_settings"
@@ -27,11 +28,12 @@ MOST_RECORDS = 1000
 MOST_DIGITS = 4
 
 
-async def look(router: Router, *, refresh: bool = False) -> None:
-    """Have the router look around, where that is due or wanted, and decide on an empty question."""
+async def look(router: Router, *, refresh: bool = False) -> Decided:
+    """Have the router look around, where that is due or wanted, and return its decision on an empty question."""
     from jupyter_llmroute.core.request import Request
 
-    await router.decide_each([Request(question="")], refresh=refresh)
+    (taken,) = await router.decide_each([Request(question="")], refresh=refresh)
+    return taken.decision
 
 
 def asked(question: Question) -> Request:
@@ -62,9 +64,7 @@ class ServicesHandler(Handler):
         async with self.router() as router:
             from jupyter_llmroute.server.describe import services
 
-            await look(router, refresh=self.is_asked("refresh"))
-            assert router.last_decision
-            self.give(services(router.last_decision, router))
+            self.give(services(await look(router, refresh=self.is_asked("refresh")), router))
 
 
 class ModelsHandler(Handler):
@@ -80,9 +80,7 @@ class ModelsHandler(Handler):
             from jupyter_llmroute.server.describe import models
             from jupyter_llmroute.server.shapes import Models
 
-            await look(router)
-            assert router.last_decision
-            self.give(Models(models=models(router.last_decision)))
+            self.give(Models(models=models(await look(router))))
 
 
 class DecideHandler(Handler):
@@ -97,7 +95,7 @@ class DecideHandler(Handler):
         async with self.router() as router:
             from jupyter_llmroute.server.shapes import Question
 
-            (taken,) = await _decided(router, [asked(self.taken(Question))])
+            (taken,) = await _decided(router, [asked(self.taken(Question, has_pins=True))])
             self.give(taken)
 
 
@@ -139,7 +137,7 @@ async def _decided(router: Router, requests: Sequence[Request]) -> list[Decision
         taken = await router.decide_each(requests)
     except LLMRouteError as error:
         return [undecided(error)] * len(requests)
-    return [decision(routed, request) for routed, request in zip(taken, requests, strict=True)]
+    return [decision(each.routed, request) for each, request in zip(taken, requests, strict=True)]
 
 
 class AuditHandler(Handler):

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, SkipValidation, StringConstraints
 
 from jupyter_llmroute.core.task import Task
 from jupyter_llmroute.core.values import Value
@@ -96,7 +96,8 @@ class Question(Shape):
     """The task where the user names it."""
     model: str | None = Field(None, max_length=300)
     """Only this model."""
-    pins: Pins = Field(default_factory=dict)
+    # Anybody may have written a notebook: what cannot be read in it stops no question. `core.pins.read` judges it.
+    pins: SkipValidation[Pins] = Field(default_factory=dict)
 
 
 class Said(Shape):

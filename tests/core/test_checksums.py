@@ -5,6 +5,7 @@ The slow file is the second part of a split model: 64 GiB of nothing, which take
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -12,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from jupyter_llmroute.core.errors import RouteFailed, TimedOut
 from jupyter_llmroute.core.lock_file import LockedModel, ModelLock, key, lock_path, write_lock
 from jupyter_llmroute.core.providers.ollama import Ollama
+from jupyter_llmroute.core.providers.openai import OpenAICompatible
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import RejectionReason
 from jupyter_llmroute.core.router import Router
@@ -151,3 +154,28 @@ async def test_a_model_file_that_cannot_be_read_is_not_asked_and_others_are(
                 routed, *_, last = [event async for event in events]
     assert last.kind == "completed"
     assert [(one.model, one.reason) for one in routed.route.rejections] == [(NAME, RejectionReason.CHANGED)]
+
+
+async def test_what_is_seen_while_models_are_compared_is_not_what_a_decision_rests_on(home: Path):
+    write_lock(ModelLock(models={key("desk", "look-1"): LockedModel(digest="sha256:00")}))
+    listed: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v1/models":
+            return httpx.Response(404)
+        listed.append(request.url.path)
+        if len(listed) == 2:  # asked for its digests: meanwhile somebody else looks around
+            await asked.services(refresh=True)
+        return httpx.Response(200, content=json.dumps({"data": [{"id": "look-1"}, {"id": "m"}]}))
+
+    settings = Settings(
+        services={"custom_endpoints": [{"name": "desk", "endpoint": "http://127.0.0.1:8000"}]},
+        embedded={"enabled": False},
+    )
+    dialects = {"openai": type("Quiet", (OpenAICompatible,), {"default_urls": ()})()}
+    async with Router(settings, providers=dialects, transport=httpx.MockTransport(answer)) as asked:
+        await asked.services()
+        first = asked.seen_at
+        (taken,) = await asked.decide_each([Request(question="Why?")])
+        assert len(listed) == 3
+        assert taken.decision.snapshot.seen_at == first < asked.seen_at

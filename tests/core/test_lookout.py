@@ -79,7 +79,7 @@ async def lookout(server: Server, *, state: Path | None = None, **wishes: Any) -
 
 
 async def models(opened: Lookout, **wish: bool) -> list[str]:
-    return [model.id for endpoint in await opened.services(**wish) for model in endpoint.models]
+    return [model.id for endpoint in (await opened.seen(**wish)).endpoints for model in endpoint.models]
 
 
 # --- when is looked ---
@@ -102,7 +102,7 @@ async def test_questions_at_one_time_share_one_look_and_later_ones_use_it():
 async def test_what_is_stale_is_good_enough_to_begin_with_while_a_new_look_goes_on():
     server = Server()
     async with lookout(server, rescan_s=STALE) as opened:
-        await opened.services()
+        await opened.seen()
         server.gate.clear()
         server.arrived.clear()
         assert await models(opened) == ["look-1"]
@@ -118,18 +118,18 @@ async def test_the_time_of_a_look_is_that_of_the_servers_that_are_shown(tmp_path
     """A server that was left alone is asked again where it was looked at since: until then it was not."""
     server = Server()
     async with lookout(server, rescan_s=STALE, state=tmp_path if is_shared else None) as opened:
-        await opened.services()
+        await opened.seen()
         first = opened.seen_at
         server.gate.clear()
         server.arrived.clear()
-        await opened.services()
+        await opened.seen()
         await server.arrived.wait()
         assert opened.seen_at == first
         began = time.time()
         server.gate.set()
         async with asyncio.timeout(60):
             while opened.seen_at == first:
-                await opened.services()
+                await opened.seen()
                 await asyncio.sleep(0)
         assert first < opened.seen_at <= began, "when it began, not when it ended"
 
@@ -137,7 +137,7 @@ async def test_the_time_of_a_look_is_that_of_the_servers_that_are_shown(tmp_path
 async def test_after_a_failure_the_next_one_waits_for_a_new_look():
     server = Server()
     async with lookout(server) as opened:
-        await opened.services()
+        await opened.seen()
         opened.forget()
         assert await models(opened) == ["look-2"]
         assert await models(opened) == ["look-2"]
@@ -146,10 +146,10 @@ async def test_after_a_failure_the_next_one_waits_for_a_new_look():
 async def test_a_look_that_began_before_a_failure_is_not_believed():
     server = Server()
     async with lookout(server, rescan_s=STALE) as opened:
-        await opened.services()
+        await opened.seen()
         server.gate.clear()
         server.arrived.clear()
-        await opened.services()
+        await opened.seen()
         await server.arrived.wait()
         opened.forget()
         server.gate.set()
@@ -159,7 +159,7 @@ async def test_a_look_that_began_before_a_failure_is_not_believed():
 async def test_refresh_looks_now():
     server = Server()
     async with lookout(server) as opened:
-        await opened.services()
+        await opened.seen()
         assert await models(opened, refresh=True) == ["look-2"]
 
 
@@ -169,9 +169,9 @@ async def test_refresh_looks_now():
 async def test_that_a_model_is_loaded_is_noted_and_no_news_is_no_new_value():
     server = Server()
     async with lookout(server) as opened:
-        before = await opened.services()
+        before = (await opened.seen()).endpoints
         opened.note_loaded("desk", "look-1", 4096)
-        after = await opened.services()
+        after = (await opened.seen()).endpoints
         [model] = after[0].models
         assert (model.loaded, model.context_window) == (True, 4096)
         assert after is not before
@@ -182,14 +182,14 @@ async def test_that_a_model_is_loaded_is_noted_and_no_news_is_no_new_value():
             ("elsewhere", "look-1", 512),
         ):
             opened.note_loaded(service, model_id, window)
-            assert await opened.services() is after
+            assert (await opened.seen()).endpoints is after
 
 
 async def test_before_the_first_look_and_after_a_failure_nothing_is_noted():
     server = Server()
     async with lookout(server) as opened:
         opened.note_loaded("desk", "look-1", None)
-        await opened.services()
+        await opened.seen()
         opened.forget()
         opened.note_loaded("desk", "look-1", None)
         assert await models(opened) == ["look-2"]
@@ -238,7 +238,7 @@ async def test_a_look_of_another_process_is_used_where_it_is_as_good_as_ones_own
 async def test_who_has_seen_something_looks_again_however_lately_another_did(tmp_path: Path):
     server = Server()
     async with lookout(server, state=tmp_path) as opened:
-        await opened.services()
+        await opened.seen()
         await opened.aclose()
         shared(tmp_path, SEEN)
         opened.forget()
@@ -251,7 +251,7 @@ async def test_what_is_seen_is_shared_without_waiting_for_who_holds_the_file(tmp
         with FileLock(tmp_path / "seen.lock"):
             assert await models(opened) == ["look-1"]
             assert [task.get_name() for task in asyncio.all_tasks() - before] == ["llmroute state"]
-        await opened.services(refresh=True)
+        await opened.seen(refresh=True)
     assert asyncio.all_tasks() == before
     assert "look-2" in "".join(StateFile(tmp_path).read().looks.values())
 
@@ -286,8 +286,8 @@ def witness(code: Any) -> Iterator[list[str]]:
 async def test_what_machine_this_is_is_found_out_once_and_only_where_it_is_wanted(is_wanted: bool):
     with witness(detect.__code__) as seen:
         async with lookout(Server(), discovery={"host_machine": is_wanted}) as opened:
-            await opened.services()
-            await opened.services(refresh=True)
+            await opened.seen()
+            await opened.seen(refresh=True)
     assert seen == (["detect"] if is_wanted else [])
 
 
@@ -299,10 +299,10 @@ async def test_closing_gives_up_the_look_that_goes_on_and_leaves_nothing_behind(
     server, before = Server(), asyncio.all_tasks()
     async with lookout(server, rescan_s=STALE, state=tmp_path) as opened:
         if not is_first:
-            await opened.services()
+            await opened.seen()
             server.arrived.clear()
         server.gate.clear()
-        waiting = asyncio.create_task(opened.services(refresh=True))
+        waiting = asyncio.create_task(opened.seen(refresh=True))
         await server.arrived.wait()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
@@ -312,8 +312,8 @@ async def test_closing_gives_up_the_look_that_goes_on_and_leaves_nothing_behind(
 async def test_closing_a_look_that_has_not_begun_leaves_nothing_behind():
     server, before = Server(), asyncio.all_tasks()
     async with lookout(server, rescan_s=STALE) as opened:
-        await opened.services()
-        await opened.services()
+        await opened.seen()
+        await opened.seen()
     assert asyncio.all_tasks() == before
     assert server.looks == 1
 

@@ -393,8 +393,8 @@ async def test_several_decisions_rest_on_one_look_also_where_nobody_can_answer()
             taken = await asked.decide_each(requests)
         async with router({"never": never.url}) as asked:
             nobody_can = await asked.decide_each(requests, refresh=True)
-    assert [[each.model.id for each in routed.route.candidates] for routed in taken] == [["m"]] * len(Task)
-    assert [routed.route.candidates for routed in nobody_can] == [()] * len(Task)
+    assert [[one.model.id for one in each.decision.route.candidates] for each in taken] == [["m"]] * len(Task)
+    assert [each.decision.route.candidates for each in nobody_can] == [()] * len(Task)
     assert [server.lines.count("GET /v1/models") for server in (late, never)] == [2, 1]
 
 

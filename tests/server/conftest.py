@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +31,20 @@ class Jupyter(NamedTuple):
     """Bears the token."""
     nobody: httpx.AsyncClient
     """Bears none."""
+    server: WatchedServer
+
+
+class WatchedServer(HTTPServer):
+    """A server that tells when it has seen a client leave, and has told the handler that was at work for it."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        super().initialize(*args, **kwargs)
+        self.left: defaultdict[tuple[str, int], asyncio.Event] = defaultdict(asyncio.Event)
+        """By the client's own address."""
+
+    def on_close(self, server_conn: Any) -> None:
+        super().on_close(server_conn)
+        self.left[server_conn.context.address[:2]].set()
 
 
 class NobodyMay(Authorizer):
@@ -75,7 +91,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
         )
         app.initialize(argv=[f"--IdentityProvider.token={TOKEN}"], new_httpserver=False)
         socket, port = bind_unused_port("127.0.0.1")
-        server = HTTPServer(app.web_app)
+        server = WatchedServer(app.web_app)
         server.add_sockets([socket])
         url = f"http://127.0.0.1:{port}/some/where/jupyter_llmroute/"
         bearer = {"Authorization": f"Bearer {TOKEN}"}
@@ -84,7 +100,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
             httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as nobody,
         ):
             try:
-                yield Jupyter(url, app, client, nobody)
+                yield Jupyter(url, app, client, nobody, server)
             finally:
                 server.stop()
                 await server.close_all_connections()

@@ -31,7 +31,9 @@ class Broken:
     def __init__(self, events: int) -> None:
         self._events = (STARTED, TextDelta(text="Hel"), TextDelta(text="lo"))[:events]
 
-    async def stream(self, request: Request, *, learns: bool = True) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, request: Request, *, learns: bool = True, since: float | None = None
+    ) -> AsyncGenerator[Event, None]:
         for event in self._events:
             yield event
         try:

@@ -38,9 +38,10 @@ async def leave(jupyter: Jupyter, path: str, body: dict[str, Any], stays: asynci
     writer.write(head.encode() + content)
     await writer.drain()
     await stays.wait()
+    left = jupyter.server.left[writer.get_extra_info("sockname")[:2]]
     writer.close()
     await writer.wait_closed()
-    await jupyter.nobody.get("services")  # by then the server has seen that it left
+    await left.wait()
 
 
 def questions(server: Scripted) -> list[str]:

@@ -78,3 +78,39 @@ async def test_a_server_that_was_started_since_is_found_by_its_name(start: Start
         async with start(settings={"services": {"custom_endpoints": custom}}) as jupyter:
             answers = await asyncio.gather(*(jupyter.client.post(CHAT, json=ask("m@q8_0@ann@desk")) for _ in range(2)))
     assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_a_name_that_is_like_a_known_one_has_nobody_looked_for(start: Start) -> None:
+    with serves("qwen2.5-coder@q4_k_m") as server:
+        async with start(server.url) as jupyter:
+            answers = [await jupyter.client.post(CHAT, json=ask("Qwen2.5-Coder@Q4_K_M")) for _ in range(3)]
+    assert [answer.json()["model"] for answer in answers] == ["qwen2.5-coder@q4_k_m"] * 3
+    assert server.lines.count("GET /v1/models") == 1
+
+
+async def test_a_name_of_nothing_has_servers_looked_for_once_in_some_seconds(start: Start) -> None:
+    with serves("m") as server:
+        async with start(server.url) as jupyter:
+            answers = [await jupyter.client.post(CHAT, json=ask("gone@nowhere")) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [404] * 3
+    assert server.lines.count("GET /v1/models") == 1
+
+
+@pytest.mark.parametrize("name", ["phi4@server0", "PHI4", "phi4:latest@Server0", "AUTO", "auto:Coding"])
+async def test_a_name_that_the_chat_takes_is_a_model(start: Start, name: str) -> None:
+    with serves("phi4:latest") as server:
+        async with start(server.url) as jupyter:
+            chat = await jupyter.client.post(CHAT, json=ask(name))
+            one = await jupyter.client.get(f"v1/models/{name}")
+    assert (chat.status_code, one.status_code) == (200, 200)
+    stands = name.lower().startswith("auto")
+    assert (one.json()["id"], one.json()["owned_by"]) == (
+        (name.lower(), "jupyter-llmroute") if stands else (name, "server0")
+    )
+
+
+@pytest.mark.parametrize("name", ["gone@server0", "phi4@server1", "gone", "auto:poetry"])
+async def test_a_name_that_nobody_answers_to_is_no_model(start: Start, name: str) -> None:
+    with serves("phi4") as server, serves("m") as other:
+        async with start(server.url, other.url) as jupyter:
+            assert (await jupyter.client.get(f"v1/models/{name}")).status_code == 404

@@ -142,6 +142,30 @@ async def test_a_pin_that_cannot_be_read_is_named_and_passed_over(start: Start, 
         assert all(remark.isprintable() for remark in decision.remarks)
 
 
+@pytest.mark.parametrize(
+    "pins",
+    [
+        "[]",
+        "3",
+        '{"poetry": "m"}',
+        r'{"any": "\ud800"}',
+        r'{"any": "m\u202e", "\ud800": "m"}',
+        r'{"any": " ", "coding": ["m"], "analysis": {}}',
+        json.dumps({"any": "m" * 301}),
+    ],
+)
+async def test_a_question_goes_on_whatever_its_notebook_has_for_pins(start: Start, pins: str) -> None:
+    body = f'{{"question": "Why?", "task": "coding", "pins": {pins}}}'.encode()
+    with llamacpp(model="m") as server:
+        async with start(server.url) as jupyter:
+            decided = await jupyter.client.post("decide", content=body)
+            chat = await jupyter.client.post("chat", content=body)
+    decision = Decision.model_validate_json(decided.content)
+    assert decision.model == "m"
+    assert any("passed over" in remark for remark in decision.remarks)
+    assert events_of(chat.text)[-1][0] == "end"
+
+
 @pytest.mark.parametrize("path", ["services?refresh=1", "services", "models", "next", "v1/models"])
 async def test_where_nobody_can_answer_servers_are_looked_for_once_a_request(start: Start, path: str) -> None:
     with Scripted({}) as server:
@@ -285,7 +309,8 @@ async def test_a_setting_that_is_not_to_be_changed_stays(start: Start, name: str
         ("decide", b'{"question": 1}', 400),
         ("decide", b'{"question": "", "more": 1}', 400),
         ("decide", b'{"question": "", "task": "poetry"}', 400),
-        ("decide", b'{"question": "", "pins": {"poetry": "m"}}', 400),
+        ("decide", rb'{"question": "\ud800"}', 400),
+        ("chat", rb'{"question": "", "pins": {}, "model": "\ud800"}', 400),
         ("chat", b'{"question": "", "messages": [{"role": "tool", "content": ""}]}', 400),
         ("chat", b'{"question": "' + b"x" * 2_000_001 + b'"}', 400),
         ("chat", b'{"question": "' + b"x" * (8 << 20) + b'"}', 413),
