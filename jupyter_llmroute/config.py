@@ -264,7 +264,7 @@ def _of_field(key: Key, value: Any, field: FieldInfo) -> Iterator[Setting]:
     inner: Iterable[tuple[str, Any]] = ()
     if isinstance(value, BaseModel):
         inner = [("", value)]
-    elif isinstance(value, Mapping):
+    elif isinstance(value, Mapping) and all(isinstance(each, BaseModel) for each in value.values()):
         inner = [(str(name), each) for name, each in value.items()]
     elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
         inner = [(str(number), each) for number, each in enumerate(value)]

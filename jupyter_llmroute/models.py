@@ -21,6 +21,9 @@ NOT_ASKED = "cannot be asked"
 PROPERTIES = ("window", "in memory", "size", "file", "quantisation", "family", "can")
 """What matters most stands first: a page may be too narrow for the others."""
 
+LONGEST_NAME = 64
+"""Characters of a model's name in a table: a longer one would push all else out of sight."""
+
 UNRANKED = 1 << 30
 """The rank of what is no candidate: behind all of them."""
 
@@ -115,7 +118,7 @@ def _name(group: list[Offer]) -> tuple[str, str]:
     """Return a model's name, and its servers; a server that calls it otherwise, with its name there."""
     first = group[0].model.id
     servers = (o.endpoint.name + (f" as {o.model.id}" if o.model.id != first else "") for o in group)
-    return plain_line(first), plain_line(", ".join(dict.fromkeys(servers)), 300)
+    return plain_line(first, LONGEST_NAME), plain_line(", ".join(dict.fromkeys(servers)), 300)
 
 
 def _points(group: list[Offer], behind: str) -> str:

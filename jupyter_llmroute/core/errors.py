@@ -26,6 +26,7 @@ LLMRouteError
 │   ├── EmptyAnswer               the answer ended without a word
 │   └── ServerFailure             anything else it says
 └── RouteFailed               nobody could answer; keeps every attempt
+    └── TooLong                   the question alone fits no model's window
 
 A message has three parts: what happened, the value, what to do now.
 """
@@ -166,3 +167,7 @@ class RouteFailed(LLMRouteError):
         super().__init__(message)
         self.attempts = attempts
         """What was tried, in order, each with its error; empty when no candidate was left to try."""
+
+
+class TooLong(RouteFailed):
+    """The question is longer than the window of every model that could answer; nobody was asked."""

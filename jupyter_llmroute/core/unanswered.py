@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jupyter_llmroute.core.errors import RouteFailed, UnknownModel, UnknownService
+from jupyter_llmroute.core.errors import RouteFailed, TooLong, UnknownModel, UnknownService
 from jupyter_llmroute.core.providers.embedded import Embedded
 from jupyter_llmroute.core.request import Request
 from jupyter_llmroute.core.route import Rejection, RejectionReason, Route
 
 STILL = {RejectionReason.LOADING: "loaded", RejectionReason.CHECKING: "compared with the locked one"}
 """What ends by itself, and what is being done meanwhile."""
+
+NAMED = 20
+"""Models of a message that are named."""
+
+LONGEST_NAME = 80
+"""Characters of a model's name in a message; it is its server's to choose."""
 
 
 def changed(route: Route) -> tuple[str, ...]:
@@ -45,7 +51,7 @@ def nobody(request: Request, route: Route) -> Exception:
         of_servers = [r for r in in_the_way if r.model is None]
         in_the_way = [r for r in in_the_way if r.model]
         if not in_the_way:
-            served = ", ".join(r.model for r in route.rejections if r.model) or "none"
+            served = _names(r.model for r in route.rejections if r.model) or "none"
             closed = ", ".join(f"{r.service} ({r.detail})" for r in of_servers)
             who = f"The server {request.service!r} has no" if request.service else "No server has a"
             return UnknownModel(
@@ -53,7 +59,8 @@ def nobody(request: Request, route: Route) -> Exception:
                 + (f" Not looked into: {closed}." if closed else "")
             )
     if request.service or any(r.service != Embedded.name or r.model for r in route.rejections):
-        return RouteFailed(f"No model can answer this. {_reasons(in_the_way)}")
+        is_too_long = in_the_way and all(r.reason is RejectionReason.WINDOW_TOO_SMALL for r in in_the_way)
+        return (TooLong if is_too_long else RouteFailed)(f"No model can answer this. {_reasons(in_the_way)}")
     built_in = next((r.detail for r in in_the_way), "switched off by embedded.enabled")
     return RouteFailed(
         "No model server was found on this machine. Start one (such as Ollama or llama.cpp's server), "
@@ -62,4 +69,18 @@ def nobody(request: Request, route: Route) -> Exception:
 
 
 def _reasons(rejections: Iterable[Rejection]) -> str:
-    return "; ".join(f"{r.model or r.service}: {r.detail.rstrip('.')}" for r in rejections)
+    alike: dict[str, list[str]] = {}
+    for rejection in rejections:
+        alike.setdefault(rejection.detail.rstrip("."), []).append(rejection.model or rejection.service)
+    return "; ".join(f"{_names(names)}: {detail}" for detail, names in alike.items())
+
+
+def _names(names: Iterable[str]) -> str:
+    """Return names that servers chose as one short line."""
+    found = list(dict.fromkeys(map(_line, names)))
+    return ", ".join(found[:NAMED]) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
+
+
+def _line(name: str) -> str:
+    shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in name[: LONGEST_NAME + 1])
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"

@@ -41,6 +41,7 @@ KINDS: dict[type[Exception], Kind] = {
     errors.BrokenStream: Kind(502, FAILED, "broken_stream"),
     errors.EmptyAnswer: Kind(502, FAILED, "empty_answer"),
     errors.PeerError: Kind(502, FAILED, "upstream_failed"),
+    errors.TooLong: Kind(400, INVALID, "context_length_exceeded"),
     errors.RouteFailed: Kind(503, FAILED, "no_model"),
     errors.LLMRouteError: Kind(500, FAILED),
 }
