@@ -24,8 +24,8 @@ from jupyter_llmroute.core.embedded import Running
 from ..scripted import Scripted, llamacpp, says
 from ..shown import NO_OTHERS
 
-collect_ignore = [] if os.environ.get("LLMROUTE_TEST_SHOTS") else ["test_pictures.py"]
-"""Pictures are made where somebody wants them."""
+collect_ignore = [] if os.environ.get("LLMROUTE_TEST_FILM") else ["test_pictures.py"]
+"""The film is made where somebody wants it."""
 
 CHROMIUM = os.environ.get("LLMROUTE_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -102,6 +102,7 @@ class Lab:
     token: str
     root: Path
     log: list[str]
+    pid: int
 
 
 @pytest.fixture(scope="session")
@@ -165,7 +166,7 @@ def running_lab(base: Path, settings_file: Path) -> Iterator[Lab]:
         url = next((found.group() for line in log if (found := re.search(r"http://127\.0\.0\.1:\d+", line))), None)
         if not url or process.poll() is not None:
             pytest.fail("JupyterLab did not start:\n" + "".join(log[-60:]))
-        yield Lab(url, token, root, log)
+        yield Lab(url, token, root, log, process.pid)
     finally:
         process.terminate()  # the server ends its kernels itself
         process.wait(30)
@@ -242,6 +243,15 @@ def errors_seen(page: Page) -> list[str]:
     page.on("pageerror", lambda error: seen.append(f"{error}\n{error.stack}"))
     page.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
     return seen
+
+
+@pytest.fixture
+def shots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which screenshots are kept, one of the test's own where nobody named any."""
+    folder = Path(os.environ.get("LLMROUTE_TEST_SHOTS") or tmp_path / "shots")
+    folder.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("LLMROUTE_TEST_SHOTS", str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The pictures of the README, made where LLMROUTE_TEST_SHOTS names a folder; the servers in them are played here.
+"""The pictures of the README, made where LLMROUTE_TEST_FILM names a folder; the servers in them are played here.
 
 `route-NN-MS.png` are the frames of the screencast, each with its milliseconds.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from playwright.sync_api import Page, expect
 from ..scripted import USAGE, Fault, Reply, delta, llamacpp
 from ..shown import NO_OTHERS
 from .conftest import CODER, KERNEL_READY, TWO_SERVERS, WRITER, running_lab
-from .test_lab import output, run_cell, screenshot
+from .test_lab import output, run_cell
 from .test_pinned import pick, picks
 
 MERGE = """\
@@ -65,6 +66,10 @@ class Paced:
 
 def paced(model: str, pause_s: float) -> Reply:
     return Reply(Paced(ANSWER, model, pause_s), content_type="text/event-stream")  # type: ignore[arg-type]
+
+
+def screenshot(page: Page, name: str) -> None:
+    page.screenshot(path=Path(os.environ["LLMROUTE_TEST_FILM"]) / f"{name}.png")
 
 
 class Film:
