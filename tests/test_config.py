@@ -123,6 +123,7 @@ VALUES = {
     "route.model='phi 4'": "route.model phi 4",
     "environment=air-gapped": "environment air-gapped",
     "version=1": "version 1",
+    "callers={curl: {task: reasoning}}": "callers",
 }
 
 

@@ -249,7 +249,8 @@ async def listed_again(endpoint: Endpoint, provider: Provider, client: httpx.Asy
 
 def _is_text(name: str) -> bool:
     """Whether a name can be asked for: JSON can spell half a character, UTF-8 cannot; and blanks name nobody."""
-    return bool(name.strip()) and (name.isprintable() or not any("\ud800" <= character <= "\udfff" for character in name))
+    has_half = not name.isprintable() and any("\ud800" <= character <= "\udfff" for character in name)
+    return bool(name.strip()) and not has_half
 
 
 def _with_window(model: ServedModel, window: int | None, cuts_silently: bool) -> ServedModel:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from jupyter_llmroute.core.errors import (
     RefusedOption,
     RouteFailed,
     SettingsError,
+    TooLong,
     TruncatedContext,
     UnknownModel,
     UnknownService,
@@ -314,6 +315,69 @@ async def test_a_model_that_the_pinned_server_does_not_have():
             error = await refused(asked, model="llama3.2", service="one")
     assert type(error) is UnknownModel
     assert str(error) == "The server 'one' has no model 'llama3.2'. Models there are: qwen3:8b."
+
+
+async def test_a_model_whose_server_died_is_not_taken_for_one_of_a_similar_name():
+    with llamacpp(model="phi-4-mini-instruct") as other, ExitStack() as stack:
+        own = stack.enter_context(llamacpp(model="phi-4"))
+        async with router({"own": own.url, "other": other.url}) as asked:
+            assert (await asked.decide(Request(question="Why?", model="phi-4"))).route.candidates[0].model.id == "phi-4"
+            await asyncio.to_thread(stack.close)
+            await asked.services(refresh=True)
+            error = await refused(asked, model="phi-4")
+    assert type(error) is RouteFailed
+    assert "phi-4: " in str(error)
+    assert "refused the connection" in str(error)
+    assert not other.chats
+
+
+async def test_a_model_of_more_words_than_were_asked_for_is_said_where_a_server_is_out_of_sight():
+    with llamacpp(model="phi-4-mini-instruct") as other, nobody() as gone:
+        async with router({"own": gone, "other": other.url}) as asked:
+            routed = await asked.decide(Request(question="Why?", model="phi-4"))
+            same = await asked.decide(Request(question="Why?", model="phi-4-mini-instruct"))
+    said = "own may have a model 'phi-4' and cannot be looked into: phi-4-mini-instruct is taken for it."
+    assert said in routed.remarks
+    assert same.remarks == ()
+
+
+@pytest.mark.parametrize("name", ["phi-4@two", "PHI-4@Two"])
+async def test_a_name_with_its_server_asks_that_one(name: str):
+    with llamacpp(model="phi-4") as one, llamacpp(model="phi-4") as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            routed = await asked.decide(Request(question="Why?", model=name))
+    assert [candidate.endpoint.name for candidate in routed.route.candidates] == ["two"]
+
+
+async def test_who_was_left_alone_is_asked_where_nobody_else_has_the_model():
+    with llamacpp([sse(delta("half"))] * 3 + [says("Yes")], model="phi-4") as one, llamacpp(model="qwen3") as two:
+        limits = {"breaker_failures": 2, "rescan_s": 3600}
+        async with router({"one": one.url, "two": two.url}, limits=limits) as asked:
+            for _ in range(3):
+                await ask(asked, model="phi-4")
+            await asked.services(refresh=True)
+            events, error = await ask(asked, model="phi-4")
+    assert error is None
+    assert text(events) == "Yes"
+
+
+async def test_a_question_that_is_too_long_for_all_says_so_once():
+    with llamacpp(model="phi-4", window=2048) as one, llamacpp(model="qwen3", window=2048) as two:
+        async with router({"one": one.url, "two": two.url}) as asked:
+            _, error = await ask(asked, question="word " * 9000)
+    assert type(error) is TooLong
+    assert "qwen3" in str(error)
+    assert "phi-4" in str(error)
+    assert str(error).count("do not fit") == 1
+
+
+async def test_a_servers_names_do_not_break_the_line_of_an_error():
+    with llamacpp(model="a\nb\u202ec" + "d" * 200) as one:
+        async with router({"one": one.url}) as asked:
+            error = await refused(asked, model="mistral")
+    told = str(error).partition("Models there are: ")[2]
+    assert told.startswith("a\ufffdb\ufffdcddd")
+    assert len(told) < 90
 
 
 async def test_an_unknown_model_where_a_server_could_not_be_looked_into():
