@@ -18,13 +18,14 @@ def _load_jupyter_server_extension(server: Any) -> None:
     from jupyter_server.utils import url_path_join
 
     from jupyter_llmroute.server.exchange import Exchange
+    from jupyter_llmroute.server.gateway import ElsewhereHandler
     from jupyter_llmroute.server.routes import BASE, ROUTES
 
     exchange = Exchange(Path(server.root_dir) if server.root_dir else None, [Path(jupyter_config_dir())])
     app = server.web_app
     app.settings["llmroute_exchange"] = exchange
     base = url_path_join(app.settings["base_url"], BASE)
-    app.add_handlers(
-        ".*$", [(url_path_join(base, route.pattern) + "/?", route.handler, {"exchange": exchange}) for route in ROUTES]
-    )
+    handlers = [(url_path_join(base, route.pattern) + "/?", route.handler) for route in ROUTES]
+    handlers.append((url_path_join(base, "v1/.*"), ElsewhereHandler))
+    app.add_handlers(".*$", [(pattern, handler, {"exchange": exchange}) for pattern, handler in handlers])
     server.log.info("jupyter_llmroute: the gateway is at %s", url_path_join(base, "v1"))

@@ -70,6 +70,23 @@ class GatewayHandler(Handler):
             super().log_exception(kind, value, trace)
 
 
+class ElsewhereHandler(GatewayHandler):
+    """Whatever else OpenAI's clients ask for: they read an error's text where it is JSON."""
+
+    auth_resource = ROUTING
+
+    @authenticated
+    async def get(self) -> None:
+        """Say what there is."""
+        from jupyter_llmroute.server.openai_wire import Problem
+        from jupyter_llmroute.server.problems import INVALID, Kind
+
+        told = "There is no such path here: only models and chat/completions are served."
+        raise Problem(told, Kind(404, INVALID, "unknown_url"))
+
+    post = put = patch = delete = get
+
+
 class GatewayModelsHandler(GatewayHandler):
     """The models, as OpenAI lists them."""
 
@@ -293,6 +310,8 @@ def explained(error: BaseException | None, status: int) -> tuple[str, Any, str |
             return told, Kind(401, INVALID, "invalid_api_key"), None
         case HTTPError(status_code=403):
             return error.log_message or "Forbidden.", Kind(403, DENIED), None
+        case HTTPError(status_code=405):
+            return "This path takes another method: models GET, chat/completions POST.", Kind(405, INVALID), None
         case HTTPError() if status < 500:
             return error.log_message or "The request is refused.", Kind(status, INVALID), None
     return FAILED, Kind(status, problems.FAILED), None

@@ -284,6 +284,35 @@ async def test_a_failure_of_the_server_is_openais_error(
     assert "sk-abcdefghij" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "said"),
+    [
+        ("POST", "v1/embeddings", 404, "only models and chat/completions are served"),
+        ("GET", "v1/responses/1", 404, "only models and chat/completions are served"),
+        ("GET", CHAT, 405, "chat/completions POST"),
+        ("DELETE", "v1/models/m", 405, "models GET"),
+    ],
+)
+async def test_what_is_not_served_is_said_as_openai_says_it(
+    start: Start, method: str, path: str, status: int, said: str
+) -> None:
+    async with start() as jupyter:
+        answer = await jupyter.client.request(method, path, json={})
+        stranger = await jupyter.nobody.request(method, path, json={})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (status, "invalid_request_error")
+    assert said in answer.json()["error"]["message"]
+    assert stranger.status_code in ((401, 403) if status == 404 else (401, 403, 405))
+
+
+async def test_a_question_that_no_window_holds_is_too_long(start: Start) -> None:
+    with llamacpp(model="m", window=2048) as server:
+        async with start(server.url) as jupyter:
+            answer = await jupyter.client.post(
+                CHAT, json={**ASK, "messages": [{"role": "user", "content": "word " * 9000}]}
+            )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
 async def test_where_nobody_is_there_that_is_said(start: Start) -> None:
     with nobody() as down:
         async with start(down) as jupyter:
