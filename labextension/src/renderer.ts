@@ -21,7 +21,7 @@ export interface IAnswerActions {
   stop: (output: Widget) => void;
   /** Whether `stop` knows what to stop. */
   canStop: (output: Widget) => boolean;
-  copy: (code: string) => void;
+  copy: ICodeActions['copy'];
   /** The next two are left out where there are no notebooks. */
   insert?: (node: HTMLElement, language: string, code: string) => void;
   apply?: (node: HTMLElement) => void;
