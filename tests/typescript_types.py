@@ -1,4 +1,4 @@
-"""The front end's types, and its checks of what it gets, made from the server's shapes; run as a module to write them."""
+"""The front end's types, and its checks of what it gets, made from the server's shapes; run to write them."""
 
 from __future__ import annotations
 

@@ -39,6 +39,11 @@ export class NotebookState {
     return this.panel?.context.contentsModel?.name ?? this.panel?.title.label ?? null;
   }
 
+  /** Where the notebook is; null where none is open. */
+  get path(): string | null {
+    return this.panel?.context.path ?? null;
+  }
+
   get isWritable(): boolean {
     return this.panel?.context.contentsModel?.writable === true;
   }

@@ -32,7 +32,7 @@ export class RoutePanel extends Widget {
     this.node.setAttribute('aria-label', trans.__('LLM route'));
     this.node.tabIndex = -1;
 
-    this.picker = new Picker(trans, (scope, pin) => void this.pick(scope, pin));
+    this.picker = new Picker(trans, (scope, pin, path) => void this.pick(scope, pin, path));
     this.lastRoute = new Card({ stop }, trans);
     this.lastRoute.isOpen = true;
     this.lastRoute.canStop = true;
@@ -140,6 +140,7 @@ export class RoutePanel extends Widget {
     this.models.hidden = next === null && services === null && troubles.next.hidden;
     this.picker.show({
       notebook: notebook.name,
+      path: notebook.path,
       isWritable: notebook.isWritable,
       pins: notebook.pins,
       services: services?.services ?? [],
@@ -199,10 +200,15 @@ export class RoutePanel extends Widget {
       : [];
   }
 
-  private async pick(scope: Scope, pin: string | null): Promise<void> {
+  private async pick(scope: Scope, pin: string | null, path: string | null): Promise<void> {
     const { trans } = this;
     const task = scopeWords(scope, trans);
     const { name } = this.notebook;
+    if (path !== this.notebook.path) {
+      // Chosen for the notebook before this one, which the panel had no time to show.
+      this.draw();
+      return;
+    }
     try {
       await this.notebook.pin(scope, pin);
       const done = pin === null ? trans.__('automatic', task) : pin;
