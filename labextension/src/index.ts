@@ -71,7 +71,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
         stop: output => {
           interruption.stopOutput(output);
         },
-        canStop: output => interruption.isPossible(output),
+        life: output => interruption.life(output),
+        watch: (output, look) => interruption.watch(output, look),
         copy: toClipboard,
         ...(tracker && {
           insert: (node: HTMLElement, language: string, code: string) => {

@@ -35,7 +35,6 @@ export class RoutePanel extends Widget {
     this.picker = new Picker(trans, (scope, pin, path) => void this.pick(scope, pin, path));
     this.lastRoute = new Card({ stop }, trans);
     this.lastRoute.isOpen = true;
-    this.lastRoute.canStop = true;
     this.servers = new ServerList(trans);
     this.checks = new CheckList(trans);
     this.refresh = button('jp-llmroute-button', trans.__('Refresh'), () => {
@@ -152,6 +151,7 @@ export class RoutePanel extends Widget {
     this.lastRoute.node.hidden = route === null;
     setText(this.lastCell, typeof route?.number === 'number' ? `In[${route.number}]` : '');
     if (route !== null) {
+      this.lastRoute.life = notebook.life;
       this.lastRoute.show(route.facts);
     }
     this.running.hidden = services === null && troubles.services.hidden;
