@@ -144,7 +144,7 @@ class _Row:
 
         def told(is_done: bool, why: str) -> None:
             if is_done:
-                self._say(COPIED)
+                self._say(f"{COPIED} {why}".strip())
             else:
                 self._say(f"{NOT_COPIED}{_of(why)}. This is the answer's text:", text, "markdown")
 

@@ -15,6 +15,20 @@ export interface ILastRoute {
   isRunning: boolean;
 }
 
+/** Whether more of an answer can come; "unknown" where its cell does not run, and a button may have asked again. */
+export type Life = 'running' | 'unknown' | 'over';
+
+/** A cell that ran has its number; one without was saved while it ran, and is not what keeps the kernel busy. */
+export function lifeOf(
+  { isRunning, number }: Pick<IAnswered, 'isRunning' | 'number'>,
+  isKernelBusy: boolean
+): Life {
+  if (isRunning) {
+    return 'running';
+  }
+  return isKernelBusy && number !== null ? 'unknown' : 'over';
+}
+
 /** The newest answer among a notebook's cells: one that is coming, else that with the highest number. */
 export function lastRoute(cells: Iterable<IAnswered>): ILastRoute | null {
   let newest: ILastRoute | null = null;

@@ -1,3 +1,4 @@
+import type { Life } from './answers.js';
 import type { IFacts } from './facts.js';
 import { Drawn, button, element, keepKeys, setText } from './dom.js';
 import type { Trans } from './trans.js';
@@ -59,27 +60,37 @@ export class Card {
     this.why.open = isOpen;
   }
 
-  /** Whether there is something that "Stop" would stop. */
-  set canStop(canStop: boolean) {
-    this.isStoppable = canStop;
-    this.showStop();
+  /** Whether more can come. "Stop" is there only while it does: it interrupts whatever the kernel runs. */
+  set life(life: Life) {
+    if (life !== this.lives) {
+      this.lives = life;
+      if (this.shown !== null) {
+        this.show(this.shown);
+      }
+    }
   }
 
-  show(facts: IFacts): void {
+  show(told: IFacts): void {
+    this.shown = told;
+    const isSaved = isBusy(told) && this.lives === 'over';
+    const facts: IFacts = isSaved ? { ...told, state: 'interrupted' } : told;
     this.isBusy = isBusy(facts);
     this.node.dataset.state = facts.state;
     this.node.dataset.level = facts.level ?? '';
     this.node.setAttribute('aria-label', label(facts, this.trans));
     this.node.setAttribute('aria-busy', String(this.isBusy));
     this.showStop();
-    setText(this.state, stateWords(facts.state, this.trans));
+    setText(
+      this.state,
+      isSaved ? this.trans.__('Interrupted when saved') : stateWords(facts.state, this.trans)
+    );
     this.showHead(facts);
     this.showNotice(facts);
     this.showWhy(facts);
   }
 
   private showStop(): void {
-    this.stop.hidden = !this.isBusy || !this.isStoppable;
+    this.stop.hidden = !this.isBusy || this.lives !== 'running';
   }
 
   private showHead(facts: IFacts): void {
@@ -115,7 +126,8 @@ export class Card {
   }
 
   private isBusy = false;
-  private isStoppable = false;
+  private lives: Life = 'unknown';
+  private shown: IFacts | null = null;
   private readonly state = element('span', 'jp-llmroute-state-text');
   private readonly task = element('span', 'jp-llmroute-task');
   private readonly model = element('span', 'jp-llmroute-model');

@@ -7,6 +7,7 @@ import { sayIfDeaf } from './deaf_buttons.js';
 import { cellOf, insertBelow } from './insertion.js';
 import { Presses } from './presses.js';
 import type { Trans } from './trans.js';
+import { hidesSome, seen } from './unseen.js';
 import { TARGET, WRITES, readRequest, refusal, type IWriteRequest } from './write_request.js';
 
 /** Of the class that the kernel gives to a button under an answer, before the name of what it writes. */
@@ -38,22 +39,28 @@ export function addCellWriter(tracker: INotebookTracker, trans: Trans): void {
           return;
         }
         const at = find(tracker, kernel.id, request.cell);
-        const tell = (why: string | null): void => {
-          comm.send(why === null ? { done: true } : { done: false, why });
-          comm.close();
+        const tell = (isDone: boolean, why: string): void => {
+          // The kernel may have ended, or closed it, while the browser was asked.
+          if (!comm.isDisposed) {
+            comm.send(why === '' ? { done: isDone } : { done: isDone, why });
+            comm.close();
+          }
         };
         const why = refusal(request, at && held(at), pressed, trans);
         if (why !== null) {
-          tell(why);
+          tell(false, why);
         } else if (request.write === 'copy') {
-          void toClipboard(request.text).then(isThere => {
-            tell(isThere ? null : trans.__('the browser lets this page copy nothing now'));
+          void toClipboard(seen(request.text)).then(isThere => {
+            const less = hidesSome(request.text)
+              ? trans.__('A \ufffd is in the place of each character that cannot be seen.')
+              : '';
+            tell(isThere, isThere ? less : trans.__('the browser lets this page copy nothing now'));
           });
         } else {
           if (at !== null) {
             write(at, request);
           }
-          tell(null);
+          tell(true, '');
         }
       });
     };

@@ -12,7 +12,8 @@ function opens({ key, altKey }: KeyboardEvent): boolean {
 export class Choice {
   constructor(
     select: HTMLSelectElement,
-    private readonly does: { choose: () => void; offer: () => void; leave: () => void }
+    private readonly does: { choose: () => void; offer: () => void; leave: () => void },
+    private readonly page: { hasFocus: () => boolean } = document
   ) {
     select.addEventListener('pointerdown', () => {
       this.isByKey = false;
@@ -22,7 +23,12 @@ export class Choice {
       this.open = this.isByKey;
       (this.open ? does.offer : does.choose)();
     });
-    select.addEventListener('blur', this.settle);
+    select.addEventListener('blur', () => {
+      // Somebody who looks at another window has chosen nothing by that.
+      if (this.page.hasFocus()) {
+        this.settle();
+      }
+    });
   }
 
   /** Whether what the select shows is not chosen yet. */

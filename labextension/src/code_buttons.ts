@@ -4,7 +4,8 @@ import type { Trans } from './trans.js';
 
 /** What the buttons of a code block do. */
 export interface ICodeActions {
-  copy: (code: string) => void;
+  /** Resolves to whether it is on the clipboard now. */
+  copy: (code: string) => Promise<boolean>;
   /** Left out where there are no cells to insert into. */
   insert?: (language: string, code: string) => void;
 }
@@ -38,12 +39,16 @@ function bar(pre: HTMLElement, name: string, actions: ICodeActions, trans: Trans
   node.setAttribute('aria-label', name);
   const said = element('span', 'jp-llmroute-code-said');
   said.setAttribute('role', 'status');
-  const copy = button('jp-llmroute-button', trans.__('Copy'), () => {
-    actions.copy(code());
-    said.textContent = trans.__('Copied');
+  const say = (words: string): void => {
+    said.textContent = words;
     setTimeout(() => {
       said.textContent = '';
     }, SAID_MS);
+  };
+  const copy = button('jp-llmroute-button', trans.__('Copy'), () => {
+    void actions.copy(code()).then(isThere => {
+      say(isThere ? trans.__('Copied') : trans.__('Not copied: the browser does not allow it'));
+    });
   });
   copy.setAttribute('aria-label', trans.__('Copy: %1', name));
   node.append(element('span', 'jp-llmroute-code-language', language), said, copy);

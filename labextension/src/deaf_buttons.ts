@@ -1,16 +1,12 @@
-import { isCodeCellModel, type Cell, type CodeCell } from '@jupyterlab/cells';
+import { isCodeCellModel, type Cell, type CodeCell, type ICodeCellModel } from '@jupyterlab/cells';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 
-import { PAGE } from './clock.js';
 import { element, setText } from './dom.js';
 import type { Trans } from './trans.js';
 
 const VIEW = 'application/vnd.jupyter.widget-view+json';
 const SAID = 'jp-llmroute-said';
-
-/** What a press changes comes on another channel than what the kernel is asked, and may be a little later. */
-const LATER_MS = 500;
 
 interface IAt {
   panel: NotebookPanel;
@@ -22,13 +18,15 @@ interface IAt {
  *
  * A kernel that was started anew knows them no longer; and every other page of the kernel that has no such widgets
  * closes them for all. The page that shows them is not told of either.
+ *
+ * To be called before the press itself is handled. The kernel's answer is complete once the page has handled all that
+ * the kernel sent before it; so a row that goes away at the press is gone by then.
  */
 export async function sayIfDeaf({ panel, cell }: IAt, button: Node, trans: Trans): Promise<void> {
   const shown = shownAround(cell, button);
   if (shown === null || (await isHeard(panel.sessionContext.session?.kernel, shown.widget))) {
     return;
   }
-  await new Promise<void>(resolve => PAGE.after(LATER_MS, resolve));
   // Buttons that went away at the press have been heard.
   if (shownAround(cell, button)?.widget !== shown.widget) {
     return;
@@ -37,6 +35,12 @@ export async function sayIfDeaf({ panel, cell }: IAt, button: Node, trans: Trans
   note.setAttribute('role', 'status');
   note.dataset.tone = 'error';
   shown.node.append(note);
+  const { outputs } = shown;
+  const leave = (): void => {
+    outputs.changed.disconnect(leave);
+    note.remove();
+  };
+  outputs.changed.connect(leave);
   setText(
     note,
     trans.__(
@@ -45,8 +49,14 @@ export async function sayIfDeaf({ panel, cell }: IAt, button: Node, trans: Trans
   );
 }
 
+interface IShown {
+  node: HTMLElement;
+  widget: string;
+  outputs: ICodeCellModel['outputs'];
+}
+
 /** The output that a button is in, and the widget that it shows. */
-function shownAround(cell: Cell, button: Node): { node: HTMLElement; widget: string } | null {
+function shownAround(cell: Cell, button: Node): IShown | null {
   if (!isCodeCellModel(cell.model)) {
     return null;
   }
@@ -57,7 +67,7 @@ function shownAround(cell: Cell, button: Node): { node: HTMLElement; widget: str
     const held = new Map<string, unknown>(Object.entries(view ?? {}));
     const widget = held.get('model_id');
     if (typeof widget === 'string') {
-      return { node, widget };
+      return { node, widget, outputs };
     }
   }
   return null;

@@ -3,7 +3,7 @@ import {
   type JupyterFrontEnd,
   type JupyterFrontEndPlugin
 } from '@jupyterlab/application';
-import { Clipboard, ICommandPalette } from '@jupyterlab/apputils';
+import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
@@ -12,6 +12,7 @@ import { ITranslator } from '@jupyterlab/translation';
 
 import { addCellCommands } from './cell_commands.js';
 import { addCellWriter } from './cell_writer.js';
+import { toClipboard } from './clipboard.js';
 import { cellOfBlock } from './code_cell.js';
 import { cellOf, insertBelow, type INewCell } from './insertion.js';
 import { Interruption } from './interruption.js';
@@ -70,10 +71,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
         stop: output => {
           interruption.stopOutput(output);
         },
-        canStop: output => interruption.isPossible(output),
-        copy: code => {
-          Clipboard.copyToSystem(code);
-        },
+        life: output => interruption.life(output),
+        watch: (output, look) => interruption.watch(output, look),
+        copy: toClipboard,
         ...(tracker && {
           insert: (node: HTMLElement, language: string, code: string) => {
             insert(node, cellOfBlock(language, code));

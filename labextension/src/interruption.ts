@@ -1,8 +1,10 @@
 import { showErrorMessage, type ISessionContext } from '@jupyterlab/apputils';
-import { isCodeCellModel } from '@jupyterlab/cells';
+import { isCodeCellModel, type ICodeCellModel } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { Widget } from '@lumino/widgets';
 
+import { lifeOf, type Life } from './answers.js';
+import { isBusyKernel, isRunningCell } from './running.js';
 import { sessionOf, type IHolder, type IPlaced } from './session_of.js';
 import type { Trans } from './trans.js';
 
@@ -13,9 +15,28 @@ export class Interruption {
     private readonly trans: Trans
   ) {}
 
-  /** Whether it can be told which kernel an output is of. */
-  isPossible(output: Widget): boolean {
-    return this.session(output) !== null;
+  /** Whether more can come of what an output shows; unknown where nobody can tell which kernel it is of. */
+  life(output: Widget): Life {
+    const session = this.session(output);
+    const cell = this.cell(output);
+    if (session === null) {
+      return 'unknown';
+    }
+    const isBusy = isBusyKernel(session);
+    if (cell === null) {
+      return isBusy ? 'unknown' : 'over';
+    }
+    const isRunning = isRunningCell(cell, session);
+    return lifeOf({ isRunning, number: cell.executionCount }, isBusy);
+  }
+
+  /** Call back whenever that may have changed; returns what ends it. */
+  watch(output: Widget, look: () => void): () => void {
+    const session = this.session(output);
+    session?.statusChanged.connect(look);
+    return () => {
+      session?.statusChanged.disconnect(look);
+    };
   }
 
   /** Interrupt the kernel that an output is of, whichever notebook is the current one. */
@@ -35,6 +56,20 @@ export class Interruption {
     return sessionOf(output as IPlaced<ISessionContext>, () => this.holders());
   }
 
+  /** The cell of a notebook whose outputs these are, also in a view of their own. */
+  private cell(output: Widget): ICodeCellModel | null {
+    const models = new Set<unknown>();
+    for (let at: IPlaced<ISessionContext> | null = output; at;) {
+      models.add(at.model);
+      at = at.parent;
+    }
+    const found: ICodeCellModel[] = [];
+    this.tracker?.forEach(({ content }) => {
+      found.push(...codeCells(content).filter(model => models.has(model.outputs)));
+    });
+    return found[0] ?? null;
+  }
+
   private holders(): IHolder<ISessionContext>[] {
     const found: IHolder<ISessionContext>[] = [];
     this.tracker?.forEach(({ sessionContext, content }) => {
@@ -45,5 +80,9 @@ export class Interruption {
 }
 
 function outputs(content: NotebookPanel['content']): object[] {
-  return content.widgets.flatMap(({ model }) => (isCodeCellModel(model) ? [model.outputs] : []));
+  return codeCells(content).map(model => model.outputs);
+}
+
+function codeCells(content: NotebookPanel['content']): ICodeCellModel[] {
+  return content.widgets.flatMap(({ model }) => (isCodeCellModel(model) ? [model] : []));
 }

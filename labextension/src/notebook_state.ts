@@ -3,8 +3,16 @@ import { isCodeCellModel } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { Signal } from '@lumino/signaling';
 
-import { isComing, lastRoute, type IAnswered, type ILastRoute } from './answers.js';
+import {
+  isComing,
+  lastRoute,
+  lifeOf,
+  type IAnswered,
+  type ILastRoute,
+  type Life
+} from './answers.js';
 import { METADATA_KEY, readPins, withPin, type Pins, type Scope } from './pins.js';
+import { isBusyKernel, isRunningCell } from './running.js';
 import { Soon } from './soon.js';
 
 // Of an answer that streams, a few looks a second are enough here.
@@ -30,6 +38,12 @@ export class NotebookState {
     return this.newest;
   }
 
+  /** Whether more of that answer can come. */
+  get life(): Life {
+    const { newest, session } = this;
+    return newest && session ? lifeOf(newest, isBusyKernel(session)) : 'over';
+  }
+
   get pins(): Pins {
     return readPins(this.panel?.content.model?.getMetadata(METADATA_KEY));
   }
@@ -37,6 +51,11 @@ export class NotebookState {
   /** The notebook's name; null where none is open. */
   get name(): string | null {
     return this.panel?.context.contentsModel?.name ?? this.panel?.title.label ?? null;
+  }
+
+  /** Where the notebook is; null where none is open. */
+  get path(): string | null {
+    return this.panel?.context.path ?? null;
   }
 
   get isWritable(): boolean {
@@ -130,12 +149,11 @@ export class NotebookState {
 }
 
 function* answered(panel: NotebookPanel): Generator<IAnswered> {
-  const isBusy = panel.sessionContext.session?.kernel?.status === 'busy';
   for (const { model } of panel.content.widgets) {
     if (isCodeCellModel(model) && model.outputs.length > 0) {
       const { outputs, executionCount: number } = model;
       const bundles = Array.from({ length: outputs.length }, (_, at) => outputs.get(at).data);
-      yield { bundles, number, isRunning: isBusy && number === null };
+      yield { bundles, number, isRunning: isRunningCell(model, panel.sessionContext) };
     }
   }
 }

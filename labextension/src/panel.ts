@@ -32,10 +32,9 @@ export class RoutePanel extends Widget {
     this.node.setAttribute('aria-label', trans.__('LLM route'));
     this.node.tabIndex = -1;
 
-    this.picker = new Picker(trans, (scope, pin) => void this.pick(scope, pin));
+    this.picker = new Picker(trans, (scope, pin, path) => void this.pick(scope, pin, path));
     this.lastRoute = new Card({ stop }, trans);
     this.lastRoute.isOpen = true;
-    this.lastRoute.canStop = true;
     this.servers = new ServerList(trans);
     this.checks = new CheckList(trans);
     this.refresh = button('jp-llmroute-button', trans.__('Refresh'), () => {
@@ -140,6 +139,7 @@ export class RoutePanel extends Widget {
     this.models.hidden = next === null && services === null && troubles.next.hidden;
     this.picker.show({
       notebook: notebook.name,
+      path: notebook.path,
       isWritable: notebook.isWritable,
       pins: notebook.pins,
       services: services?.services ?? [],
@@ -151,6 +151,7 @@ export class RoutePanel extends Widget {
     this.lastRoute.node.hidden = route === null;
     setText(this.lastCell, typeof route?.number === 'number' ? `In[${route.number}]` : '');
     if (route !== null) {
+      this.lastRoute.life = notebook.life;
       this.lastRoute.show(route.facts);
     }
     this.running.hidden = services === null && troubles.services.hidden;
@@ -199,10 +200,15 @@ export class RoutePanel extends Widget {
       : [];
   }
 
-  private async pick(scope: Scope, pin: string | null): Promise<void> {
+  private async pick(scope: Scope, pin: string | null, path: string | null): Promise<void> {
     const { trans } = this;
     const task = scopeWords(scope, trans);
     const { name } = this.notebook;
+    if (path !== this.notebook.path) {
+      // Chosen for the notebook before this one, which the panel had no time to show.
+      this.draw();
+      return;
+    }
     try {
       await this.notebook.pin(scope, pin);
       const done = pin === null ? trans.__('automatic', task) : pin;

@@ -39,6 +39,19 @@ export function troubleWords(trouble: ServerTrouble, trans: Trans = ENGLISH): st
         trans.__('The Jupyter server does not answer: %1', trouble.message),
         trans.__('See whether JupyterLab still runs; then refresh.')
       ];
+    case 'slow':
+      return [
+        trans.__('The Jupyter server gave no answer to this within %1 s.', trouble.message),
+        trans.__("Refresh; if it stays so, see the Jupyter server's log.")
+      ];
+    case 'unreadable':
+      return [
+        trans.__(
+          'The server extension "jupyter_llmroute" gave an answer that cannot be read: %1',
+          trouble.message
+        ),
+        trans.__("Refresh; if it stays so, see the Jupyter server's log.")
+      ];
     case 'version':
       return [
         trouble.message === ''

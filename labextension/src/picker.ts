@@ -9,6 +9,8 @@ import type { Trans } from './trans.js';
 export interface IPicking {
   /** The notebook's name; null where none is open. */
   notebook: string | null;
+  /** What tells it from others of that name. */
+  path: string | null;
   isWritable: boolean;
   pins: Pins;
   services: readonly Service[];
@@ -21,7 +23,7 @@ export class Picker {
 
   constructor(
     private readonly trans: Trans,
-    private readonly pick: (scope: Scope, pin: string | null) => void
+    private readonly pick: (scope: Scope, pin: string | null, path: string | null) => void
   ) {
     const list = element('div', 'jp-llmroute-picks');
     list.append(...SCOPES.map(scope => this.rows[scope].node));
@@ -35,8 +37,8 @@ export class Picker {
   show(picking: IPicking): void {
     const { notebook, isWritable } = picking;
     const { trans } = this;
-    if (notebook !== this.notebook) {
-      this.notebook = notebook;
+    if (picking.path !== this.path) {
+      this.path = picking.path;
       Object.values(this.choices).forEach(choice => {
         choice.drop();
       });
@@ -107,12 +109,15 @@ export class Picker {
     const { select } = this.rows[scope];
     let before = '';
     select.addEventListener('focus', () => {
-      before = select.value;
+      // Where the page itself was left and entered again, the choice goes on.
+      if (!this.choices[scope].isOpen) {
+        before = select.value;
+      }
     });
     return new Choice(select, {
       choose: () => {
         before = select.value;
-        this.pick(scope, select.value === '' ? null : select.value);
+        this.pick(scope, select.value === '' ? null : select.value, this.path);
       },
       offer: () => {
         const offered = select.selectedOptions[0]?.label ?? '';
@@ -125,7 +130,8 @@ export class Picker {
     });
   }
 
-  private notebook: string | null = null;
+  /** Of the notebook that the choices are for. */
+  private path: string | null = null;
   private readonly where = element('p', 'jp-llmroute-hint');
   private readonly said = element('p', 'jp-llmroute-said');
   private readonly drawn = new Drawn();

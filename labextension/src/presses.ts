@@ -1,8 +1,8 @@
 import { PAGE, type IClock } from './clock.js';
 import type { Pressed, Write } from './write_request.js';
 
-/** How long a press waits for the kernel to ask. */
-export const WAIT_MS = 60_000;
+/** How long a press waits for the kernel to ask. A browser lets a page copy for about so long after a press. */
+export const WAIT_MS: Record<Write, number> = { below: 60_000, replace: 60_000, copy: 5000 };
 
 /** Presses of buttons that have a cell written: each is good for one cell. */
 export class Presses {
@@ -19,7 +19,7 @@ export class Presses {
     if (at === undefined) {
       return 'never';
     }
-    return this.clock.now() - at <= WAIT_MS ? 'now' : 'late';
+    return this.clock.now() - at <= WAIT_MS[write] ? 'now' : 'late';
   }
 
   private readonly times = new Map<string, number>();

@@ -42,9 +42,9 @@ export function canAsk(action: Action, cell: IAskedCell): boolean {
  * The cell that asks about another one.
  *
  * A cell that ran in this session goes along by its number, with what it showed. The kernel knows no others, so they
- * stand in the question as they are. A text cell is a question itself. All words that are sent are in the cell, as
- * the user's own to change. They are such that each of them is taken
- * for the task that it is: explaining and documenting for documentation, problems for analysis, a fix for coding.
+ * stand in the question as they are. A text cell is a question itself. All words that are sent are in the cell, and
+ * the user may change them. They are chosen so that the classifier takes each question for its proper task:
+ * "Explain" and "Document" for documentation, "Find problems" for analysis, "Fix error" for coding.
  */
 export function question(action: Action, cell: IAskedCell, trans: Trans = ENGLISH): IQuestion {
   if (cell.kind !== 'code') {

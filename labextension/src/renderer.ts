@@ -2,6 +2,7 @@ import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Panel, Widget } from '@lumino/widgets';
 
+import type { Life } from './answers.js';
 import { Card } from './card.js';
 import { addCodeButtons, type ICodeActions } from './code_buttons.js';
 import { ANSWER_MIME, readFacts } from './facts.js';
@@ -19,9 +20,11 @@ const RANK = 40;
 /** What the page does for an answer; `output` and `node` tell in which cell it is. */
 export interface IAnswerActions {
   stop: (output: Widget) => void;
-  /** Whether `stop` knows what to stop. */
-  canStop: (output: Widget) => boolean;
-  copy: (code: string) => void;
+  /** Whether more of the answer can come. */
+  life: (output: Widget) => Life;
+  /** Call back when that may have changed; returns what ends it. */
+  watch: (output: Widget, look: () => void) => () => void;
+  copy: ICodeActions['copy'];
   /** The next two are left out where there are no notebooks. */
   insert?: (node: HTMLElement, language: string, code: string) => void;
   apply?: (node: HTMLElement) => void;
@@ -71,7 +74,10 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     const facts = readFacts(model.data[ANSWER_MIME]);
+    // What is told anew in this page is coming, also where no cell runs: a button has asked again.
+    this.isComing = this.isAttached && isBusy(facts);
     this.cardHolder.setHidden(!facts.readable);
+    this.look();
     this.card.show(facts);
     const markdown = model.data[MARKDOWN];
     const source = body(
@@ -91,10 +97,24 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
 
   /** Only now it can be told whose output this is. */
   protected override onAfterAttach(): void {
-    this.card.canStop = this.actions.canStop(this);
+    this.leave();
+    this.leave = this.actions.watch(this, this.look);
+    this.look();
   }
 
+  protected override onBeforeDetach(): void {
+    this.leave();
+  }
+
+  private readonly look = (): void => {
+    if (this.isAttached) {
+      const life = this.actions.life(this);
+      this.card.life = life === 'unknown' && this.isComing ? 'running' : life;
+    }
+  };
+
   override dispose(): void {
+    this.leave();
     this.pace.dispose();
     super.dispose();
   }
@@ -111,6 +131,8 @@ export class AnswerRenderer extends Panel implements IRenderMime.IRenderer {
     };
   }
 
+  private isComing = false;
+  private leave: () => void = () => undefined;
   private readonly card: Card;
   private readonly cardHolder: Widget;
   private readonly text: IRenderMime.IRenderer;

@@ -3,16 +3,22 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import type { Check } from './check.js';
 import type { Doctor, NextUp, Services } from './generated.js';
+import { VERSION, isDoctor, isNextUp, isServices } from './generated_checks.js';
 import type { Pins } from './pins.js';
-import { isDoctor, isNextUp, isServices, versionOf } from './shapes.js';
+import { versionOf } from './shapes.js';
 import { ServerTrouble, type IRouteServer } from './trouble.js';
 
 // Looking at servers that do not answer takes a few seconds, the doctor somewhat longer.
 const MOST_MS = 60_000;
 
+const DESCRIPTION = 'openapi.json';
+
 /** The server extension in the Jupyter server; token and XSRF go along as Lab does it. */
 export class RouteServer implements IRouteServer {
-  constructor(private readonly settings: ServerConnection.ISettings) {}
+  constructor(
+    private readonly settings: ServerConnection.ISettings,
+    private readonly mostMs = MOST_MS
+  ) {}
 
   services(refresh: boolean): Promise<Services> {
     return this.get('services', isServices, refresh ? { refresh: '1' } : {});
@@ -34,22 +40,26 @@ export class RouteServer implements IRouteServer {
   ): Promise<T> {
     const said = await this.json(path, query);
     if (!check(said)) {
-      throw new ServerTrouble('version', await this.version());
+      const version = await this.version();
+      throw version === VERSION
+        ? new ServerTrouble('unreadable', path)
+        : new ServerTrouble('version', version);
     }
     return said;
   }
 
-  private version(): Promise<string> {
-    return this.json('openapi.json', {}).then(versionOf, () => '');
+  /** Asked once: it stays the same until the server was away. */
+  private async version(): Promise<string> {
+    this.known ??= await this.json(DESCRIPTION, {}).then(versionOf, () => null);
+    return this.known ?? '';
   }
 
   private async json(path: string, query: Record<string, string>): Promise<unknown> {
-    const url =
-      URLExt.join(this.settings.baseUrl, 'jupyter_llmroute', path) +
-      URLExt.objectToQueryString(query);
+    const url = this.url(path) + URLExt.objectToQueryString(query);
     const response = await this.response(url);
     if (response.status === 404) {
-      throw new ServerTrouble('missing', url);
+      const isMissing = path === DESCRIPTION || (await this.isMissing());
+      throw new ServerTrouble(isMissing ? 'missing' : 'failed', await message(response));
     }
     if (response.status === 401 || response.status === 403) {
       throw new ServerTrouble('refused', await message(response));
@@ -57,17 +67,32 @@ export class RouteServer implements IRouteServer {
     if (!response.ok) {
       throw new ServerTrouble('failed', await message(response));
     }
-    return response.json();
+    return response.json().catch(() => null);
+  }
+
+  /** Whether nothing of the extension is there: one path alone may be what another version does not have. */
+  private async isMissing(): Promise<boolean> {
+    return (await this.response(this.url(DESCRIPTION))).status === 404;
+  }
+
+  private url(path: string): string {
+    return URLExt.join(this.settings.baseUrl, 'jupyter_llmroute', path);
   }
 
   private async response(url: string): Promise<Response> {
+    const signal = AbortSignal.timeout(this.mostMs);
     try {
-      const init = { signal: AbortSignal.timeout(MOST_MS) };
-      return await ServerConnection.makeRequest(url, init, this.settings);
+      return await ServerConnection.makeRequest(url, { signal }, this.settings);
     } catch (error) {
+      if (signal.aborted) {
+        throw new ServerTrouble('slow', String(this.mostMs / 1000));
+      }
+      this.known = null;
       throw new ServerTrouble('unreachable', String(error));
     }
   }
+
+  private known: string | null = null;
 }
 
 async function message(response: Response): Promise<string> {

@@ -2,7 +2,8 @@ import type { Doctor, NextUp, Services } from './generated.js';
 import type { Pins } from './pins.js';
 
 /** Why the server extension did not answer. */
-export type Trouble = 'missing' | 'refused' | 'unreachable' | 'failed' | 'version';
+export type Trouble =
+  'missing' | 'refused' | 'unreachable' | 'slow' | 'failed' | 'version' | 'unreadable';
 
 export class ServerTrouble extends Error {
   constructor(

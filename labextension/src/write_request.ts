@@ -1,4 +1,5 @@
 import { ENGLISH, type Trans } from './trans.js';
+import { number } from './wording.js';
 
 /** The comm by which a kernel asks for a cell or the clipboard to be written, when one of its buttons was pressed. */
 export const TARGET = 'jupyter_llmroute.cell';
@@ -26,7 +27,8 @@ export interface IHeld {
 /** Whether somebody pressed the button in this page: "late" is too long ago for a cell to appear by surprise. */
 export type Pressed = 'now' | 'late' | 'never';
 
-const MOST_CHARACTERS = 300_000;
+/** Of a text, UTF-16 units. */
+export const MOST_CHARACTERS = 300_000;
 
 /** Read what a comm was opened with: any JSON at all. */
 export function readRequest(data: unknown): IWriteRequest | null {
@@ -51,6 +53,9 @@ export function refusal(
   if (pressed === 'late') {
     return trans.__('the kernel was busy for long after the click; press again');
   }
+  if (request.text.length > MOST_CHARACTERS) {
+    return trans.__('the text has more than %1 characters', number(MOST_CHARACTERS));
+  }
   if (request.write === 'copy') {
     return null; // nothing of the notebook is touched
   }
@@ -72,5 +77,5 @@ function bare(source: string): string {
 }
 
 function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= MOST_CHARACTERS;
+  return typeof value === 'string';
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isComing, lastRoute, type IAnswered } from '../src/answers.js';
+import { isComing, lastRoute, lifeOf, type IAnswered } from '../src/answers.js';
 import { ANSWER_MIME } from '../src/facts.js';
 
 function cell(
@@ -36,6 +36,13 @@ test('what was saved in the middle of an answer is not coming any more', () => {
   assert.equal(route?.facts.model, 'b');
   assert.equal(isComing(lastRoute([cell('a', 1, 'streaming')])), false);
   assert.equal(isComing(null), false);
+});
+
+test('more can come while the cell runs, and perhaps where one that ran has a busy kernel', () => {
+  assert.equal(lifeOf({ isRunning: true, number: null }, true), 'running');
+  assert.equal(lifeOf({ isRunning: false, number: null }, true), 'over');
+  assert.equal(lifeOf({ isRunning: false, number: 3 }, true), 'unknown');
+  assert.equal(lifeOf({ isRunning: false, number: 3 }, false), 'over');
 });
 
 test('what is not readable is passed over', () => {

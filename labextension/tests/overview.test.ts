@@ -132,7 +132,7 @@ test('trouble is kept until an answer comes, and what waited is dropped', async 
 
 test('what one part is refused, the others still get', async () => {
   const { server, overview } = page();
-  for (const kind of ['refused', 'failed', 'version'] as const) {
+  for (const kind of ['refused', 'slow', 'failed', 'version', 'unreadable'] as const) {
     [server.trouble, server.troubled] = [new ServerTrouble(kind, 'no'), 'services'];
     overview.want('services', 'next', 'doctor');
     await server.go();

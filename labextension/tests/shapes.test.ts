@@ -1,70 +1,50 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import type { Doctor, NextUp, Services } from '../src/generated.js';
-import { isDoctor, isNextUp, isServices, versionOf } from '../src/shapes.js';
+import { isDoctor, isNextUp, isServices } from '../src/generated_checks.js';
+import { versionOf } from '../src/shapes.js';
 
-const SERVICES: Services = {
-  services: [
-    {
-      name: 'desk',
-      product: 'Ollama',
-      url: '',
-      healthy: true,
-      why_not: null,
-      models: [
-        {
-          id: 'm',
-          name: 'm',
-          loaded: null,
-          context_window: 4096,
-          window_is_assumed: true,
-          size_bytes: null,
-          is_usable: true,
-          why_not: null
-        }
-      ]
+/** Made by the server's own shapes: each null and each member of an enum is in one of them. */
+const ANSWERS = JSON.parse(
+  readFileSync(new URL('../../../tests/answers.json', import.meta.url), 'utf8')
+) as Record<'Services' | 'NextUp' | 'Doctor', unknown[]>;
+
+const KINDS = [
+  [isServices, ANSWERS.Services],
+  [isNextUp, ANSWERS.NextUp],
+  [isDoctor, ANSWERS.Doctor]
+] as const;
+
+test('whatever the server may answer is taken, and what a newer one adds does not matter', () => {
+  for (const [is, answers] of KINDS) {
+    assert.ok(answers.length > 0);
+    for (const answer of answers) {
+      assert.ok(is(answer), JSON.stringify(answer));
+      assert.ok(is({ ...(answer as object), more: 1 }));
     }
-  ],
-  looked_at: null,
-  is_looking: false,
-  remarks: []
-};
-const NOBODY = {
-  task: { name: 'coding', confidence: 0.5, evidence: [], rival: null },
-  model: null,
-  service: null,
-  reasons: [],
-  considered: [{ model: null, service: 's', verdict: 'v' }],
-  remarks: [],
-  error: null
-} as const;
-const NEXT = {
-  tasks: { coding: NOBODY, reasoning: NOBODY, analysis: NOBODY, documentation: NOBODY }
-};
-const DOCTOR: Doctor = {
-  checks: [{ id: 'a', title: 'A', verdict: 'warn', evidence: '', remedy: '' }],
-  verdict: 'warn'
-};
-
-test('what this version answers is taken, and what a newer one adds does not matter', () => {
-  assert.ok(isServices(SERVICES));
-  assert.ok(isServices({ ...SERVICES, more: 1 }));
-  assert.ok(isNextUp(NEXT satisfies { tasks: Record<keyof NextUp['tasks'], unknown> }));
-  assert.ok(isDoctor(DOCTOR));
+  }
 });
 
-test('an answer that lacks something is of another version, wherever it lacks it', () => {
-  for (const value of [SERVICES, NEXT, DOCTOR]) {
-    for (const path of paths(value)) {
-      const lacking = without(value, path);
-      const is = value === SERVICES ? isServices : value === NEXT ? isNextUp : isDoctor;
-      assert.equal(is(lacking), false, path.join('.'));
+test('an answer that lacks something, or has another kind of it, is not taken, wherever that is', () => {
+  for (const [is, answers] of KINDS) {
+    for (const answer of answers) {
+      for (const path of paths(answer)) {
+        assert.equal(is(changed(answer, path)), false, path.join('.'));
+        assert.equal(is(changed(answer, path, { strange: 1 })), false, path.join('.'));
+      }
     }
   }
   for (const value of [undefined, null, 1, 'x', [], {}]) {
     assert.deepEqual([isServices(value), isNextUp(value), isDoctor(value)], [false, false, false]);
   }
+});
+
+test('a verdict or a task that is not known is not taken', () => {
+  const check = { id: 'a', title: 'A', verdict: 'pass', evidence: '', remedy: '' };
+  assert.ok(isDoctor({ checks: [check], verdict: 'warn' }));
+  assert.equal(isDoctor({ checks: [check], verdict: 'word' }), false);
+  assert.equal(isDoctor({ checks: [{ ...check, verdict: '' }], verdict: 'warn' }), false);
 });
 
 test('a version is read from a description, where there is one', () => {
@@ -88,13 +68,17 @@ function* paths(value: unknown, before: string[] = []): Generator<string[]> {
   }
 }
 
-function without(value: unknown, [first, ...others]: string[]): unknown {
+/** The same with another value at one place, or without that place. */
+function changed(value: unknown, [first, ...others]: string[], to?: unknown): unknown {
   if (Array.isArray(value)) {
-    return value.map((one: unknown) => without(one, others));
+    return value.map((one: unknown, at) => (String(at) === first ? changed(one, others, to) : one));
   }
   return Object.fromEntries(
     Object.entries(value as object)
-      .filter(([name]) => name !== first || others.length > 0)
-      .map(([name, inner]) => [name, name === first ? without(inner, others) : (inner as unknown)])
+      .filter(([name]) => name !== first || others.length > 0 || to !== undefined)
+      .map(([name, inner]) => [
+        name,
+        name !== first ? (inner as unknown) : others.length > 0 ? changed(inner, others, to) : to
+      ])
   );
 }

@@ -28,7 +28,6 @@ test('what the kernel asks is read, and nothing else', () => {
     { ...DATA, action: 'run' },
     { ...DATA, cell: '' },
     { ...DATA, text: 7 },
-    { ...DATA, text: 'x'.repeat(300_001) },
     { ...DATA, expected: undefined }
   ]) {
     assert.equal(readRequest(data), null);
@@ -40,6 +39,15 @@ test('a cell is written for a press of its button', () => {
   assert.equal(refusal(BELOW, HELD, 'now'), null);
   assert.match(refusal(BELOW, HELD, 'never') ?? '', /nobody pressed/);
   assert.match(refusal(BELOW, HELD, 'late') ?? '', /press again/);
+});
+
+test('a text that is too long is refused with words', () => {
+  for (const write of ['below', 'copy'] as const) {
+    const long = { ...BELOW, write, text: 'x'.repeat(300_001) };
+    assert.ok(readRequest({ ...DATA, text: long.text }));
+    assert.match(refusal(long, HELD, 'now') ?? '', /more than 300,000/);
+    assert.equal(refusal({ ...long, text: 'x'.repeat(300_000) }, HELD, 'now'), null);
+  }
 });
 
 test('a cell that is gone, read-only or changed is not written', () => {
@@ -70,7 +78,10 @@ test('a press is good for one cell, of the kind that was pressed, for a while', 
   assert.equal(presses.take('c1', 'below'), 'now');
   assert.equal(presses.take('c1', 'below'), 'never');
   presses.note('c1', 'below');
-  clock.time += WAIT_MS + 1;
+  clock.time += WAIT_MS.below + 1;
   assert.equal(presses.take('c1', 'below'), 'late');
   assert.equal(presses.take('c1', 'below'), 'never');
+  presses.note('c1', 'copy');
+  clock.time += 5001;
+  assert.equal(presses.take('c1', 'copy'), 'late');
 });

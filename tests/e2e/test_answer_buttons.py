@@ -86,7 +86,9 @@ def test_the_answer_is_copied_for_a_press_and_not_unasked(
     run_cell(page, 3, UNASKED.replace('("below", "replace")', '("copy",)'))
     shown = asked(page, 1)
     shown.get_by_role("button", name="Copy", exact=True).evaluate(SCRIPTED_CLICK)
-    expect(shown).to_contain_text("The page is asked to copy the answer.")
+    # The page has answered, and closed the comm, once the next cell has run.
+    run_cell(page, 4, "'after' + 'wards'")
+    expect(output(page, 4)).to_contain_text("afterwards")
     assert page.evaluate(PASTE) == "before"
     if over == "http":
         own = page.evaluate_handle("() => navigator.clipboard")

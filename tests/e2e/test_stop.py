@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+
+from jupyter_llmroute.view import ANSWER_MIME
 
 from ..scripted import HANG, delta, llamacpp, sse
 from ..shown import NO_OTHERS
@@ -16,6 +19,12 @@ from .test_lab import ONE_SERVER, output, run_cell
 NEVER_ENDS = sse(delta(role="assistant", content=None), delta("The first words"), HANG)
 NEW_VIEW = "() => window.jupyterapp.commands.execute('notebook:create-output-view')"
 OPEN = "async (path) => { await window.jupyterapp.commands.execute('docmanager:open', { path }); }"
+SAVED = {
+    "version": 1,
+    "state": "streaming",
+    "model": "m",
+    "service": "desk",
+}
 LEFT_TO = """(path) => [...window.jupyterapp.shell.widgets('main')]
   .find((one) => one.context?.path === path).sessionContext.session.kernel.status"""
 
@@ -50,3 +59,29 @@ def test_stop_in_a_new_view_of_an_answer_interrupts_the_kernel_that_answers(
         page.evaluate("() => window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
         expect(busy).to_contain_text("KeyboardInterrupt")
         assert errors_seen == []
+
+
+def test_an_answer_saved_before_it_was_complete_has_no_stop_that_would_stop_another_cell(
+    page: Page, desk: Desk, errors_seen: list[str]
+) -> None:
+    half = desk.lab.root / "half.ipynb"
+    notebook = json.loads((NOTEBOOKS / "01_first_route.ipynb").read_text())
+    asking = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"][1]
+    data = {ANSWER_MIME: SAVED, "text/markdown": "The first words", "text/plain": "The first words"}
+    asking["outputs"] = [{"output_type": "display_data", "data": data, "metadata": {}}]
+    asking["execution_count"] = None
+    half.write_text(json.dumps(notebook))
+    page.goto(f"{desk.lab.url}/lab/tree/{half.name}?reset&token={desk.lab.token}")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+    page.evaluate(KERNEL_READY, 60_000)
+    shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    card = shown.locator(".jp-llmroute-card", has_text="Interrupted when saved")
+    expect(card).to_have_attribute("data-state", "interrupted")
+    busy = shown.locator(".jp-CodeCell").first
+    run_cell(page, 0, "import time\nprint('begun')\ntime.sleep(600)")
+    expect(busy.locator(".jp-OutputArea-output")).to_contain_text("begun")
+    expect(card).to_be_visible()
+    expect(shown.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
+    expect(busy).to_contain_text("KeyboardInterrupt")
+    assert errors_seen == []
