@@ -5,6 +5,7 @@ import { Signal } from '@lumino/signaling';
 
 import {
   isComing,
+  LastRun,
   lastRoute,
   lifeOf,
   type IAnswered,
@@ -89,6 +90,7 @@ export class NotebookState {
     }
     this.leave();
     this.panel = panel;
+    this.lastRun = new LastRun();
     if (panel !== null) {
       this.listen(panel);
     }
@@ -133,7 +135,8 @@ export class NotebookState {
 
   private look(): void {
     const wasComing = isComing(this.newest);
-    this.newest = this.panel === null ? null : lastRoute(answered(this.panel));
+    const cells = this.panel === null ? [] : [...answered(this.panel)];
+    this.newest = lastRoute(cells, this.lastRun.among(cells));
     this.changed.emit(undefined);
     if (wasComing && !isComing(this.newest)) {
       this.answered.emit(undefined);
@@ -142,6 +145,7 @@ export class NotebookState {
 
   private panel: NotebookPanel | null = null;
   private newest: ILastRoute | null = null;
+  private lastRun = new LastRun();
   private leave: () => void = () => undefined;
   private readonly soon = new Soon(() => {
     this.look();
@@ -153,7 +157,12 @@ function* answered(panel: NotebookPanel): Generator<IAnswered> {
     if (isCodeCellModel(model) && model.outputs.length > 0) {
       const { outputs, executionCount: number } = model;
       const bundles = Array.from({ length: outputs.length }, (_, at) => outputs.get(at).data);
-      yield { bundles, number, isRunning: isRunningCell(model, panel.sessionContext) };
+      yield {
+        cell: model.id,
+        bundles,
+        number,
+        isRunning: isRunningCell(model, panel.sessionContext)
+      };
     }
   }
 }

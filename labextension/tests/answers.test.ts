@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isComing, lastRoute, lifeOf, type IAnswered } from '../src/answers.js';
+import { isComing, LastRun, lastRoute, lifeOf, type IAnswered } from '../src/answers.js';
 import { ANSWER_MIME } from '../src/facts.js';
 
 function cell(
@@ -11,6 +11,7 @@ function cell(
   isRunning = false
 ): IAnswered {
   return {
+    cell: model,
     bundles: [{ 'text/plain': '' }, { [ANSWER_MIME]: { model, state } }],
     number,
     isRunning
@@ -19,10 +20,23 @@ function cell(
 
 test('the answer with the highest number is the newest, the lower one of two', () => {
   assert.equal(lastRoute([]), null);
-  assert.equal(lastRoute([{ bundles: [{}], number: 1, isRunning: false }]), null);
+  assert.equal(lastRoute([{ cell: 'x', bundles: [{}], number: 1, isRunning: false }]), null);
   assert.equal(lastRoute([cell('a', 7), cell('b', 3)])?.facts.model, 'a');
   assert.equal(lastRoute([cell('a', 3), cell('b', 3)])?.facts.model, 'b');
   assert.equal(lastRoute([cell('a', null), cell('b', 1)])?.facts.model, 'b');
+});
+
+test('what ran last is the newest, also where a new kernel counts from one again', () => {
+  const runs = new LastRun();
+  assert.equal(runs.among([]), null);
+  const opened = [cell('a', 14), cell('b', 9)];
+  assert.equal(runs.among(opened), null);
+  const ran = [cell('a', 14), cell('b', 2)];
+  assert.equal(lastRoute(ran, runs.among(ran))?.facts.model, 'b');
+  const printed = [...ran, { cell: 'c', bundles: [{}], number: 3, isRunning: false }];
+  assert.equal(lastRoute(printed, runs.among(printed))?.facts.model, 'b');
+  const more = [...printed, cell('d', 4)];
+  assert.equal(lastRoute(more, runs.among(more))?.facts.model, 'd');
 });
 
 test('an answer that is coming goes before all', () => {
@@ -47,6 +61,7 @@ test('more can come while the cell runs, and perhaps where one that ran has a bu
 
 test('what is not readable is passed over', () => {
   const strange: IAnswered = {
+    cell: 'strange',
     bundles: [{ [ANSWER_MIME]: { version: 2 } }],
     number: 9,
     isRunning: false
