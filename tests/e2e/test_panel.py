@@ -12,7 +12,6 @@ import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from jupyter_llmroute import __version__
 from jupyter_llmroute.view import ANSWER_MIME
 
 from .conftest import CODER, WRITER, Desk, opened
@@ -149,13 +148,15 @@ def test_what_one_part_is_refused_does_not_hide_the_others(page: Page, desk: Des
     refused = json.dumps({"message": "not for you", "reason": None})
     page.route("**/jupyter_llmroute/doctor*", lambda route: route.fulfill(status=403, body=refused))
     page.route("**/jupyter_llmroute/next*", lambda route: route.fulfill(body='{"tasks": {"coding": {}}}'))
+    version = json.dumps({"info": {"version": "9.9.9"}})
+    page.route("**/jupyter_llmroute/openapi.json*", lambda route: route.fulfill(body=version))
     page.goto(f"{desk.lab.url}/lab?reset&token={desk.lab.token}")
     page.wait_for_selector("[data-id='llmroute-panel']")
     execute(page, "llmroute:open-panel")
     panel = page.get_by_role("region", name="LLM route")
     expect(panel.get_by_role("table", name="Models of studio")).to_contain_text(WRITER)
     expect(panel.get_by_text("The Jupyter server refuses: not for you")).to_be_visible()
-    expect(panel.get_by_text(f"is of another version ({__version__}) than this page.")).to_be_visible()
+    expect(panel.get_by_text("is of another version (9.9.9) than this page.")).to_be_visible()
     expect(page.locator(".jp-llmroute-status")).to_have_text("Model not known")
 
 
