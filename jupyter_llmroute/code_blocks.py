@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from jupyter_llmroute.core.parsing import tree_of
 from jupyter_llmroute.core.values import Value
 
 PYTHON = "python"
@@ -143,7 +144,7 @@ def syntax_tree(code: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes that are none: that is said when it is run
-            return ast.parse(code)
+            return tree_of(code)
     except (ValueError, RecursionError, MemoryError) as error:
         raise SyntaxError(str(error) or "too deeply nested") from error
 

@@ -41,6 +41,7 @@ CORE_LAYERS = (
         "pins",
         "feedback",
         "air_gap",
+        "parsing",
     ),
     ("endpoint", "local_network", "context", "cues", "words", "asking"),
     ("dataflow", "statement_names", "cell_syntax", "asked", "cell_ranges", "cell_text"),

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jupyter_llmroute.core.cell_syntax import plain
+from jupyter_llmroute.core.parsing import tree_of
 from jupyter_llmroute.core.statement_names import Found, gather
 
 LONGEST = 20_000
@@ -101,7 +102,7 @@ def _parsed(text: str) -> ast.Module | None:
     if "\\" in text:
         text = _ESCAPE.sub(r"\\\\\1", text)
     try:
-        return ast.parse(_NUMBER_AND_WORD.sub(r"\1 ", text))
+        return tree_of(_NUMBER_AND_WORD.sub(r"\1 ", text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # null bytes, lone surrogates, deep nesting
         return None
 

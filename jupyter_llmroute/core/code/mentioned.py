@@ -10,6 +10,7 @@ from typing import NamedTuple
 from jupyter_llmroute.core.asked import asked
 from jupyter_llmroute.core.cell_syntax import plain
 from jupyter_llmroute.core.dataflow import names_of
+from jupyter_llmroute.core.parsing import tree_of
 from jupyter_llmroute.core.request import CellRef
 
 MOST_NAMES = 8
@@ -66,7 +67,7 @@ def imported(cells: Iterable[CellRef], modules: Collection[str]) -> dict[str, Im
 
 def _imports(source: str, modules: Collection[str]) -> Iterator[tuple[str, Imported]]:
     try:
-        tree = ast.parse(plain(source).text)
+        tree = tree_of(plain(source).text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for node in ast.walk(tree):

@@ -9,6 +9,7 @@ import tokenize
 from pathlib import Path
 
 from jupyter_llmroute.core.code.project import MAX_FILE_BYTES
+from jupyter_llmroute.core.parsing import tree_of
 
 
 class Unreadable(Exception):
@@ -74,7 +75,7 @@ def parse(text: str) -> ast.Module:
     if "\\" in text:
         text = _ESCAPE.sub(lambda found: "\\" + found[0] if found[1] else found[0], text)
     try:
-        return ast.parse(_NUMBER_AND_WORD.sub(r"\1 ", text))
+        return tree_of(_NUMBER_AND_WORD.sub(r"\1 ", text))
     except SyntaxError as error:
         raise Unreadable(f"{type(error).__name__}: {error.msg}", error.lineno or 1) from None
     except ValueError as error:  # null bytes, half characters

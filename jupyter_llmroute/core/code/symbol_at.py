@@ -6,6 +6,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
+from jupyter_llmroute.core.parsing import tree_of
+
 _Scope = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -34,7 +36,7 @@ def symbol_at(source: bytes | str, line: int) -> str:
     >>> symbol_at("class Order:\n    def total(self):\n        return 0\n", line=3)
     'Order/total'
     """
-    scope: ast.AST = ast.parse(source)
+    scope: ast.AST = tree_of(source)
     path = []
     while found := _within(scope, line):
         name, scope = found

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypedDict
 
 from jupyter_llmroute.core.errors import EditRefused
+from jupyter_llmroute.core.parsing import tree_of
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -62,7 +63,7 @@ def parse(text: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes that are none
-            return ast.parse(text)
+            return tree_of(text)
     except (ValueError, RecursionError, MemoryError) as error:
         raise SyntaxError(str(error) or "too deeply nested") from error
 
