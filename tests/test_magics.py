@@ -53,6 +53,10 @@ class Terminal:
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("LLMROUTE_HOME", str(tmp_path / "home"))
+    # Here lies no project, whose code would go along or not, as fast as it is looked into.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     terminal = Terminal(tmp_path, monkeypatch, capsys)
     yield terminal
     terminal.shell.run_line_magic("unload_ext", "jupyter_llmroute")
